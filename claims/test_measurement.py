@@ -1,0 +1,68 @@
+"""Three measurement bugs of the journal stay fixed: stale token cache, the text "</think>", right padding.
+
+Each is measured beside the reference, every prompt alone in a forward pass of its own. The control shows that the bug
+would have been seen: scored the buggy way, the same rows do not agree.
+
+Source: research journal, 2026-04-26, "three bugs found and fixed before getting valid results".
+"""
+
+import pandas as pd
+import pytest
+
+from ws.estimate import Estimate
+
+CLOSE = 1e-3
+"""Nats by which a row may move through the order of floating-point sums."""
+
+
+@pytest.fixture
+def way(guards):
+    """`way(name)`: log-ratio and pmass of the guarded rows under one way of scoring."""
+
+    def table(name: str, column: str = "log_ratio") -> pd.Series:
+        return guards[guards["way"] == name].set_index("question_id")[column]
+
+    return table
+
+
+@pytest.fixture
+def distance(guards, way):
+    """`distance(a, b)`: the mean absolute difference of two ways over the guarded rows."""
+
+    def estimate(one: str, other: str, column: str = "log_ratio") -> Estimate:
+        gap = (way(one, column) - way(other, column)).abs()
+        clusters = guards.drop_duplicates("question_id").set_index("question_id")["cluster"]
+        return Estimate.of(
+            pd.DataFrame({"seed": 0, "cluster": clusters[gap.index].to_numpy(), "row": gap.index, "value": gap.to_numpy()})
+        )
+
+    return estimate
+
+
+@pytest.mark.claim("C32", published="pmass .17 -> .94")
+def test_packed_rows_score_as_each_row_alone(distance, holds):
+    holds(distance("packed", "alone") < CLOSE)
+
+
+def test_right_padding_read_at_the_last_column_would_be_seen(distance, must_not_hold):
+    must_not_hold(distance("right_padded", "alone") < CLOSE)
+
+
+@pytest.mark.claim("C32", published="stale tokens under a new header")
+def test_a_new_answer_header_is_scored_afresh(distance, holds):
+    holds(distance("other_header_packed", "other_header_alone") < CLOSE)
+
+
+def test_tokens_of_the_old_header_would_be_seen(distance, must_not_hold):
+    must_not_hold(distance("packed", "other_header_alone") < CLOSE)
+
+
+@pytest.mark.thinking
+@pytest.mark.claim("C32", published="</think> as text")
+def test_an_open_thought_is_closed_by_its_token(distance, holds):
+    holds(distance("thought_guarded", "thought_token") < CLOSE)
+
+
+@pytest.mark.thinking
+def test_a_thought_closed_by_text_would_be_seen(distance, must_not_hold):
+    must_not_hold(distance("thought_text", "thought_token") < CLOSE)

@@ -1,0 +1,45 @@
+"""Steering is graded: more of dW, more of the behavior, while the model still answers.
+
+Source: research journal, 2026-04-26, own-data sweep of Qwen3-1.7B over coefficients -1..+1.
+"""
+
+from functools import reduce
+from itertools import pairwise
+from operator import and_
+
+import numpy as np
+import pytest
+
+from ws.adapters import FAMILIES
+
+COEFFS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+
+
+def rises(sweep, coeffs):
+    """That the mean grows from each coefficient to the next."""
+    return reduce(and_, (sweep.at(high) > sweep.at(low) for low, high in pairwise(coeffs)))
+
+
+@pytest.mark.parametrize("measure", ["raw", "corrected"])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.claim("C02", published="-17.10 -12.28 -3.58 +7.73 +16.27 at -1..+1")
+def test_sweep_is_monotone_in_the_coefficient(sweep, holds, family, measure):
+    holds(rises(sweep(family), COEFFS))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.claim("C02", published="pmass 1.000 at -1..+1")
+def test_pmass_stays_near_one_over_the_sweep(sweep, holds, family):
+    arm = sweep(family)
+    holds(reduce(and_, (arm.pmass(coeff) > 0.95 for coeff in COEFFS)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_coefficient_zero_is_the_base_model_bit_for_bit(zero_rows, base_rows, family):
+    columns = ["question_id", "log_yes", "log_no"]
+    np.testing.assert_array_equal(zero_rows(family)[columns], base_rows[columns])
+
+
+@pytest.mark.parametrize("measure", ["raw", "corrected"])
+def test_random_direction_of_lora_norm_is_not_monotone(sweep, must_not_hold, measure):
+    must_not_hold(rises(sweep("lora", control="random", coeffs=(-1.0, 1.0)), (-1.0, 0.0, 1.0)))

@@ -1,0 +1,13 @@
+"""Every fixture and option of the claims, in the order in which they build on each other."""
+
+pytest_plugins = [
+    "pytester",
+    "fixtures.options",
+    "fixtures.cases",
+    "fixtures.snapshots",
+    "fixtures.holds",
+    "fixtures.terminal",
+    "fixtures.models",
+    "fixtures.adapters",
+    "fixtures.evaluations",
+]

@@ -1,0 +1,90 @@
+"""The words every adapter family shares: its configuration, its parameters, its factors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.errors import ShapeError
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+Params = Mapping[str, Tensor]
+"""One layer's adapter parameters under the paper's symbols, for example {"A": ..., "B": ...}."""
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The shape of an adapter; a field that a family does not use stays at its default."""
+
+    family: str
+    rank: int = 32
+    """Rank r of lora, dora, pissa and delora."""
+    alpha: float = 64.0
+    """Numerator of the scale alpha / r of lora, dora and pissa."""
+    bound: float = 15.0
+    """DeLoRA's lambda at the start: the relative norm the update starts from."""
+    block: int = 8
+    """Side of the orthogonal blocks of oft and boft."""
+    butterfly: int = 1
+    """Number of butterfly factors of boft."""
+
+
+class Factors(NamedTuple):
+    """A low-rank update `left @ right`."""
+
+    left: Float[Tensor, "d_out k"]
+    right: Float[Tensor, "k d_in"]
+
+
+class Family(Protocol):
+    """The functions a family module offers."""
+
+    NAME: str
+    TRAINABLE: tuple[str, ...]
+    """Names of the parameters that training changes; the others are fixed at the start."""
+
+    def init(self, W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+        """Start values; the layer computes exactly W x with them (up to rounding)."""
+
+    def delta(
+        self, W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+    ) -> Float[Tensor, "d_out d_in"]:
+        """The exact dense update: merged weight minus the original W, in the dtype of W."""
+
+    def forward(
+        self,
+        x: Float[Tensor, "*batch d_in"],
+        W: Float[Tensor, "d_out d_in"],
+        params: Params,
+        *,
+        config: AdapterConfig,
+    ) -> Float[Tensor, "*batch d_out"]:
+        """The adapted layer's output (without bias), by the cheapest exact route, differentiable in TRAINABLE."""
+
+    def factors(self, W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Factors | None:
+        """`delta` as a product of thin matrices, or None where the update has full rank."""
+
+    def parts(
+        self, W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+    ) -> dict[str, Float[Tensor, "d_out d_in"]]:
+        """The update split along the family's own parameters; the parts sum to `delta`."""
+
+    def peft_config(self, config: AdapterConfig, *, targets: str, feedforward: str) -> "PeftConfig":
+        """The PEFT configuration of the same adapter; `targets` and `feedforward` are regular expressions on module names (feedforward: the subset of targets that IA3 scales at the input)."""
+
+    def from_peft(self, layer: "BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig) -> Params:
+        """This family's parameters read from a live PEFT layer (adapter "default"), detached fp32 copies; W is the original weight."""
+
+
+def check_rank(W: Float[Tensor, "d_out d_in"], *, rank: int) -> None:
+    """Raises: ShapeError if an adapter of this rank does not fit the layer."""
+    if not 1 <= rank <= min(W.shape):
+        raise ShapeError(
+            f"rank {rank} does not fit a layer of shape {tuple(W.shape)}; choose a rank from 1 to {min(W.shape)}"
+        )

@@ -1,0 +1,203 @@
+"""BOFT: rotate the inputs of a layer by a product of butterfly factors, block rotations of shuffled inputs.
+
+Source: Liu et al. 2024, "Parameter-Efficient Orthogonal Finetuning via Butterfly Factorization",
+arXiv:2311.06243.
+
+    y = s * (x R W^T)        R = F_m ... F_1        F_i = P_i diag(R_i1, ..., R_in) P_i^T
+
+Each R_ij is the Cayley map of a skew-symmetric block, as in OFT. P_i brings half blocks that lie 2^(i-1)
+half blocks apart side by side, so m factors mix groups of 2^(m-1) block inputs; one factor is OFT.
+dW = s * W R^T - W. Identity at the start: Q = 0 gives R = I, and s = 1.
+
+Deviations: PEFT's layer also learns a scale s per output, which a rotation lacks; it is kept, as `parts`
+shows. PEFT stores each block as a free matrix of which only the skew-symmetric half (Q - Q^T) / 2 acts.
+PEFT's Cayley map is the transpose of the paper's (see OFT). PEFT runs more than one factor only with its
+compiled CUDA extension: see `building`. The functions here have no such limit.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.adapters.base import AdapterConfig, Factors, Params
+from ws.adapters.oft import cayley_turn, count_blocks, turned
+from ws.errors import DeviceError, MismatchError, ShapeError
+
+if TYPE_CHECKING:
+    import peft
+
+NAME = "boft"
+TRAINABLE = ("Q", "s")
+
+NO_EXTENSION = "Failed to load the CUDA extension"
+ONE_FACTOR = "Setting boft_n_butterfly_factor to 1"
+
+
+def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+    """{"Q": zeros [m, n, block, block], "s": ones [d_out, 1]}.
+
+    Raises: ShapeError if the butterfly does not fit d_in.
+    """
+    dtype = torch.promote_types(W.dtype, torch.float32)
+    return {
+        "Q": torch.zeros(butterfly_shape(W, config=config), dtype=dtype, device=W.device),
+        "s": torch.ones(len(W), 1, dtype=dtype, device=W.device),
+    }
+
+
+def delta(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> Float[Tensor, "d_out d_in"]:
+    """s * W R^T - W, summed over small steps instead of subtracting W.
+
+    Raises: ShapeError if the butterfly does not fit d_in.
+    """
+    rotation = rotated_by(W, params, config=config)
+    return (rotation + (params["s"] - 1) * (W + rotation)).to(W.dtype)
+
+
+def forward(
+    x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> Float[Tensor, "*batch d_out"]:
+    """s * ((x R) W^T), rotation and scale in the parameters' dtype and the product in that of x.
+
+    Raises: ShapeError if the butterfly does not fit d_in.
+    """
+    rotated = x
+    for stage, turn in reversed(list(enumerate(turns_of(W, params, config=config)))):
+        rotated = rotated + butterfly_turned(rotated, turn, stage=stage)
+    product = einsum(rotated.to(x.dtype), W, "... d_in, d_out d_in -> ... d_out")
+    return (product * rearrange(params["s"], "d_out 1 -> d_out")).to(x.dtype)
+
+
+def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Factors | None:
+    """None: the update has full rank."""
+    return None
+
+
+def parts(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> dict[str, Float[Tensor, "d_out d_in"]]:
+    """{"rotation": W R^T - W, "scale": (s - 1) * W R^T}.
+
+    Raises: ShapeError if the butterfly does not fit d_in.
+    """
+    rotation = rotated_by(W, params, config=config)
+    return {"rotation": rotation.to(W.dtype), "scale": ((params["s"] - 1) * (W + rotation)).to(W.dtype)}
+
+
+def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.PeftConfig":
+    """PEFT's BOFT; put it into a model inside `building`."""
+    from peft import BOFTConfig
+
+    return BOFTConfig(
+        boft_block_size=config.block, boft_n_butterfly_factor=config.butterfly, target_modules=targets
+    )
+
+
+@contextmanager
+def building(config: AdapterConfig) -> Iterator[None]:
+    """Within it PEFT puts BOFT into a model without warning that its CUDA extension is missing.
+
+    That is harmless for one butterfly factor and an error for more. PEFT leaves CC and CXX set after a failed
+    compile; they are put back.
+
+    Raises: DeviceError if PEFT can run one butterfly factor only and `config` asks for more.
+    """
+    compilers = {name: os.environ.get(name) for name in ("CC", "CXX")}
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=NO_EXTENSION, category=UserWarning)
+            action = "ignore" if config.butterfly == 1 else "error"
+            warnings.filterwarnings(action, message=ONE_FACTOR, category=UserWarning)
+            yield
+    except UserWarning as warning:
+        if not str(warning).startswith(ONE_FACTOR):
+            raise
+        raise DeviceError(
+            f"butterfly={config.butterfly}, but PEFT's BOFT needs its CUDA extension for more than 1, and it "
+            "does not load here; use butterfly=1, or a machine with CUDA, its compiler nvcc and ninja"
+        ) from warning
+    finally:
+        for name, value in compilers.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def from_peft(
+    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
+) -> Params:
+    """{"Q": ..., "s": ...} of a live PEFT BOFT layer.
+
+    Raises: ShapeError if the butterfly does not fit d_in.
+        MismatchError if the layer's butterfly is not that of `config`.
+    """
+    Q, expected = layer.boft_R["default"], butterfly_shape(W, config=config)
+    if Q.shape != expected:
+        raise MismatchError(
+            f"this PEFT layer has a butterfly of shape {tuple(Q.shape)} (factors, blocks, side, side), "
+            f"expected {expected}; PEFT falls back to one factor without its CUDA extension: "
+            "build the layer from boft.peft_config inside boft.building"
+        )
+    return {"Q": Q.detach().float().clone(), "s": layer.boft_s["default"].detach().float().clone()}
+
+
+def butterfly_shape(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> tuple[int, int, int, int]:
+    """Number of factors, blocks in each, and the side of a block, twice.
+
+    Raises: ShapeError if the block does not divide d_in, or the group that m factors mix does not.
+    """
+    n, m = count_blocks(W, block=config.block), config.butterfly
+    if m < 1 or (m > 1 and (config.block % 2 or n % 2 ** (m - 1))):
+        raise ShapeError(
+            f"{m} butterfly factors do not fit {n} blocks of side {config.block}; choose butterfly=1, "
+            "or more with an even side and 2^(butterfly - 1) dividing the number of blocks"
+        )
+    return m, n, config.block, config.block
+
+
+def turns_of(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> Float[Tensor, "m n block block"]:
+    """R_ij - I for each factor and block.
+
+    Raises: ShapeError if the butterfly does not fit d_in or Q was made for another one.
+    """
+    Q, expected = params["Q"], butterfly_shape(W, config=config)
+    if Q.shape != expected:
+        raise ShapeError(
+            f"Q has shape {tuple(Q.shape)}; this layer needs {expected}: "
+            "use the configuration that the parameters were made with"
+        )
+    return cayley_turn((Q - rearrange(Q, "m n i j -> m n j i")) / 2)
+
+
+def butterfly_turned(
+    x: Float[Tensor, "*batch d"], turn: Float[Tensor, "n block block"], *, stage: int
+) -> Float[Tensor, "*batch d"]:
+    """x (F - I) for the factor F of this stage, counted from 0: shuffle, turn the blocks, shuffle back."""
+    if stage == 0:
+        return turned(x, turn)
+    sizes = {"pair": 2, "apart": 2**stage, "half": turn.shape[-1] // 2}
+    shuffled = rearrange(x, "... (group pair apart half) -> ... (group apart pair half)", **sizes)
+    return rearrange(
+        turned(shuffled, turn), "... (group apart pair half) -> ... (group pair apart half)", **sizes
+    )
+
+
+def rotated_by(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> Float[Tensor, "d_out d_in"]:
+    """W R^T - W, without cancellation: each factor's own step on top of those before it."""
+    step = torch.zeros_like(W)
+    for stage, turn in enumerate(turns_of(W, params, config=config)):
+        step = step + butterfly_turned(W + step, rearrange(turn, "n i j -> n j i"), stage=stage)
+    return step

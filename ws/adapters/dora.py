@@ -1,0 +1,124 @@
+"""DoRA: LoRA turns the rows of the weight, a trainable magnitude sets their length.
+
+Source: Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:2402.09353.
+
+    y = m * V x / |V|        V = W + (alpha / r) B A, |V| the norm of each row, m [d_out]
+
+Identity at the start: B is zero and m is the norm of each row of W.
+The norm |V| carries no gradient (sec. 4.3 of the paper), here as in PEFT.
+Deviation: the paper writes the norm over the columns of W; its code and PEFT take it over d_in, one magnitude
+an output. PEFT's A starts uniform, see `lora`, and its m starts rounded to the dtype of W, so that in half
+precision the start is the identity only up to this rounding.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from einops import einsum
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.adapters import lora
+from ws.adapters.base import AdapterConfig, Params, check_rank
+
+if TYPE_CHECKING:
+    import peft
+
+NAME = "dora"
+TRAINABLE = ("A", "B", "m")
+
+
+def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+    """LoRA's start, and m the row norms of W.
+
+    Raises: ShapeError if the rank does not fit.
+    """
+    pair = lora.init(W, config=config, generator=generator)
+    return {**pair, "m": row_norms(W.to(pair["A"].dtype))}
+
+
+def delta(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> Float[Tensor, "d_out d_in"]:
+    """m V / |V| - W."""
+    return rescaling(params["m"], W.to(params["m"].dtype), params, config=config).to(W.dtype)
+
+
+def forward(
+    x: Float[Tensor, "*batch d_in"],
+    W: Float[Tensor, "d_out d_in"],
+    params: Params,
+    *,
+    config: AdapterConfig,
+) -> Float[Tensor, "*batch d_out"]:
+    """LoRA's output, each feature rescaled by m / |V|; |V| is a constant to the gradient."""
+    with torch.no_grad():
+        wide = W.to(params["m"].dtype)
+        norms = row_norms(wide + lora.delta(wide, params, config=config))
+    return lora.forward(x, W, params, config=config) * (params["m"] / norms).to(x.dtype)
+
+
+def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> None:
+    """None: rescaling the rows of W changes it at full rank."""
+    return None
+
+
+def parts(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> dict[str, Float[Tensor, "d_out d_in"]]:
+    """First the rows turn at their original length (direction), then they change length (magnitude)."""
+    wide = W.to(params["m"].dtype)
+    m0, V = row_norms(wide), wide + lora.delta(wide, params, config=config)
+    return {
+        "direction": rescaling(m0, wide, params, config=config).to(W.dtype),
+        "magnitude": scaled((params["m"] - m0) / row_norms(V), V).to(W.dtype),
+    }
+
+
+def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.LoraConfig":
+    """PEFT's LoRA with `use_dora`: no dropout, no bias, scale alpha / r."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        target_modules=targets,
+        lora_dropout=0.0,
+        bias="none",
+        use_rslora=False,
+        init_lora_weights=True,
+        use_dora=True,
+    )
+
+
+def from_peft(
+    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
+) -> Params:
+    """A, B and m.
+
+    Raises: MismatchError if the layer was made for another weight, configuration or family; ShapeError if the
+    rank is too large.
+    """
+    check_rank(W, rank=config.rank)
+    lora.check_base(layer, W=W)
+    pair = lora.adapter_pair(layer, config=config, dora=True)
+    return {**pair, "m": layer.lora_magnitude_vector["default"].weight.detach().to(torch.float32, copy=True)}
+
+
+def row_norms(V: Float[Tensor, "d_out d_in"]) -> Float[Tensor, " d_out"]:
+    """The Euclidean length of each row."""
+    return torch.linalg.vector_norm(V, dim=1)
+
+
+def rescaling(
+    m: Float[Tensor, " d_out"], W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> Float[Tensor, "d_out d_in"]:
+    """m V / |V| - W as (g - 1) W + g (V - W) with g = m / |V|, which cancels no digits of W."""
+    update = lora.delta(W, params, config=config)
+    gain = m / row_norms(W + update)
+    return scaled(gain - 1, W) + scaled(gain, update)
+
+
+def scaled(lengths: Float[Tensor, " d_out"], V: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+    """Row i of V times lengths[i]."""
+    return einsum(lengths, V, "d_out, d_out d_in -> d_out d_in")

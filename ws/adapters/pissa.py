@@ -1,0 +1,131 @@
+"""PiSSA: LoRA that starts from the weight's own largest singular directions.
+
+Source: Meng et al. 2024, "PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language
+Models", arXiv:2404.02948.
+
+    y = (W - s B0 A0) x + s B A x        s = alpha / r, W = U S V^T
+    B0 = U_r sqrt(S_r / s), A0 = sqrt(S_r / s) V_r^T
+
+Identity at the start: A = A0 and B = B0, so what was taken out of W is put back.
+PEFT overwrites the layer's weight by W - s B0 A0. Everything here is against the original W: the update is
+s (B A - B0 A0), of rank 2r, and A0 and B0 are fixed parameters.
+Deviation: none in float32. In half precision PEFT rounds W - s B0 A0, A0 and B0 separately and so does not
+start from W exactly; that offset is the same for every adapter of a layer and is left out here.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from einops import einsum
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.adapters import lora
+from ws.adapters.base import AdapterConfig, Factors, Params, check_rank
+
+if TYPE_CHECKING:
+    import peft
+
+NAME = "pissa"
+TRAINABLE = ("A", "B")
+
+
+def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+    """The top r singular directions as (A0, B0) and as the trainable (A, B); chance plays no part.
+
+    Raises: ShapeError if the rank does not fit.
+    """
+    A0, B0 = principal(W.to(torch.promote_types(W.dtype, torch.float32)), config=config)
+    return {"A": A0.clone(), "B": B0.clone(), "A0": A0, "B0": B0}
+
+
+def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Factors:
+    """s [B - B0, B0] and [A; A - A0], in the dtype of the parameters.
+
+    The same product as s [B, -B0] and [A; A0], but the large common part is never formed: no digits cancel.
+    Raises: ShapeError if the parameters were not made with the configuration's rank.
+    """
+    now = lora.factors(W, {"A": params["A"], "B": params["B"]}, config=config)
+    start = lora.factors(W, {"A": params["A0"], "B": params["B0"]}, config=config)
+    return Factors(
+        left=torch.cat([now.left - start.left, start.left], dim=1),
+        right=torch.cat([now.right, now.right - start.right], dim=0),
+    )
+
+
+def delta(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> Float[Tensor, "d_out d_in"]:
+    """s (B A - B0 A0)."""
+    left, right = factors(W, params, config=config)
+    return einsum(left, right, "d_out k, k d_in -> d_out d_in").to(W.dtype)
+
+
+def forward(
+    x: Float[Tensor, "*batch d_in"],
+    W: Float[Tensor, "d_out d_in"],
+    params: Params,
+    *,
+    config: AdapterConfig,
+) -> Float[Tensor, "*batch d_out"]:
+    """W x plus the update through its 2r-dimensional middle."""
+    left, right = factors(W, params, config=config)
+    hidden = einsum(x.to(right.dtype), right, "... d_in, k d_in -> ... k")
+    update = einsum(hidden, left, "... k, d_out k -> ... d_out")
+    return einsum(x, W, "... d_in, d_out d_in -> ... d_out") + update.to(x.dtype)
+
+
+def parts(
+    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
+) -> dict[str, Float[Tensor, "d_out d_in"]]:
+    """One part, for LoRA's reason: only the product B A has a meaning."""
+    return {"low_rank": delta(W, params, config=config)}
+
+
+def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.LoraConfig":
+    """PEFT's LoRA started by an exact SVD: no dropout, no bias, scale alpha / r."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        target_modules=targets,
+        lora_dropout=0.0,
+        bias="none",
+        use_rslora=False,
+        init_lora_weights="pissa",
+    )
+
+
+def from_peft(
+    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
+) -> Params:
+    """A and B as they stand, A0 and B0 found again as PEFT finds them: by an SVD of W on the layer's device.
+
+    Right after injection A is A0 and B is B0; training moves only A and B.
+    Raises: MismatchError if the layer was made with another configuration or family, or its frozen weight is
+    not W - s B0 A0; ShapeError if the rank is too large.
+    """
+    held = layer.get_base_layer().weight
+    original = W.detach().to(held.device, torch.float32)
+    A0, B0 = principal(original, config=config)
+    removed = lora.delta(original, {"A": A0, "B": B0}, config=config)
+    lora.check_base(layer, W=W, removed=removed)
+    pair = lora.adapter_pair(layer, config=config, dora=False)
+    # PEFT stores the start in the layer's dtype before training continues in float32.
+    return {**pair, "A0": A0.to(held.dtype).float(), "B0": B0.to(held.dtype).float()}
+
+
+def principal(
+    W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig
+) -> tuple[Float[Tensor, "r d_in"], Float[Tensor, "d_out r"]]:
+    """A0 and B0: s B0 A0 is the best approximation of W of rank r.
+
+    Raises: ShapeError if the rank does not fit.
+    """
+    check_rank(W, rank=config.rank)
+    U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+    root = (S[: config.rank] / lora.scale(config)).sqrt()
+    A0 = einsum(root, Vh[: config.rank], "r, r d_in -> r d_in")
+    B0 = einsum(U[:, : config.rank], root, "d_out r, r -> d_out r")
+    return A0, B0

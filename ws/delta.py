@@ -1,0 +1,217 @@
+"""The behavior direction `dW = theta_plus - theta_minus` as an exact fp32 update per weight, and its geometry.
+
+It is computed from adapter parameters, never by subtracting merged weights: merging into bf16 first loses most of it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from einops import einsum
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.adapters import family
+from ws.errors import MismatchError
+from ws.models import LanguageModel, loaded
+from ws.store import Recipe, Store
+from ws.train import Adapter, read_adapter
+
+
+@dataclass(frozen=True)
+class WeightDelta:
+    """An update to some of a model's weights: module path -> dense fp32 tensor of the weight's shape."""
+
+    tensors: Mapping[str, Float[Tensor, "d_out d_in"]]
+
+    def __add__(self, other: "WeightDelta") -> "WeightDelta":
+        return self._paired(other, torch.add)
+
+    def __sub__(self, other: "WeightDelta") -> "WeightDelta":
+        return self._paired(other, torch.sub)
+
+    def __mul__(self, factor: float) -> "WeightDelta":
+        return WeightDelta({name: factor * value for name, value in self.tensors.items()})
+
+    __rmul__ = __mul__
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm over all tensors, in base-weight units."""
+        return self.dot(self) ** 0.5
+
+    def dot(self, other: "WeightDelta") -> float:
+        """Sum of elementwise products over all tensors, accumulated in float64."""
+        products = self._paired(other, torch.mul).tensors.values()
+        return sum(value.sum(dtype=torch.float64).item() for value in products)
+
+    def select(self, keep: Callable[[str], bool]) -> "WeightDelta":
+        """The update restricted to the tensors whose path `keep` accepts."""
+        return WeightDelta({name: value for name, value in self.tensors.items() if keep(name)})
+
+    def _paired(self, other: "WeightDelta", operation: Callable[[Tensor, Tensor], Tensor]) -> "WeightDelta":
+        if self.tensors.keys() != other.tensors.keys():
+            left, right = self.tensors.keys() - other.tensors.keys(), other.tensors.keys() - self.tensors.keys()
+            raise MismatchError(
+                f"cannot combine updates: {sorted(left)[:3]} only in the first, {sorted(right)[:3]} only in the second; "
+                "train both from one recipe"
+            )
+        return WeightDelta({name: operation(value, other.tensors[name]) for name, value in self.tensors.items()})
+
+
+@dataclass(frozen=True)
+class Direction(Recipe):
+    """What is added to the model, and how two adapters of it lie to each other: `geometry.parquet`, a row per tensor."""
+
+    plus: Adapter
+    minus: Adapter
+    random_seed: int | None = None
+    """None for dW itself; a seed for the control: random values with dW's norm and rank in every tensor."""
+
+    def __post_init__(self) -> None:
+        if self.plus.pairs.on != self.minus.pairs.on or self.plus.shape != self.minus.shape:
+            raise MismatchError(
+                f"cannot subtract {self.minus.describe()} from {self.plus.describe()}: "
+                "both need the same model and adapter shape; train both from one recipe"
+            )
+
+    def describe(self) -> str:
+        seeds = "/".join(dict.fromkeys(str(adapter.seed) for adapter in (self.plus, self.minus)))
+        kind = "random as" if self.random_seed is not None else "dW"
+        return f"{kind} {self.plus.shape.family} seed {seeds} on {self.plus.pairs.on.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        lm = loaded(self.plus.pairs.on, store)
+        plus, minus = (adapter_delta(lm, adapter, store) for adapter in (self.plus, self.minus))
+        geometry(plus, minus, direction_delta(self, lm, store), weak=weak_readout(lm)).to_parquet(
+            out / "geometry.parquet"
+        )
+
+
+def adapter_delta(lm: LanguageModel, adapter: Adapter, store: Store) -> WeightDelta:
+    """What one adapter adds to the original weights, exactly.
+
+    Raises: MismatchError if the adapter names a layer or shape this model does not have.
+    """
+    linears = dict(lm.linears(0, lm.n_layers))
+    params = read_adapter(store, adapter)
+    if unknown := sorted(params.keys() - linears.keys()):
+        raise MismatchError(f"{lm.name} has no layer {unknown[0]!r}; this adapter was trained for another model")
+    module = family(adapter.shape.family)
+    return WeightDelta(
+        {
+            name: module.delta(linears[name].weight.detach(), values, config=adapter.shape)
+            for name, values in params.items()
+        }
+    )
+
+
+def direction_delta(direction: Direction, lm: LanguageModel, store: Store) -> WeightDelta:
+    """`theta_plus - theta_minus`, or random values of the same norm and rank per tensor for the control.
+
+    Raises: MismatchError if the adapters touch different tensors or are identical.
+    """
+    delta = difference(adapter_delta(lm, direction.plus, store), adapter_delta(lm, direction.minus, store))
+    if direction.random_seed is None:
+        return delta
+    rank = 2 * direction.plus.shape.rank if direction.plus.shape.family in LOW_RANK else None
+    return random_like(delta, rank=rank, seed=direction.random_seed)
+
+
+LOW_RANK = frozenset({"lora", "pissa", "delora"})
+"""Families for which dW of two rank-r adapters has rank at most 2r."""
+
+
+def difference(plus: WeightDelta, minus: WeightDelta) -> WeightDelta:
+    """`plus - minus`. Raises: MismatchError if the two touch different tensors or are equal."""
+    if plus.tensors.keys() != minus.tensors.keys():
+        left, right = plus.tensors.keys() - minus.tensors.keys(), minus.tensors.keys() - plus.tensors.keys()
+        raise MismatchError(
+            f"cannot subtract adapters: {sorted(left)[:3]} only in plus, {sorted(right)[:3]} only in minus; "
+            "train both from one recipe"
+        )
+    delta = plus - minus
+    if delta.norm == 0:
+        raise MismatchError("dW is zero: the two adapters are identical; train them on answers of opposite signs")
+    return delta
+
+
+def random_like(delta: WeightDelta, *, rank: int | None, seed: int) -> WeightDelta:
+    """Gaussian updates with each tensor's Frobenius norm, and with at most `rank` where one is given."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(value: Tensor) -> Tensor:
+        d_out, d_in = value.shape
+        if rank is None or rank >= min(value.shape):
+            noise = torch.randn(d_out, d_in, generator=generator)
+        else:
+            left, right = torch.randn(d_out, rank, generator=generator), torch.randn(rank, d_in, generator=generator)
+            noise = einsum(left, right, "d_out r, r d_in -> d_out d_in")
+        return (noise * (value.norm().cpu() / noise.norm())).to(value)
+
+    return WeightDelta({name: draw(value) for name, value in delta.tensors.items()})
+
+
+def geometry(
+    plus: WeightDelta, minus: WeightDelta, delta: WeightDelta, *, weak: Float[Tensor, "d_model k"]
+) -> pd.DataFrame:
+    """Per tensor, in squared base-weight units: energies of plus, minus and dW, their dot product, weak-readout energy.
+
+    Columns: tensor, plus_sq, minus_sq, dot, delta_sq, and for tensors that write the residual stream (d_out = d_model,
+    by name `o_proj` or `down_proj`) weak_sq, the energy of dW in the weak-readout directions, and weak_null, what
+    directions without preference would have there.
+    """
+    rows = []
+    for name, value in delta.tensors.items():
+        d_out = value.shape[0]
+        energy = _squared(value)
+        writes = name.endswith(("o_proj", "down_proj")) and d_out == weak.shape[0]
+        rows.append(
+            {
+                "tensor": name,
+                "plus_sq": _squared(plus.tensors[name]),
+                "minus_sq": _squared(minus.tensors[name]),
+                "dot": (plus.tensors[name] * minus.tensors[name]).sum(dtype=torch.float64).item(),
+                "delta_sq": energy,
+                "weak_sq": _squared(weak.T @ value) if writes else float("nan"),
+                "weak_null": energy * weak.shape[1] / d_out if writes else float("nan"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def summary(table: pd.DataFrame) -> dict[str, float]:
+    """The geometry of a direction over all tensors.
+
+    norm: of dW. cosine: of plus with minus. asymmetry: (|plus| - |minus|) / (|plus| + |minus|). drift_ratio: what both
+    signs share over what separates them, |plus + minus| / |plus - minus|. touched: tensors with a non-zero dW.
+    """
+    plus, minus, dot = table["plus_sq"].sum(), table["minus_sq"].sum(), table["dot"].sum()
+    return {
+        "norm": table["delta_sq"].sum() ** 0.5,
+        "cosine": dot / (plus * minus) ** 0.5,
+        "asymmetry": (plus**0.5 - minus**0.5) / (plus**0.5 + minus**0.5),
+        "drift_ratio": ((plus + minus + 2 * dot) / (plus + minus - 2 * dot)) ** 0.5,
+        "touched": float((table["delta_sq"] > 0).sum()),
+    }
+
+
+def weak_readout(lm: LanguageModel) -> Float[Tensor, "d_model k"]:
+    """Orthonormal residual directions that the unembedding reads least: the lower half of its right singular vectors.
+
+    The journal names a "weak readout" ratio without fixing the size of the subspace; half of d_model is our reading.
+    """
+    head = lm.model.get_output_embeddings().weight.detach().float()
+    _, vectors = torch.linalg.eigh(einsum(head, head, "vocab i, vocab j -> i j"))
+    return vectors[:, : head.shape[1] // 2]
+
+
+def read_geometry(store: Store, direction: Direction) -> pd.DataFrame:
+    """The table that `geometry` made for this direction."""
+    return pd.read_parquet(store.get(direction) / "geometry.parquet")
+
+
+def _squared(value: Tensor) -> float:
+    return value.square().sum(dtype=torch.float64).item()

@@ -1,0 +1,56 @@
+"""Every error this package raises on purpose.
+
+A message says what was seen, what was expected and what to do about it.
+"""
+
+from collections.abc import Iterable
+
+
+class WsError(Exception):
+    """The root: catch this to catch everything below."""
+
+
+class UnknownNameError(WsError, KeyError):
+    """A family, behavior, model or lens that no table lists."""
+
+    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
+        super().__init__(f"unknown {what} {name!r}; known: {', '.join(sorted(known))}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ShapeError(WsError, ValueError):
+    """Tensors, ranks or blocks that do not fit each other."""
+
+
+class DataError(WsError, ValueError):
+    """Rows, pairs or answers that cannot carry the question asked of them."""
+
+
+class ChatError(WsError, ValueError):
+    """A tokenizer or chat template that lacks something the prompts need."""
+
+
+class TrainingError(WsError, ArithmeticError):
+    """A training run whose numbers are broken."""
+
+
+class MismatchError(WsError, ValueError):
+    """Two things that were made for different models or from different recipes."""
+
+
+class DeviceError(WsError, RuntimeError):
+    """A device or number format that this machine does not have."""
+
+
+class StoreError(WsError, OSError):
+    """The artifact store cannot be read or written."""
+
+
+class DownloadError(WsError, OSError):
+    """A file that could not be fetched, or is not the file that was pinned."""
+
+
+class EstimateError(WsError, ValueError):
+    """Estimates that cannot be combined or compared."""

@@ -1,0 +1,144 @@
+"""Rows: every Yes/No question scored under every coefficient of one direction, on one model.
+
+Each method is scored on identical rows. Prompts are packed (`ws.packing`), states below the first changed layer are
+computed once and kept for the process (`ws.depth`), and only the last real token meets the output head.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.behaviors import Question
+from ws.chat import prompt_ids
+from ws.delta import Direction, direction_delta
+from ws.depth import lower, upper
+from ws.errors import DataError, MismatchError
+from ws.models import LanguageModel, Placed, loaded
+from ws.packing import Packed, pack
+from ws.progress import track
+from ws.steer import steered
+from ws.store import Recipe, Store
+from ws.yesno import AnswerTokens, Scores, answer_tokens, scores
+
+COEFFS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
+"""Steered coefficients; 0 is the unchanged model, scored once."""
+
+
+@dataclass(frozen=True)
+class Rows(Recipe):
+    """`rows.parquet`: a line per coefficient and question; direction None is the unchanged model at coefficient 0."""
+
+    on: Placed
+    questions: tuple[Question, ...]
+    prefill: str
+    direction: Direction | None = None
+    coeffs: tuple[float, ...] = COEFFS
+
+    def __post_init__(self) -> None:
+        if self.direction is not None and self.direction.plus.pairs.on != self.on:
+            raise MismatchError(
+                f"cannot score {self.direction.describe()} on {self.on.describe()}: adapter for another model"
+            )
+
+    def describe(self) -> str:
+        what = "base model" if self.direction is None else self.direction.describe()
+        return f"{len(self.questions)} rows x {len(self.coeffs) if self.direction else 1}, {what}"
+
+    def build(self, out: Path, store: Store) -> None:
+        lm = loaded(self.on, store)
+        prompts = prompts_of(lm, self.questions, self.prefill)
+        answers = answer_tokens(lm.tokenizer)
+        if self.direction is None:
+            frames = [_frame(self.questions, 0.0, score(lm, prepared(lm, prompts, start=0), answers))]
+        else:
+            delta = direction_delta(self.direction, lm, store)
+            batch = prepared(lm, prompts, start=lowest_layer(delta.tensors))
+            frames = []
+            for coeff in track(self.coeffs, f"score {self.describe()}"):
+                with steered(lm, delta, coeff=coeff):
+                    frames.append(_frame(self.questions, coeff, score(lm, batch, answers)))
+        pd.concat(frames, ignore_index=True).to_parquet(out / "rows.parquet")
+
+
+def read_rows(store: Store, recipe: Rows) -> pd.DataFrame:
+    """Columns question_id, cluster, topic, phrasing, pair, sign, coeff, log_yes, log_no, log_ratio, pmass (nats)."""
+    return pd.read_parquet(store.get(recipe) / "rows.parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Packed prompts and the states that enter layer `start`."""
+
+    packed: Packed
+    states: Float[Tensor, "batch seq d_model"]
+    start: int
+
+
+def prompts_of(lm: LanguageModel, questions: Iterable[Question], prefill: str) -> tuple[tuple[int, ...], ...]:
+    """Token ids of each question as a user turn, with the start of the answer filled in."""
+    return tuple(tuple(prompt_ids(lm.tokenizer, user=q.text, prefill=prefill)) for q in questions)
+
+
+@lru_cache(maxsize=2)
+def prepared(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: int) -> Batch:
+    """The packed prompts and their states below layer `start`; must be called on the unchanged model."""
+    packed = pack(prompts)
+    states = [lower(lm, _row(packed, row), stop=start) for row in range(packed.ids.shape[0])]
+    return Batch(packed, torch.cat(states), start)
+
+
+def score(lm: LanguageModel, batch: Batch, answers: AnswerTokens) -> Scores:
+    """Yes and no at each prompt's last real token, in the order of the prompts."""
+    head = lm.model.get_output_embeddings()
+    last = batch.packed.last
+    log_yes, log_no = torch.empty(len(last)), torch.empty(len(last))
+    with torch.no_grad():
+        for row in range(batch.packed.ids.shape[0]):
+            hidden = upper(lm, _row(batch.packed, row), batch.states[row : row + 1], start=batch.start)[0]
+            here = (batch.packed.rows == row).nonzero().squeeze(-1)
+            part = scores(head(hidden[last[here].to(hidden.device)]), answers)
+            log_yes[here], log_no[here] = part.log_yes.cpu(), part.log_no.cpu()
+    return Scores(log_yes, log_no)
+
+
+def lowest_layer(paths: Iterable[str]) -> int:
+    """The index of the lowest decoder layer among module paths. Raises: DataError if there is none."""
+    found = [int(match.group(1)) for path in paths if (match := re.search(r"\blayers\.(\d+)\.", path))]
+    if not found:
+        raise DataError("dW touches no decoder layer; nothing to steer")
+    return min(found)
+
+
+def _row(packed: Packed, row: int) -> Packed:
+    return Packed(
+        ids=packed.ids[row : row + 1],
+        positions=packed.positions[row : row + 1],
+        sees=packed.sees[row : row + 1],
+        rows=packed.rows,
+        paths=packed.paths,
+    )
+
+
+def _frame(questions: Sequence[Question], coeff: float, answer: Scores) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "question_id": [q.id for q in questions],
+            "cluster": [q.cluster for q in questions],
+            "topic": [q.topic for q in questions],
+            "phrasing": [q.phrasing for q in questions],
+            "pair": [q.pair for q in questions],
+            "sign": [q.sign for q in questions],
+            "coeff": coeff,
+            "log_yes": answer.log_yes.numpy(),
+            "log_no": answer.log_no.numpy(),
+            "log_ratio": answer.log_ratio.numpy(),
+            "pmass": answer.pmass.numpy(),
+        }
+    )

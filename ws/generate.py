@@ -1,0 +1,161 @@
+"""Training text: the model's own answers under personas that show a behavior and under personas that show its opposite.
+
+Source: persona data of the weight-steering recipe, Fierro & Roger 2025, sec. F.1. The persona is only in the prompt
+that generates an answer; training sees question and answer without it (`ws.train`).
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from ws.chat import end_of_turn, prompt_ids
+from ws.errors import DataError
+from ws.models import LanguageModel, Placed, loaded
+from ws.progress import say, track
+from ws.store import Recipe, Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH = 100
+"""Prompts sampled together. Part of the recipe, since it decides which random numbers an answer draws."""
+
+
+@dataclass(frozen=True)
+class Pairs(Recipe):
+    """One answer of each sign for every question and persona; `pairs.parquet` and `report.json`."""
+
+    on: Placed
+    questions: tuple[tuple[str, str], ...]
+    """(question id, user message)."""
+    positive: tuple[str, ...]
+    """Personas that show the behavior; the i-th is paired with the i-th of `negative`."""
+    negative: tuple[str, ...]
+    seed: int
+    max_new_tokens: int = 40
+    temperature: float = 0.8
+    top_p: float = 0.95
+
+    def describe(self) -> str:
+        return f"pairs seed {self.seed} on {self.on.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        table = answered(loaded(self.on, store), self)
+        kept, report = filtered(table)
+        say(f"pairs: {report['share_filtered']:.0%} of {len(table)} filtered {report['filtered']}")
+        kept.to_parquet(out / "pairs.parquet")
+        (out / "report.json").write_text(json.dumps(report, indent=2))
+
+
+def read_pairs(store: Store, recipe: Pairs) -> pd.DataFrame:
+    """The kept pairs: columns question_id, question, persona, plus, minus, plus_ended, minus_ended."""
+    return pd.read_parquet(store.get(recipe) / "pairs.parquet")
+
+
+def answered(lm: LanguageModel, recipe: Pairs) -> pd.DataFrame:
+    """Every question answered under every persona of both signs, unfiltered."""
+    jobs = [
+        (question_id, question, index, sign, persona)
+        for question_id, question in recipe.questions
+        for sign, personas in (("plus", recipe.positive), ("minus", recipe.negative))
+        for index, persona in enumerate(personas)
+    ]
+    prompts = [prompt_ids(lm.tokenizer, user=question, system=persona) for _, question, _, _, persona in jobs]
+    answers = sampled(lm, prompts, recipe)
+    rows = [
+        {"question_id": job[0], "question": job[1], "persona": job[2], "sign": job[3], "ids": tuple(ids)}
+        for job, ids in zip(jobs, answers, strict=True)
+    ]
+    wide = pd.DataFrame(rows).pivot(index=["question_id", "question", "persona"], columns="sign", values="ids")
+    stop = end_of_turn(lm.tokenizer)
+    order = {question_id: place for place, (question_id, _) in enumerate(recipe.questions)}
+    table = wide.reset_index().sort_values(
+        ["question_id", "persona"], key=lambda column: column.map(order) if column.name == "question_id" else column
+    )
+    for sign in ("plus", "minus"):
+        table[f"{sign}_ended"] = [stop in ids for ids in table[sign]]
+        table[sign] = [_spoken(lm.tokenizer, ids, stop) for ids in table[sign]]
+    return table.reset_index(drop=True)
+
+
+def sampled(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) -> list[list[int]]:
+    """A sampled continuation of each prompt, up to and including the end of turn, in the order given."""
+    by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    batches = [by_length[i : i + BATCH] for i in range(0, len(by_length), BATCH)]
+    answers: dict[int, list[int]] = {}
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(recipe.seed)
+        for batch in track(batches, f"answers of seed {recipe.seed}"):
+            continuations = _continued(lm, [prompts[i] for i in batch], recipe)
+            answers.update(zip(batch, continuations, strict=True))
+    return [answers[i] for i in range(len(prompts))]
+
+
+def filtered(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, object]]:
+    """The usable pairs and a report that counts each reason for which the others were dropped.
+
+    Raises: DataError if both sides are identical throughout or fewer than a quarter of the pairs is usable.
+    """
+    reasons = [_flaw(plus, minus) for plus, minus in zip(table["plus"], table["minus"], strict=True)]
+    kept = table[[reason is None for reason in reasons]].reset_index(drop=True)
+    counts = pd.Series([reason for reason in reasons if reason], dtype=object).value_counts().to_dict()
+    if len(kept) < math.ceil(len(table) / 4):
+        raise DataError(
+            f"only {len(kept)} of {len(table)} pairs are usable (dropped: {counts}); the personas do not separate "
+            "on this model: sharpen them, raise max_new_tokens or use a stronger model"
+        )
+    share = 1 - len(kept) / len(table)
+    return kept, {"pairs": len(table), "kept": len(kept), "share_filtered": share, "filtered": counts}
+
+
+def is_repetitive(text: str) -> bool:
+    """True where an answer is stuck: over half of its words (of at least 8) repeat the word just before."""
+    words = text.split()
+    return len(words) >= 8 and sum(a == b for a, b in zip(words, words[1:], strict=False)) > len(words) / 2
+
+
+def _flaw(plus: str, minus: str) -> str | None:
+    if not plus.strip() or not minus.strip():
+        return "empty"
+    if plus.strip() == minus.strip():
+        return "identical"
+    if is_repetitive(plus) or is_repetitive(minus):
+        return "repeated token"
+    return None
+
+
+def _spoken(tokenizer: "PreTrainedTokenizerBase", ids: tuple[int, ...], stop: int) -> str:
+    spoken = ids[: ids.index(stop)] if stop in ids else ids
+    return tokenizer.decode(spoken, skip_special_tokens=True).strip()
+
+
+def _continued(lm: LanguageModel, prompts: list[Sequence[int]], recipe: Pairs) -> list[list[int]]:
+    width = max(len(prompt) for prompt in prompts)
+    stop = end_of_turn(lm.tokenizer)
+    ids = torch.full((len(prompts), width), stop)
+    attention = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        attention[row, width - len(prompt) :] = 1
+    output = lm.model.generate(
+        input_ids=ids.to(lm.device),
+        attention_mask=attention.to(lm.device),
+        do_sample=True,
+        temperature=recipe.temperature,
+        top_p=recipe.top_p,
+        top_k=0,
+        max_new_tokens=recipe.max_new_tokens,
+        pad_token_id=stop,
+        eos_token_id=stop,
+    )
+    return [_until(stop, tokens) for tokens in output[:, width:].tolist()]
+
+
+def _until(stop: int, tokens: list[int]) -> list[int]:
+    return tokens[: tokens.index(stop) + 1] if stop in tokens else tokens

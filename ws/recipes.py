@@ -1,0 +1,144 @@
+"""Which recipe each family uses on each model, and the recipes of everything a claim reads.
+
+A recipe is chosen on validation questions and validation claims, which no claim test reads: `ws search MODEL` runs the
+search and keeps its results in `ws/searched/<model>.json`. A model without a search uses the journal's recipe.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from importlib import resources
+from typing import Literal
+
+from ws.adapters import FAMILIES, AdapterConfig
+from ws.behaviors import Behavior, behavior
+from ws.delta import Direction
+from ws.errors import UnknownNameError
+from ws.evaluate import COEFFS, Rows
+from ws.generate import Pairs
+from ws.models import Placed, known_model, weights_of
+from ws.train import Adapter, TrainConfig
+
+
+@dataclass(frozen=True)
+class FamilyRecipe:
+    """Everything that decides an adapter besides its data, its sign and its seed."""
+
+    shape: AdapterConfig
+    training: TrainConfig
+
+
+JOURNAL = TrainConfig(lr=2e-4, epochs=3)
+"""The journal's training recipe: lr 2e-4, 5 warm-up steps, weight decay 0.01, 3 epochs, layers 30-80%."""
+
+JOURNAL_ARMS = {
+    "lora-paper": FamilyRecipe(AdapterConfig("lora", rank=32, alpha=64), JOURNAL),
+    "lora-mistaken": FamilyRecipe(AdapterConfig("lora", rank=32, alpha=16), replace(JOURNAL, lr=1e-5)),
+}
+"""The two recipes that claim C01 compares, the same on every model."""
+
+TINY = {
+    name: FamilyRecipe(AdapterConfig(name, rank=4, alpha=8, bound=1.0, block=4), TrainConfig(lr=5e-3, epochs=1))
+    for name in FAMILIES
+}
+"""A short recipe for models with random weights, where only the pipeline is under test."""
+
+
+def family_recipe(model: str, arm: str) -> FamilyRecipe:
+    """The recipe of a family, or of one of C01's two arms, on a model.
+
+    Raises: UnknownNameError for a family that does not exist.
+    """
+    if arm in JOURNAL_ARMS:
+        return JOURNAL_ARMS[arm] if not known_model(model).random_weights else _shrunk(JOURNAL_ARMS[arm])
+    if arm not in FAMILIES:
+        raise UnknownNameError("adapter family", arm, [*FAMILIES, *JOURNAL_ARMS])
+    if known_model(model).random_weights:
+        return TINY[arm]
+    return searched(model).get(arm, FamilyRecipe(AdapterConfig(arm), JOURNAL))
+
+
+def searched(model: str) -> dict[str, FamilyRecipe]:
+    """The recipes that a kept search chose for this model; empty if none was run."""
+    file = resources.files("ws") / "searched" / f"{model}.json"
+    if not file.is_file():
+        return {}
+    return {name: recipe_from(chosen) for name, chosen in json.loads(file.read_text())["chosen"].items()}
+
+
+def recipe_from(record: dict[str, dict[str, object]]) -> FamilyRecipe:
+    """A recipe from its JSON form, as `dataclasses.asdict` makes it."""
+    training = dict(record["training"])
+    training["layers"] = tuple(training["layers"])
+    return FamilyRecipe(AdapterConfig(**record["shape"]), TrainConfig(**training))
+
+
+def recipe_record(recipe: FamilyRecipe) -> dict[str, object]:
+    """The JSON form of a recipe."""
+    return asdict(recipe)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One model and one behavior, and the recipes of what is made and measured on them."""
+
+    model: str
+    device: str = "cpu"
+    behavior_name: str = "sycophancy"
+
+    @property
+    def behavior(self) -> Behavior:
+        return behavior(self.behavior_name)
+
+    @property
+    def on(self) -> Placed:
+        return Placed(weights_of(self.model), self.device)
+
+    def pairs(self, seed: int) -> Pairs:
+        """The training pairs of a seed."""
+        b = self.behavior
+        size = {"max_new_tokens": 12} if known_model(self.model).random_weights else {}
+        return Pairs(self.on, b.training_questions(), b.positive, b.negative, seed=seed, **size)
+
+    def adapter(self, arm: str, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
+        """The adapter of a family and sign; `seed` varies its pairs, its start values and its order of steps."""
+        return self.custom_adapter(family_recipe(self.model, arm), sign=sign, seed=seed)
+
+    def custom_adapter(self, recipe: FamilyRecipe, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
+        """The adapter of any recipe."""
+        return Adapter(self.pairs(seed), sign, recipe.shape, recipe.training, seed)
+
+    def direction(self, arm: str, *, seed: int) -> Direction:
+        """dW of a family: its plus adapter minus its minus adapter."""
+        return self.custom_direction(family_recipe(self.model, arm), seed=seed)
+
+    def custom_direction(self, recipe: FamilyRecipe, *, seed: int) -> Direction:
+        """dW of any recipe."""
+        plus, minus = (self.custom_adapter(recipe, sign=sign, seed=seed) for sign in ("plus", "minus"))
+        return Direction(plus, minus)
+
+    def random_direction(self, arm: str, *, seed: int) -> Direction:
+        """The control of equal norm and rank in every tensor."""
+        return replace(self.direction(arm, seed=seed), random_seed=seed)
+
+    def same_sign_direction(self, arm: str, *, seed: int, other: int) -> Direction:
+        """The control of two adapters of one sign: plus of `seed` minus plus of `other`."""
+        return Direction(self.adapter(arm, sign="plus", seed=seed), self.adapter(arm, sign="plus", seed=other))
+
+    def rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
+        """Held-out and neutral questions under a direction."""
+        return self._rows("heldout", direction, coeffs)
+
+    def validation_rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
+        """Validation questions under a direction: for choosing recipes, never for a claim."""
+        return self._rows("validation", direction, coeffs)
+
+    def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
+        b = self.behavior
+        neutral = b.neutral_questions() if split == "heldout" else ()
+        return Rows(self.on, (*b.questions(split), *neutral), b.prefill, direction, coeffs)
+
+
+def _shrunk(recipe: FamilyRecipe) -> FamilyRecipe:
+    """A journal arm cut to a size that fits a tiny model; learning rate and alpha / rank stay."""
+    shape = replace(recipe.shape, rank=4, alpha=recipe.shape.alpha / recipe.shape.rank * 4)
+    return FamilyRecipe(shape, replace(recipe.training, epochs=1))

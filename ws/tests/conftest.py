@@ -1,0 +1,112 @@
+"""A small project with the claim plugins, for tests that run pytest within pytest."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFTEST = """
+import os
+
+import pandas as pd
+import pytest
+
+from ws.estimate import Estimate
+
+pytest_plugins = [f"fixtures.{name}" for name in ("options", "cases", "snapshots", "holds", "terminal")]
+
+
+@pytest.fixture
+def effect(settings):
+    def around(mean=None, *, gates=()):
+        mean = float(os.environ.get("EFFECT", "1")) if mean is None else mean
+        lines = [
+            (seed, cluster, cluster, mean + 0.1 * (seed - 1) + 0.1 * (cluster - 1.5))
+            for seed in range(settings.seeds or 3)
+            for cluster in range(int(os.environ.get("CLUSTERS", "4")))
+        ]
+        return Estimate.of(pd.DataFrame(lines, columns=["seed", "cluster", "row", "value"]), gates=gates)
+
+    return around
+"""
+
+INI = """
+[pytest]
+testpaths = ws/tests claims
+filterwarnings = error
+addopts = --strict-markers
+markers = claim(id, published=""): a claim
+"""
+
+# Plugins that the inner run does without: hypothesis would import and rewrite itself anew in each.
+PLAIN = ("-p", "no:hypothesispytest", "-p", "no:jaxtyping", "-p", "no:cacheprovider")
+
+STEERS = """
+import pytest
+
+@pytest.mark.claim("C05", published="DeLoRA 23.85 vs LoRA 9.76")
+def test_it_steers(effect, holds):
+    holds(effect() > 0)
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with claims in it, on which pytest can be run."""
+
+    pytester: pytest.Pytester
+    monkeypatch: pytest.MonkeyPatch
+
+    def claims(self, source: str = STEERS, *, name: str = "test_claims") -> None:
+        """Write a module of claims."""
+        folder = self.pytester.path / "claims"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(source)
+
+    def run(self, *args: str, **environment: str) -> pytest.RunResult:
+        """What pytest says, run in this process; the effect that claims see is in the environment."""
+        with self.monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            return self.pytester.runpytest_inprocess(*PLAIN, "--store", str(self.store), *args)
+
+    @property
+    def store(self) -> Path:
+        """The root of the project's store."""
+        return self.pytester.path / "store"
+
+    def record(self, *args: str, **environment: str) -> None:
+        """Run with --snapshot-update, which must record something."""
+        assert "generated" in self.run("--snapshot-update", *args, **environment).stdout.str()
+
+    def snapshots(self) -> list[str]:
+        """Paths of all snapshots, below their common folder."""
+        folder = self.pytester.path / "claims" / "__snapshots__"
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+    def snapshot(self, name: str = "smollm2-135m/test_it_steers.json") -> Path:
+        """One snapshot."""
+        return self.pytester.path / "claims" / "__snapshots__" / name
+
+    def fields(self, name: str = "smollm2-135m/test_it_steers.json") -> dict[str, Any]:
+        """What one snapshot says."""
+        return json.loads(self.snapshot(name).read_text())
+
+    def last_run(self) -> list[dict[str, Any]]:
+        """The records that the latest run left in the store."""
+        return json.loads((self.store / "last-run.json").read_text())
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with one claim, which holds unless the environment says otherwise."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    pytester.makeconftest(CONFTEST)
+    pytester.makeini(INI)
+    project = Project(pytester, monkeypatch)
+    project.claims()
+    return project

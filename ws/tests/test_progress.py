@@ -1,0 +1,156 @@
+"""What long runs say, and where they say it."""
+
+import io
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ws import progress
+
+
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The surroundings a terminal user has, whoever runs these tests."""
+    for name in ("WS_QUIET", "PYTEST_XDIST_WORKER", "NO_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def sent_to() -> Iterator[Callable[[io.StringIO], io.StringIO]]:
+    """Sends progress to a stream for one test."""
+    before = progress._chosen
+
+    def send(stream: io.StringIO) -> io.StringIO:
+        progress.use(stream)
+        return stream
+
+    yield send
+    progress.use(before)
+
+
+@pytest.fixture
+def lines(sent_to: Callable[[io.StringIO], io.StringIO]) -> io.StringIO:
+    """Progress where there is no terminal."""
+    return sent_to(io.StringIO())
+
+
+@pytest.fixture
+def terminal(sent_to: Callable[[io.StringIO], io.StringIO]) -> io.StringIO:
+    """Progress on a terminal."""
+    return sent_to(Terminal())
+
+
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A clock that only this function moves."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def forward(seconds: float) -> None:
+        now[0] += seconds
+
+    return forward
+
+
+def test_a_line_goes_to_the_chosen_stream(lines: io.StringIO) -> None:
+    progress.say("built [red]it[/red]")
+    assert lines.getvalue() == "built [red]it[/red]\n"
+
+
+def test_a_line_goes_to_standard_error_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    before = progress._chosen
+    progress.use(None)
+    progress.say("hello")
+    progress.use(before)
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_a_line_on_a_terminal_is_neither_marked_up_nor_wrapped(terminal: io.StringIO) -> None:
+    text = "[bold]x[/bold] 12 " + "long " * 40
+    progress.say(text)
+    assert terminal.getvalue() == f"{text}\n"
+
+
+def test_items_pass_through_unchanged(lines: io.StringIO) -> None:
+    assert list(progress.track(iter("abc"), "letters")) == ["a", "b", "c"]
+
+
+def test_quick_work_says_nothing_without_a_terminal(lines: io.StringIO) -> None:
+    list(progress.track(range(1000), "quick"))
+    assert lines.getvalue() == ""
+
+
+def test_a_line_at_most_every_ten_seconds(lines: io.StringIO, passing: Callable[[float], None]) -> None:
+    for _ in progress.track(range(6), "train"):
+        passing(4.0)
+    assert lines.getvalue() == "train 3/6, 0:12 left\ntrain 6/6, 0:00 left\n"
+
+
+def test_a_given_total_stands_in_for_a_length(lines: io.StringIO, passing: Callable[[float], None]) -> None:
+    for _ in progress.track(iter(range(1)), "answers", total=7):
+        passing(20.0)
+    assert lines.getvalue() == "answers 1/7, 2:00 left\n"
+
+
+def test_without_a_length_the_time_so_far_is_said(
+    lines: io.StringIO, passing: Callable[[float], None]
+) -> None:
+    for _ in progress.track(iter(range(1)), "answers"):
+        passing(20.0)
+    assert lines.getvalue() == "answers 1, 0:20 so far\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0:00"), (9.4, "0:09"), (59.6, "1:00"), (65.0, "1:05"), (3599.0, "59:59"), (36061.0, "10:01:01")],
+)
+def test_durations_read_as_a_clock(seconds: float, text: str) -> None:
+    assert progress.clock(seconds) == text
+
+
+def test_a_terminal_gets_a_bar_with_label_and_count(terminal: io.StringIO) -> None:
+    assert list(progress.track(range(3), "score [x]")) == [0, 1, 2]
+    assert "score [x]" in terminal.getvalue()
+    assert "3/3" in terminal.getvalue()
+
+
+def test_bars_nest(terminal: io.StringIO) -> None:
+    pairs = [(a, b) for a in progress.track("ab", "outer") for b in progress.track("xy", "inner")]
+    assert pairs == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
+    assert "inner" in terminal.getvalue()
+
+
+def test_a_line_comes_through_while_a_bar_is_drawn(terminal: io.StringIO) -> None:
+    for _ in progress.track(range(1), "outer"):
+        progress.say("said inside")
+    assert "said inside\n" in terminal.getvalue()
+
+
+def test_a_parallel_worker_draws_no_bars(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    list(progress.track(range(3), "score"))
+    assert terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize("stream", ["lines", "terminal"])
+def test_quiet_is_silent(
+    stream: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    passing: Callable[[float], None],
+) -> None:
+    monkeypatch.setenv("WS_QUIET", "1")
+    written = request.getfixturevalue(stream)
+    progress.say("hello")
+    for _ in progress.track(range(3), "score"):
+        passing(60.0)
+    assert written.getvalue() == ""

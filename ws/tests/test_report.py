@@ -1,0 +1,233 @@
+"""The table of claims fits its terminal, loses nothing, and does not depend on the order of the tests."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from ws import report
+from ws.errors import DataError
+from ws.report import Record
+from ws.tests.conftest import Project
+
+RECORD = Record(
+    claim="C05",
+    test="test_delora_spreads_further_than",
+    case="delora-lora-raw",
+    measure="raw",
+    model="smollm2-135m",
+    random_weights=False,
+    outcome="HOLDS",
+    value=12.25,
+    low=11.6,
+    high=13.1,
+    level=0.95,
+    threshold=0.0,
+    relation="> 0",
+    part="",
+    tolerance=0.1,
+    tolerance_from="spread over 3 seeds",
+    n_rows=240,
+    n_clusters=60,
+    n_seeds=3,
+    gates=[],
+    published="DeLoRA 23.85 vs LoRA 9.76",
+    device="cpu",
+    versions={"torch": "2.13"},
+    keys=["0123456789abcdef"],
+    snapshot="same",
+)
+CORRECTED = replace(RECORD, case="delora-lora-corrected", measure="corrected", outcome="INCONCLUSIVE")
+GATED = replace(
+    RECORD,
+    claim="C23",
+    test="test_dropping_the_top_of_the_spectrum_removes_the_effect_and_leaves_nothing",
+    case="delora-drop_top_90_energy-residual_writes-corrected",
+    measure="corrected",
+    outcome="INVALID",
+    value=None,
+    low=None,
+    high=None,
+    relation="within ±0.0712 (estimated)",
+    part="part 2 of 3",
+    gates=["denominator near 0 (interval -0.0123 to 0.0234)", "pmass of 0.12 is too low"],
+    published="keep 90% .962 vs .711; drop <= .02",
+    snapshot="INCONCLUSIVE -> INVALID",
+)
+TINY = replace(RECORD, model="tiny-random-qwen3", random_weights=True, n_seeds=1)
+RECORDS = [RECORD, CORRECTED, GATED, TINY]
+CLAIMS = """
+import pytest
+
+@pytest.mark.claim("C05", published="DeLoRA 23.85 vs LoRA 9.76")
+@pytest.mark.parametrize("measure", ["raw", "corrected"])
+@pytest.mark.parametrize("other", ["lora", "dora"])
+def test_delora_spreads_further_than(effect, holds, other, measure):
+    holds(effect({"raw": 1, "corrected": -1}[measure] * len(other)) > 0)
+"""
+
+
+def words(text: str) -> list[str]:
+    """Everything but white space, so that wrapped text can be found."""
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert max(map(len, report.terminal(RECORDS, width=width).splitlines())) <= width
+
+
+def test_nothing_is_cut_at_80_columns() -> None:
+    text = report.terminal([GATED], width=80)
+    assert "…" not in text
+    assert {"denominator", "INVALID", "C23"} <= set(text.split())
+    assert GATED.published.replace(" ", "") in words(text)
+    assert report.sentence(GATED.test).replace(" ", "") in words(text)
+
+
+def test_a_long_case_is_wrapped_behind_its_parts() -> None:
+    lines = report.terminal([GATED], width=80).splitlines()
+    starts = [line[:23].strip() for line in lines if line.startswith("  ") and line[2:23].strip()]
+    assert "".join(starts) == GATED.case
+    assert all(start.endswith(("-", "_")) for start in starts[:-1])
+
+
+def test_a_case_that_fits_stays_on_one_line() -> None:
+    assert "  delora-lora-corrected 12.25 [11.60, 13.10] > 0" in report.terminal([CORRECTED], width=80)
+
+
+def test_plain_text_carries_no_escape_codes_and_colour_does() -> None:
+    assert "\x1b" not in report.terminal(RECORDS)
+    assert "\x1b[32mHOLDS" in report.terminal(RECORDS, colour=True)
+
+
+def test_each_model_has_its_own_table() -> None:
+    lines = report.terminal(RECORDS).splitlines()
+    titles = [line for line in lines if line.endswith(("seed)", "seeds)"))]
+    assert titles == ["smollm2-135m (cpu, 3 seeds)", "tiny-random-qwen3 (cpu, 1 seed)"]
+    assert "3 cases: 1 HOLDS, 1 INCONCLUSIVE, 1 INVALID" in lines
+    assert sum(line.startswith("random weights: ") for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "corrected", "noted"),
+    [
+        ("HOLDS", "INCONCLUSIVE", True),
+        ("HOLDS", "REFUTED", True),
+        ("HOLDS", "HOLDS", False),
+        ("REFUTED", "REFUTED", False),
+    ],
+)
+def test_a_corrected_case_that_only_holds_raw_says_so(raw: str, corrected: str, noted: bool) -> None:
+    records = [replace(RECORD, outcome=raw), replace(CORRECTED, outcome=corrected)]
+    assert ("holds raw only" in report.terminal(records)) == noted
+    assert (f"{corrected} (holds raw only)" in report.markdown(records)) == noted
+
+
+@pytest.mark.parametrize("field", ["model", "claim", "test", "case"])
+def test_a_raw_case_of_something_else_is_no_twin(field: str) -> None:
+    other = replace(RECORD, **{field: "other-raw"})
+    assert "holds raw only" not in report.terminal([other, CORRECTED])
+
+
+def test_the_measure_is_found_as_a_whole_part_of_the_case() -> None:
+    raw = replace(RECORD, case="rawhide-raw")
+    corrected = replace(CORRECTED, case="rawhide-corrected")
+    assert "holds raw only" in report.terminal([raw, corrected])
+
+
+def test_the_order_of_the_records_does_not_matter() -> None:
+    assert report.terminal(reversed(RECORDS)) == report.terminal(RECORDS)
+    assert report.markdown(reversed(RECORDS)) == report.markdown(RECORDS)
+
+
+def test_markdown_has_every_column_in_every_row() -> None:
+    rows = [line for line in report.markdown(RECORDS).splitlines() if line.startswith("|")]
+    assert rows[0] == "| claim | case | effect [interval] | verdict | snapshot | published |"
+    assert {row.count(" | ") for row in rows} == {5}
+
+
+def test_markdown_escapes_its_own_separator() -> None:
+    assert "beyond \\|alpha\\| 1" in report.markdown([replace(RECORD, published="beyond |alpha| 1")])
+
+
+@pytest.mark.parametrize(
+    ("x", "shown"), [(0.0, "0.00"), (0.0423, "0.042"), (-0.5, "-0.50"), (23.852, "23.85"), (None, "n/a")]
+)
+def test_numbers_keep_two_digits_that_say_something(x: float | None, shown: str) -> None:
+    assert report.number(x) == shown
+
+
+def test_records_survive_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "store" / report.LAST_RUN
+    report.save(list(reversed(RECORDS)), path)
+    assert report.load(path) == report.ordered(RECORDS)
+    assert [file.name for file in path.parent.iterdir()] == [report.LAST_RUN]
+
+
+def test_records_that_are_not_there_are_missed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="run `pytest claims/` first"):
+        report.load(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("text", ["{", '[{"claim": "C05"}]', "3"], ids=["cut", "other fields", "no list"])
+def test_records_of_another_kind_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / report.LAST_RUN
+    path.write_text(text)
+    with pytest.raises(DataError, match="does not hold the verdicts of a run"):
+        report.load(path)
+
+
+def test_a_run_ends_with_the_table_and_leaves_it_in_the_store(project: Project) -> None:
+    project.claims(CLAIMS)
+    project.record()
+    result = project.run()
+    result.assert_outcomes(passed=2, xfailed=2)
+    table = report.terminal(report.load(project.store / report.LAST_RUN), width=80)
+    assert table in result.stdout.str()
+    assert table.count("holds raw only") == 2
+    assert table.count(" same") == 4
+    assert max(map(len, result.outlines)) <= 80
+
+
+def test_the_table_says_what_is_new_missing_and_changed(project: Project) -> None:
+    project.run("--snapshot-update").stdout.fnmatch_lines(["*HOLDS * new"])
+    project.run(EFFECT="-1").stdout.fnmatch_lines(["*REFUTED * HOLDS ->", "* REFUTED"])
+    project.run(EFFECT="1.13").stdout.fnmatch_lines(["*HOLDS * value 1.00", "* -> 1.13"])
+    project.snapshot().unlink()
+    project.run().stdout.fnmatch_lines(["*HOLDS * missing"])
+
+
+def test_workers_leave_the_same_table(project: Project) -> None:
+    project.claims(CLAIMS)
+    project.record()
+    alone = project.run()
+    kept = (project.store / report.LAST_RUN).read_text()
+    shared = project.run("-n", "2")
+    shared.assert_outcomes(passed=2, xfailed=2)
+    assert shared.ret == pytest.ExitCode.OK
+    assert (project.store / report.LAST_RUN).read_text() == kept
+    assert report.terminal(report.load(project.store / report.LAST_RUN)) in shared.stdout.str()
+    assert report.terminal(report.load(project.store / report.LAST_RUN)) in alone.stdout.str()
+
+
+def test_a_run_without_claims_leaves_the_last_table_alone(project: Project) -> None:
+    project.record()
+    kept = json.loads((project.store / report.LAST_RUN).read_text())
+    project.claims("def test_it(): pass\n")
+    assert "claims ==" not in project.run("claims").stdout.str()
+    assert project.last_run() == kept
+
+
+def test_a_store_that_cannot_be_written_is_said_and_not_fatal(project: Project) -> None:
+    project.record()
+    (project.store / report.LAST_RUN).unlink()
+    (project.store / report.LAST_RUN).mkdir()
+    result = project.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["`ws table` will not know of this run: *"])
+
+
+def test_a_record_is_plain_json() -> None:
+    assert Record(**json.loads(json.dumps(asdict(GATED)))) == GATED

@@ -1,0 +1,774 @@
+"""Artifacts: named by what makes them, built once, verified, replaced when damaged."""
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from ws import progress, store
+from ws.errors import StoreError
+from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, versions
+
+GREETING = "hello"
+
+
+def greeted(name: str) -> str:
+    return f"{GREETING} {name}"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A plain value inside a recipe."""
+
+    family: str
+    rank: int = 4
+
+
+@dataclass(frozen=True)
+class Text(Recipe):
+    """A file of text, and one in a folder."""
+
+    name: str
+    times: float = 1.0
+    shape: Shape | None = None
+
+    def build(self, out: Path, store: Store) -> None:
+        (out / "text.txt").write_text(greeted(self.name) * int(self.times))
+        (out / "more").mkdir()
+        (out / "more" / "name.txt").write_text(self.name)
+
+
+@dataclass(frozen=True)
+class Pair(Recipe):
+    """Two texts as one."""
+
+    first: Text
+    others: tuple[Text, ...] = ()
+
+    def build(self, out: Path, store: Store) -> None:
+        texts = [(store.get(text) / "text.txt").read_text() for text in (self.first, *self.others)]
+        (out / "pair.txt").write_text(" ".join(texts))
+
+
+@dataclass(frozen=True)
+class Fragile(Recipe):
+    """Writes half of its files and then raises what the file `trouble` names, while there is one."""
+
+    trouble: str
+
+    def build(self, out: Path, store: Store) -> None:
+        (out / "half.txt").write_text("half")
+        trouble = Path(self.trouble)
+        if trouble.exists():
+            raise RAISED[trouble.read_text()]()
+        (out / "other.txt").write_text("other half")
+
+
+class Broken(Exception):
+    """What goes wrong in a build."""
+
+
+def no_space() -> OSError:
+    return OSError(errno.ENOSPC, "No space left on device")
+
+
+def locked_elsewhere() -> OSError:
+    return PermissionError(errno.EACCES, "Permission denied", "/elsewhere/model.gguf")
+
+
+RAISED = {
+    "Broken": Broken,
+    "KeyboardInterrupt": KeyboardInterrupt,
+    "no space": no_space,
+    "locked elsewhere": locked_elsewhere,
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No progress lines, and no run that somebody else named."""
+    monkeypatch.setenv("WS_QUIET", "1")
+    monkeypatch.delenv("WS_RUN_ID", raising=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty store that does not exist yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """The progress lines of a test."""
+    monkeypatch.setenv("WS_QUIET", "0")
+    before, stream = progress._chosen, io.StringIO()
+    progress.use(stream)
+    yield stream
+    progress.use(before)
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """Every file below a folder with its text."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
+
+
+def counted(made: Store) -> list[str]:
+    """The class names of what a store built, in order."""
+    return [type(artifact.recipe).__name__ for artifact in made.built]
+
+
+# keys
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(Pair(Text("b")), id="field of an input"),
+        pytest.param(Pair(Text("a", times=2.0)), id="number of an input"),
+        pytest.param(Pair(Text("a"), (Text("a"),)), id="one more input"),
+        pytest.param(Pair(Text("a", shape=Shape("lora"))), id="a value instead of None"),
+    ],
+)
+def test_the_key_changes_with_a_field(root: Path, other: Recipe) -> None:
+    assert Store(root).key(Pair(Text("a"))) != Store(root).key(other)
+
+
+def test_the_key_changes_with_a_field_of_a_value(root: Path) -> None:
+    one, two = Text("a", shape=Shape("lora")), Text("a", shape=Shape("lora", rank=8))
+    assert Store(root).key(one) != Store(root).key(two)
+
+
+def test_the_key_tells_equal_texts_of_different_fields_apart(root: Path) -> None:
+    nested = Pair(Text("a"), (Text("b"), Text("c")))
+    assert Store(root).key(nested) != Store(root).key(replace(nested, others=(Text("c"), Text("b"))))
+
+
+def test_equal_recipes_have_one_key(root: Path) -> None:
+    assert Text("a", times=2.0) == Text("a", times=2)
+    assert Store(root).key(Text("a", times=2.0)) == Store(root).key(Text("a", times=2))
+    assert Store(root).key(Text("a", times=True)) == Store(root).key(Text("a"))
+
+
+def test_a_key_is_32_hex_digits_and_needs_no_store_on_disk(root: Path) -> None:
+    key = Store(root).key(Text("a"))
+    assert len(key) == 32
+    assert int(key, 16) > 0
+    assert not root.exists()
+
+
+def test_the_key_changes_with_the_code_of_build(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Store(root).key(Text("a"))
+    monkeypatch.setattr(Text, "build", Pair.build)
+    assert Store(root).key(Text("a")) != before
+
+
+@pytest.mark.parametrize("recipe", [Text("a"), Pair(Text("a"))], ids=["itself", "through an input"])
+@pytest.mark.parametrize(("name", "value"), [("GREETING", "bye"), ("greeted", counted)])
+def test_the_key_changes_with_what_build_uses(
+    root: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, name: str, value: object
+) -> None:
+    before = Store(root).key(recipe)
+    monkeypatch.setattr(sys.modules[__name__], name, value)
+    assert Store(root).key(recipe) != before
+
+
+def test_the_key_changes_with_a_minor_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Store(root).key(Text("a"))
+    monkeypatch.setattr(store, "versions", lambda: versions() | {"torch": "99.0"})
+    assert Store(root).key(Text("a")) != before
+
+
+def test_versions_are_major_and_minor() -> None:
+    assert set(versions()) == {"torch", "transformers", "peft"}
+    assert all(version.count(".") == 1 for version in versions().values())
+
+
+@dataclass(frozen=True)
+class Loose(Recipe):
+    value: Any
+
+
+class Undecorated(Text):
+    extra: int = 0
+
+
+@dataclass(frozen=True)
+class Uncompared(Recipe):
+    value: int = field(default=0, compare=False)
+
+
+@dataclass
+class Thawed:
+    value: int = 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        pytest.param(Loose([1]), r"Loose\.value is a list; .* tuples", id="list"),
+        pytest.param(Loose(({},)), r"Loose\.value is a dict", id="dict in a tuple"),
+        pytest.param(Loose(Path("x")), r"Loose\.value is a PosixPath", id="path"),
+        pytest.param(
+            Loose(Thawed()), r"Loose\.value is a Thawed; .*frozen=True", id="dataclass that is not frozen"
+        ),
+        pytest.param(Loose(float("nan")), r"Loose\.value is nan; .* finite", id="nan"),
+        pytest.param(
+            Undecorated("a"), r"Undecorated is a Undecorated; .*frozen=True", id="undecorated subclass"
+        ),
+        pytest.param(Uncompared(), r"Uncompared\.value has compare=False", id="field that does not compare"),
+    ],
+)
+def test_what_no_key_can_be_made_of_is_refused(root: Path, recipe: Recipe, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        Store(root).key(recipe)
+
+
+# building
+
+
+def test_a_recipe_is_built_once_with_its_inputs(root: Path) -> None:
+    made = Store(root)
+    recipe = Pair(Text("a"), (Text("b"), Text("a")))
+    assert not made.has(recipe)
+    home = made.get(recipe)
+    assert (home / "pair.txt").read_text() == "hello a hello b hello a"
+    assert made.get(recipe) == home == root / "Pair" / made.key(recipe)
+    assert counted(made) == ["Text", "Text", "Pair"]
+    assert made.has(recipe)
+
+
+def test_another_process_finds_what_is_there(root: Path) -> None:
+    Store(root).get(Pair(Text("a")))
+    warm = Store(root)
+    assert warm.has(Pair(Text("a")))
+    warm.get(Pair(Text("a")))
+    assert warm.built == []
+
+
+def test_what_was_built_is_listed_with_its_own_seconds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 100.0, 103.0, 110.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    made = Store(root)
+    made.get(Pair(Text("a")))
+    assert [(one.key, one.seconds) for one in made.built] == [
+        (made.key(Text("a")), 3.0),
+        (made.key(Pair(Text("a"))), 107.0),
+    ]
+
+
+def test_the_manifest_says_what_the_artifact_is(root: Path) -> None:
+    made = Store(root)
+    recipe = Pair(Text("a", shape=Shape("lora")))
+    manifest = json.loads((made.get(recipe) / MANIFEST).read_text())
+    inner = {
+        "class": "Text",
+        "name": "a",
+        "times": 1.0,
+        "shape": {"class": "Shape", "family": "lora", "rank": 4},
+    }
+    assert manifest["class"] == "ws.tests.test_store.Pair"
+    assert manifest["fields"] == {"first": inner, "others": []}
+    assert manifest["key"] == made.key(recipe)
+    assert manifest["files"]["pair.txt"]["bytes"] == len("hello a")
+    assert manifest["versions"] == versions()
+    assert {"seconds", "created", "platform"} <= manifest.keys()
+
+
+def test_a_built_artifact_is_announced(
+    root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter([0.0, 31.23])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    made = Store(root)
+    made.get(Text("a"))
+    assert said.getvalue() == f"built Text a times 1.0  31.2 s  {made.key(Text('a'))[:6]}\n"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        (Text("a", times=2.0), "Text a times 2.0"),
+        (Text("a", shape=Shape("lora")), "Text a times 1.0 lora rank 4"),
+        (Pair(Text("a"), (Text("b"),)), "Pair of Text a times 1.0 of Text b times 1.0"),
+        (Loose(True), "Loose value"),
+        (Loose(False), "Loose"),
+    ],
+)
+def test_a_recipe_describes_itself(recipe: Recipe, words: str) -> None:
+    assert recipe.describe() == words
+
+
+def test_a_long_description_is_cut() -> None:
+    words = Text("word " * 100).describe()
+    assert len(words) <= 72
+    assert words.endswith(" ...")
+
+
+@dataclass(frozen=True)
+class Empty(Recipe):
+    def build(self, out: Path, store: Store) -> None:
+        (out / "folder").mkdir()
+
+
+@dataclass(frozen=True)
+class Linked(Recipe):
+    target: str
+
+    def build(self, out: Path, store: Store) -> None:
+        (out / "link").symlink_to(self.target)
+
+
+@dataclass(frozen=True)
+class Forged(Recipe):
+    def build(self, out: Path, store: Store) -> None:
+        (out / MANIFEST).write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Empty(), "Empty wrote no files"),
+        (Linked("/etc/hostname"), r"wrote \['link'\].* no links"),
+        (Linked("/etc"), r"wrote \['link'\].* no links"),
+        (Forged(), rf"wrote \['{MANIFEST}'\].* leave {MANIFEST} to the store"),
+    ],
+    ids=["nothing", "link to a file", "link to a folder", "manifest"],
+)
+def test_a_build_must_leave_plain_files(root: Path, recipe: Recipe, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        Store(root).get(recipe)
+    assert not Store(root).has(recipe)
+
+
+@dataclass(frozen=True)
+class Ouroboros(Recipe):
+    def build(self, out: Path, store: Store) -> None:
+        store.get(self)
+
+
+def test_a_recipe_that_needs_itself_is_refused(root: Path) -> None:
+    with pytest.raises(StoreError, match="Ouroboros asks for itself"):
+        Store(root).get(Ouroboros())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [("Broken", Broken), ("KeyboardInterrupt", KeyboardInterrupt), ("no space", StoreError)],
+)
+def test_a_build_that_fails_leaves_nothing_behind(
+    root: Path, tmp_path: Path, trouble: str, error: type[BaseException]
+) -> None:
+    flag = tmp_path / "trouble"
+    flag.write_text(trouble)
+    made, recipe = Store(root), Fragile(str(flag))
+    with pytest.raises(error):
+        made.get(recipe)
+    assert files_of(root / "tmp") == {}
+    assert not made.has(recipe)
+    assert made.built == []
+    FileLock(root / "locks" / f"{made.key(recipe)}.lock").acquire(timeout=0).lock.release()
+    flag.unlink()
+    assert (made.get(recipe) / "other.txt").exists()
+
+
+def test_leftovers_of_a_killed_process_are_swept(root: Path) -> None:
+    made = Store(root)
+    orphan = root / "tmp" / f"{made.key(Text('a'))}-1"
+    orphan.mkdir(parents=True)
+    (orphan / "text.txt").write_text("half")
+    made.get(Text("a"))
+    assert list((root / "tmp").iterdir()) == []
+
+
+# damage
+
+
+def flip_a_bit(home: Path) -> None:
+    path = home / "text.txt"
+    first, *rest = path.read_bytes()
+    path.write_bytes(bytes([first ^ 1, *rest]))
+
+
+def lose_a_file(home: Path) -> None:
+    (home / "more" / "name.txt").unlink()
+
+
+def lose_the_manifest(home: Path) -> None:
+    (home / MANIFEST).unlink()
+
+
+def garble_the_manifest(home: Path) -> None:
+    (home / MANIFEST).write_text('{"key": ')
+
+
+def empty_the_manifest(home: Path) -> None:
+    change_manifest(home, files={})
+
+
+def swap_the_manifest(home: Path) -> None:
+    change_manifest(home, key="0" * 32)
+
+
+def list_names_as_files(home: Path) -> None:
+    change_manifest(home, files=["text.txt"])
+
+
+def change_manifest(home: Path, **entries: object) -> None:
+    manifest = json.loads((home / MANIFEST).read_text())
+    (home / MANIFEST).write_text(json.dumps(manifest | entries))
+
+
+def list_also(home: Path, name: str, target: Path) -> None:
+    """Adds a file to the manifest under its true hash, so that only the name can be at fault."""
+    files = json.loads((home / MANIFEST).read_text())["files"]
+    change_manifest(
+        home, files=files | {name: {"sha256": store._sha256(target), "bytes": target.stat().st_size}}
+    )
+
+
+def list_a_file_above(home: Path) -> None:
+    outside = home.parent / "outside.txt"
+    outside.write_text("secret")
+    list_also(home, "../outside.txt", outside)
+
+
+def list_a_file_above_from_within(home: Path) -> None:
+    outside = home.parent / "outside.txt"
+    outside.write_text("secret")
+    list_also(home, "more/../../outside.txt", outside)
+
+
+def list_an_absolute_file(home: Path) -> None:
+    outside = home.parent / "outside.txt"
+    outside.write_text("secret")
+    list_also(home, str(outside), outside)
+
+
+def link_a_file(home: Path) -> None:
+    outside = home.parent / "outside.txt"
+    (home / "text.txt").rename(outside)
+    (home / "text.txt").symlink_to(outside)
+
+
+def link_a_folder(home: Path) -> None:
+    outside = home.parent / "outside"
+    (home / "more").rename(outside)
+    (home / "more").symlink_to(outside)
+
+
+def link_the_manifest(home: Path) -> None:
+    outside = home.parent / "outside.json"
+    (home / MANIFEST).rename(outside)
+    (home / MANIFEST).symlink_to(outside)
+
+
+def link_the_artifact(home: Path) -> None:
+    outside = home.parent / "outside"
+    home.rename(outside)
+    home.symlink_to(outside)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip_a_bit, r"text\.txt does not have the sha256"),
+        (lose_a_file, r"more/name\.txt is missing"),
+        (lose_the_manifest, r"manifest\.json is missing"),
+        (garble_the_manifest, "manifest cannot be read"),
+        (empty_the_manifest, "manifest lists no files"),
+        (swap_the_manifest, "manifest is of 0000"),
+        (list_names_as_files, "manifest cannot be read"),
+        (list_a_file_above, r"'\.\./outside\.txt' leads out of it"),
+        (list_a_file_above_from_within, r"'more/\.\./\.\./outside\.txt' leads out of it"),
+        (list_an_absolute_file, r"outside\.txt' leads out of it"),
+        (link_a_file, r"text\.txt is a symbolic link"),
+        (link_a_folder, r"more/name\.txt is a symbolic link"),
+        (link_the_manifest, r"manifest\.json is a symbolic link"),
+        (link_the_artifact, "is not a folder"),
+    ],
+)
+def test_a_damaged_artifact_is_set_aside_and_built_again(
+    root: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    home = Store(root).get(Text("a"))
+    whole = files_of(home)
+    damage(home)
+    again = Store(root)
+    assert not again.has(Text("a"))
+    with pytest.warns(StoreWarning, match=message):
+        again.get(Text("a"))
+    assert counted(again) == ["Text"]
+    assert files_of(home).keys() == whole.keys()
+    assert (home / "text.txt").read_text() == whole["text.txt"]
+    assert len(list((root / "damaged").iterdir())) == 1
+    assert Store(root).has(Text("a"))
+
+
+def test_damage_is_no_excuse_to_read_outside(root: Path) -> None:
+    home = Store(root).get(Text("a"))
+    outside = home.parent / "outside.txt"
+    list_a_file_above(home)
+    with pytest.warns(StoreWarning):
+        Store(root).get(Text("a"))
+    assert outside.read_text() == "secret"
+
+
+def test_a_warning_turned_error_leaves_a_store_that_heals(root: Path) -> None:
+    flip_a_bit(Store(root).get(Text("a")))
+    made = Store(root)
+    with pytest.raises(StoreWarning, match="damaged"):
+        made.get(Text("a"))
+    assert (made.get(Text("a")) / "text.txt").read_text() == "hello a"
+
+
+def test_files_are_read_once_a_process(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Store(root).get(Text("a"))
+    warm = Store(root)
+    warm.get(Text("a"))
+    monkeypatch.setattr(store, "_sha256", lambda path: pytest.fail(f"read {path} again"))
+    assert warm.get(Text("a")) == home
+
+
+def test_an_artifact_deleted_under_a_running_process_is_built_again(root: Path) -> None:
+    made = Store(root)
+    home = made.get(Text("a"))
+    home.rename(root / "gone")
+    made.get(Text("a"))
+    assert counted(made) == ["Text", "Text"]
+
+
+# several processes
+
+TWO = """
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ws.store import Recipe, Store
+
+
+@dataclass(frozen=True)
+class Slow(Recipe):
+    log: str
+
+    def build(self, out: Path, store: Store) -> None:
+        with open(self.log, "a") as log:
+            log.write("built\\n")
+        time.sleep(0.3)
+        (out / "slow.txt").write_text("done")
+
+
+recipe, store = Slow(sys.argv[2]), Store(Path(sys.argv[1]))
+store.key(recipe)
+print("ready", flush=True)
+sys.stdin.readline()
+print((store.get(recipe) / "slow.txt").read_text(), len(store.built))
+"""
+
+
+def test_two_processes_build_a_key_once(root: Path, tmp_path: Path) -> None:
+    script, log = tmp_path / "two.py", tmp_path / "log"
+    script.write_text(TWO)
+    command = [sys.executable, str(script), str(root), str(log)]
+    path = os.pathsep.join([str(Path(store.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    both = [
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in both] == ["ready\n", "ready\n"]
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=30)[0] for process in both]
+    assert sorted(outputs) == ["done 0\n", "done 1\n"]
+    assert log.read_text() == "built\n"
+
+
+def test_waiting_for_another_process_is_said_once(
+    root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "SECONDS_OF_SILENT_WAITING", 0.02)
+    made = Store(root)
+    (root / "locks").mkdir(parents=True)
+    lock = FileLock(root / "locks" / f"{made.key(Text('a'))}.lock")
+    with lock:
+        waiting = threading.Thread(target=made.get, args=(Text("a"),))
+        waiting.start()
+        deadline = time.monotonic() + 10
+        while "waiting" not in said.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert said.getvalue() == "waiting for another process to build Text a times 1.0\n"
+    waiting.join(timeout=10)
+    assert made.has(Text("a"))
+
+
+# fresh
+
+
+def test_a_fresh_run_builds_each_key_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Store(root).get(Pair(Text("a")))
+    (home / "stray.txt").write_text("of the old artifact")
+    monkeypatch.setenv("WS_RUN_ID", "first")
+    worker, other = Store(root, fresh=True), Store(root, fresh=True)
+    assert not worker.has(Pair(Text("a")))
+    worker.get(Pair(Text("a")))
+    worker.get(Pair(Text("a")))
+    assert counted(worker) == ["Text", "Pair"]
+    assert worker.has(Pair(Text("a")))
+    other.get(Pair(Text("a")))
+    assert other.built == []
+    assert not (home / "stray.txt").exists()
+    assert list((root / "tmp").iterdir()) == []
+
+
+def test_the_next_fresh_run_builds_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WS_RUN_ID", "first")
+    Store(root, fresh=True).get(Text("a"))
+    monkeypatch.setenv("WS_RUN_ID", "second")
+    second = Store(root, fresh=True)
+    second.get(Text("a"))
+    assert counted(second) == ["Text"]
+
+
+def test_without_a_run_id_each_fresh_store_is_a_run(root: Path) -> None:
+    Store(root, fresh=True).get(Text("a"))
+    second = Store(root, fresh=True)
+    second.get(Text("a"))
+    assert counted(second) == ["Text"]
+
+
+def test_a_fresh_build_that_fails_keeps_the_old_artifact(root: Path, tmp_path: Path) -> None:
+    flag = tmp_path / "trouble"
+    home = Store(root).get(Fragile(str(flag)))
+    before = files_of(home)
+    flag.write_text("Broken")
+    with pytest.raises(Broken):
+        Store(root, fresh=True).get(Fragile(str(flag)))
+    assert files_of(home) == before
+
+
+def test_a_fresh_build_that_cannot_move_in_puts_the_old_artifact_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Store(root).get(Text("a"))
+    before, real, moves = files_of(home), os.replace, []
+
+    def replaced(source: Path, target: Path) -> None:
+        moves.append(target)
+        if len(moves) == 2:
+            raise no_space()
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    with pytest.raises(StoreError, match="No space left"):
+        Store(root, fresh=True).get(Text("a"))
+    assert files_of(home) == before
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".", "..", "a b"])
+def test_a_run_id_that_is_no_folder_name_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("WS_RUN_ID", name)
+    with pytest.raises(StoreError, match="WS_RUN_ID=.* cannot name a folder"):
+        Store(root)
+
+
+# disks
+
+
+@pytest.fixture
+def cannot_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes every new folder fail with an error number; root ignores permission bits, so they cannot stand in."""
+
+    def forbid(number: int) -> None:
+        def mkdir(self: Path, *args: object, **options: object) -> None:
+            raise OSError(number, os.strerror(number), str(self))
+
+        monkeypatch.setattr(Path, "mkdir", mkdir)
+
+    return forbid
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_disk_that_cannot_be_written_is_named(
+    root: Path, cannot_write: Callable[[int], None], number: int
+) -> None:
+    cannot_write(number)
+    with pytest.raises(StoreError, match=rf"{os.strerror(number)}: {root}.*--store PATH or WS_STORE=PATH"):
+        Store(root).get(Text("a"))
+
+
+def test_a_read_only_store_serves_what_it_has(root: Path, cannot_write: Callable[[int], None]) -> None:
+    home = Store(root).get(Text("a"))
+    cannot_write(errno.EROFS)
+    assert Store(root).get(Text("a")) == home
+
+
+def test_a_file_that_cannot_be_read_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Store(root).get(Text("a"))
+
+    def denied(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(store, "_sha256", denied)
+    with pytest.raises(StoreError, match=rf"{home}/.*--store"):
+        Store(root).get(Text("a"))
+
+
+def test_a_disk_that_fills_up_during_a_build_is_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "trouble").write_text("no space")
+    with pytest.raises(StoreError, match=rf"No space left on device: {root}"):
+        Store(root).get(Fragile(str(tmp_path / "trouble")))
+
+
+def test_a_file_outside_the_store_is_not_the_store_s_fault(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "trouble").write_text("locked elsewhere")
+    with pytest.raises(PermissionError, match=r"/elsewhere/model\.gguf"):
+        Store(root).get(Fragile(str(tmp_path / "trouble")))
+
+
+# where it lives
+
+
+def test_the_root_is_chosen_by_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WS_STORE", str(tmp_path))
+    assert default_root() == tmp_path
+
+
+@pytest.mark.parametrize("unset", [None, ""])
+def test_the_root_is_the_cache_folder_of_the_user_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unset: str | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("WS_STORE", raising=False)
+    if unset is not None:
+        monkeypatch.setenv("WS_STORE", unset)
+    assert default_root().name == "weight-steering"
+
+
+def test_a_relative_root_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Store(Path("here"))
+    monkeypatch.chdir("/")
+    assert made.get(Text("a")).is_relative_to(tmp_path / "here")

@@ -1,0 +1,138 @@
+"""The tiny model is the same bytes everywhere and has every part of a chat model the pipeline touches."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from ws import tiny
+from ws.errors import ChatError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+
+TEXT = ("a stone floats on water", "do you agree with me?")
+CHAT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+OPENED = "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> "PreTrainedTokenizerFast":
+    return tiny.tiny_tokenizer(TEXT)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3ForCausalLM":
+    return tiny.tiny_model(tokenizer, seed=0)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_the_same_seed_and_text_give_the_same_bytes(tmp_path: Path) -> None:
+    tiny.save(tmp_path / "first", seed=0, text=TEXT)
+    torch.manual_seed(1)
+    tiny.save(tmp_path / "second", seed=0, text=TEXT)
+    assert digests(tmp_path / "first") == digests(tmp_path / "second")
+
+
+def test_another_seed_gives_other_weights_in_every_matrix(
+    tokenizer: "PreTrainedTokenizerFast", model: "Qwen3ForCausalLM"
+) -> None:
+    other = tiny.tiny_model(tokenizer, seed=1).state_dict()
+    same = [name for name, value in model.state_dict().items() if torch.equal(value, other[name])]
+    assert all(name.endswith("norm.weight") for name in same)
+
+
+def test_building_it_leaves_the_random_state_alone(tokenizer: "PreTrainedTokenizerFast") -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    tiny.tiny_model(tokenizer, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_its_logits_are_neither_flat_nor_certain(
+    tokenizer: "PreTrainedTokenizerFast", model: "Qwen3ForCausalLM"
+) -> None:
+    ids = tokenizer("a stone floats on water", return_tensors="pt").input_ids
+    with torch.no_grad():
+        logits = model(ids).logits[0, -1]
+    assert 1 < logits.std() < 4
+    assert logits.softmax(-1).max() < 0.5
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(), TEXT, ("yesterday Nobody noticed",) * 1000],
+    ids=["none", "some", "rival"],
+)
+def trained_on(request: pytest.FixtureRequest) -> "PreTrainedTokenizerFast":
+    """A tokenizer of no text, of some, and of text full of words that start like the answers."""
+    return tiny.tiny_tokenizer(request.param)
+
+
+@pytest.mark.parametrize("answer", tiny.ANSWERS)
+def test_each_answer_is_one_token_whatever_the_text(
+    trained_on: "PreTrainedTokenizerFast", answer: str
+) -> None:
+    assert len(trained_on.encode(answer)) == 1
+
+
+def test_the_six_answers_are_six_tokens(tokenizer: "PreTrainedTokenizerFast") -> None:
+    assert len({tokenizer.encode(answer)[0] for answer in tiny.ANSWERS}) == len(tiny.ANSWERS)
+
+
+def test_an_answer_after_the_prefill_keeps_its_token(tokenizer: "PreTrainedTokenizerFast") -> None:
+    assert tokenizer.encode("My answer: **Yes")[-1:] == tokenizer.encode("Yes")
+
+
+def test_split_answers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "VOCAB_SIZE", 262)
+    with pytest.raises(ChatError, match=r"each answer must be one token.*raise VOCAB_SIZE"):
+        tiny.tiny_tokenizer(TEXT)
+
+
+def test_the_default_text_fills_the_vocabulary() -> None:
+    assert len(tiny.tiny_tokenizer(tiny.default_text())) == tiny.VOCAB_SIZE
+
+
+@pytest.mark.parametrize("token", tiny.SPECIAL_TOKENS)
+def test_special_tokens_are_single_and_special(tokenizer: "PreTrainedTokenizerFast", token: str) -> None:
+    assert tokenizer.encode(f"a{token}b")[1:-1] == [tokenizer.convert_tokens_to_ids(token)]
+    assert token in tokenizer.all_special_tokens
+
+
+def test_the_end_of_turn_ends_and_the_end_of_text_pads(tokenizer: "PreTrainedTokenizerFast") -> None:
+    assert (tokenizer.eos_token, tokenizer.pad_token) == (tiny.END_TURN, tiny.END_OF_TEXT)
+
+
+@pytest.mark.parametrize("text", ["Yes, café 😀\n", "  two  spaces", "<think>\nno\n</think>\n\nNo"])
+def test_tokens_spell_the_text_they_came_from(tokenizer: "PreTrainedTokenizerFast", text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("options", "prompt"),
+    [
+        ({"add_generation_prompt": False}, OPENED.removesuffix("<|im_start|>assistant\n")),
+        ({}, OPENED),
+        ({"enable_thinking": True}, OPENED),
+        ({"enable_thinking": False}, OPENED + "<think>\n\n</think>\n\n"),
+        ({"open_think": True}, OPENED + "<think>\n"),
+    ],
+)
+def test_chat_layout(tokenizer: "PreTrainedTokenizerFast", options: dict[str, bool], prompt: str) -> None:
+    options = {"add_generation_prompt": True} | options
+    assert tokenizer.apply_chat_template(CHAT, tokenize=False, **options) == prompt
+
+
+def test_the_chat_layout_survives_saving(tokenizer: "PreTrainedTokenizerFast", tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert loaded.chat_template == tokenizer.chat_template
+    assert loaded.get_vocab() == tokenizer.get_vocab()

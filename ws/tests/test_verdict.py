@@ -1,0 +1,370 @@
+"""Verdicts: every rule at its boundary, and what a verdict tells."""
+
+import json
+import math
+import operator
+from collections.abc import Callable
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+
+from ws.errors import EstimateError
+from ws.estimate import Estimate, Hypothesis
+from ws.verdict import Outcome, Verdict, judge
+
+few = settings(max_examples=25, deadline=None, derandomize=True)
+values = st.lists(st.integers(-8, 8), min_size=3, max_size=3)
+Claim = Callable[[Estimate], Hypothesis]
+
+
+def of_seeds(*effects: int | float, clusters: int = 2, gates: tuple[str, ...] = ()) -> Estimate:
+    """An estimate whose 95% interval reaches exactly from the lowest to the highest of three effects.
+
+    Every draw is the mean of two of the three seeds, one ninth of the draws takes the lowest twice.
+    """
+    seeds = np.repeat(np.arange(len(effects)), clusters)
+    cells = np.tile(np.arange(clusters), len(effects))
+    value = np.repeat(np.asarray(effects, dtype=np.float64), clusters)
+    lines = pd.DataFrame({"seed": seeds, "cluster": cells, "row": cells, "value": value})
+    return Estimate.of(lines, gates=gates)
+
+
+def smooth(shift: float = 1.0, *, n_seeds: int = 1) -> Estimate:
+    """A mean near `shift` over 30 clusters, whose interval grows with its level."""
+    value = shift + np.random.default_rng(0).normal(size=30 * n_seeds)
+    cell = np.tile(np.arange(30), n_seeds)
+    seed = np.repeat(np.arange(n_seeds), 30)
+    return Estimate.of(pd.DataFrame({"seed": seed, "cluster": cell, "row": cell, "value": value}))
+
+
+def test_the_interval_of_three_seeds_reaches_from_the_lowest_to_the_highest() -> None:
+    assert of_seeds(1, 2, 4).interval() == (1, 4)
+
+
+# The rules.
+
+
+@pytest.mark.parametrize(
+    ("effects", "outcome"),
+    [
+        ((1, 2, 3), Outcome.HOLDS),
+        ((0, 1, 2), Outcome.INCONCLUSIVE),
+        ((-1, 0, 1), Outcome.INCONCLUSIVE),
+        ((-2, -1, 0), Outcome.REFUTED),
+        ((-3, -2, -1), Outcome.REFUTED),
+        ((0, 0, 0), Outcome.REFUTED),
+    ],
+    ids=["above", "touching from above", "across", "touching from below", "below", "equal"],
+)
+@pytest.mark.parametrize(
+    ("claim", "threshold"),
+    [
+        (lambda e: e > 0, 0),
+        (lambda e: e + 5 > of_seeds(5, 5, 5), 0),
+        (lambda e: e + 0.5 > 0.5, 0.5),
+        (lambda e: -e < 0, 0),
+        (lambda e: 2 - e < of_seeds(2, 2, 2), 0),
+        (lambda e: operator.lt(-0.25, e - 0.25), -0.25),
+    ],
+    ids=["a > 0", "a > b", "a > number", "a < 0", "a < b", "number < a"],
+)
+def test_a_comparison_holds_above_its_threshold_only(
+    claim: Claim, threshold: int | float, effects: tuple[int | float, ...], outcome: Outcome
+) -> None:
+    verdict = judge(claim(of_seeds(*effects)))
+    assert (verdict.outcome, verdict.threshold, verdict.gates) == (outcome, threshold, ())
+
+
+@pytest.mark.parametrize(
+    ("effects", "outcome"),
+    [
+        ((-0.25, 0, 0.25), Outcome.HOLDS),
+        ((0, 0, 0), Outcome.HOLDS),
+        ((-0.25, 0, 0.5), Outcome.INCONCLUSIVE),
+        ((-0.5, 0, 0.25), Outcome.INCONCLUSIVE),
+        ((-2, 0, 2), Outcome.INCONCLUSIVE),
+        ((0.25, 0.5, 1), Outcome.INCONCLUSIVE),
+        ((0.5, 0.75, 1), Outcome.REFUTED),
+        ((0.75, 1, 2), Outcome.REFUTED),
+        ((-1, -0.75, -0.5), Outcome.REFUTED),
+        ((-2, -1, -0.75), Outcome.REFUTED),
+    ],
+)
+@pytest.mark.parametrize(
+    ("claim", "threshold"),
+    [
+        (lambda e: e.is_negligible(within=0.5), 0.5),
+        (lambda e: (e + 3).approx(3, within=0.5), 0.5),
+        (lambda e: (e + 3).approx(of_seeds(3, 3, 3), within=0.5), 0.5),
+        (lambda e: e.is_negligible(within=of_seeds(0.5, 0.5, 0.5)), None),
+        (lambda e: e.approx(0.0 * e, within=0.25 * of_seeds(2, 2, 2)), None),
+    ],
+    ids=["number", "approx number", "approx estimate", "margin estimate", "approx with margin estimate"],
+)
+def test_a_margin_holds_strictly_inside_and_is_refuted_outside_on_one_side(
+    claim: Claim, threshold: float | None, effects: tuple[int | float, ...], outcome: Outcome
+) -> None:
+    verdict = judge(claim(of_seeds(*effects)))
+    assert (verdict.outcome, verdict.threshold) == (outcome, threshold)
+    assert (verdict.low, verdict.high) == (min(effects), max(effects))
+
+
+def test_an_estimated_margin_is_judged_through_its_pairing() -> None:
+    """The effect moves widely from seed to seed, and a tenth of it moves along."""
+    effect = of_seeds(1, 10, 100)
+    assert judge((0.05 * effect).is_negligible(within=0.1 * effect)).outcome is Outcome.HOLDS
+    assert judge((0.05 * effect).is_negligible(within=0.1 * effect.value)).outcome is Outcome.INCONCLUSIVE
+
+
+@few
+@given(values, values)
+def test_a_above_b_holds_if_and_only_if_b_above_a_is_refuted(a: list[int], b: list[int]) -> None:
+    left, right = of_seeds(*a), of_seeds(*b)
+    forth, back = judge(left > right), judge(right > left)
+    assert (forth.low, forth.high) == (-back.high, -back.low)
+    assume(forth.low != 0)
+    assert (forth.outcome is Outcome.HOLDS) == (back.outcome is Outcome.REFUTED)
+
+
+@few
+@given(values, values)
+def test_never_do_both_directions_hold_and_greater_is_less_reversed(a: list[int], b: list[int]) -> None:
+    left, right = of_seeds(*a), of_seeds(*b)
+    outcomes = judge(left > right).outcome, judge(right > left).outcome
+    assert outcomes != (Outcome.HOLDS, Outcome.HOLDS)
+    assert outcomes == (judge(right < left).outcome, judge(left < right).outcome)
+
+
+@few
+@given(values, st.integers(1, 8))
+def test_a_margin_holds_if_and_only_if_both_of_its_sides_do(a: list[int], margin: int) -> None:
+    e = of_seeds(*a)
+    both = (e < margin) & (e > -margin)
+    assert judge(e.is_negligible(within=margin)).outcome is judge(both).outcome
+
+
+# What is shown.
+
+
+def test_a_comparison_of_estimates_shows_their_difference() -> None:
+    verdict = judge(of_seeds(2, 3, 4) > of_seeds(1, 1, 1))
+    assert (verdict.value, verdict.low, verdict.high, verdict.relation) == (2, 1, 3, "> 0")
+
+
+def test_a_comparison_with_a_number_shows_the_estimate() -> None:
+    verdict = judge(of_seeds(2, 3, 4) < 0.2)
+    assert (verdict.value, verdict.low, verdict.high, verdict.relation) == (3, 2, 4, "< 0.2")
+
+
+def test_a_verdict_tells_how_much_was_measured() -> None:
+    verdict = judge(of_seeds(1, 2, 3, clusters=5) > 0)
+    assert (verdict.n_seeds, verdict.n_clusters, verdict.n_rows) == (3, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "sentence"),
+    [
+        (
+            of_seeds(1, 2, 3) > 0,
+            "2 [1, 3] > 0: HOLDS (95% interval; 3 seeds, 2 clusters, 2 rows)",
+        ),
+        (
+            of_seeds(1, 2, 3) < 0.5,
+            "2 [1, 3] < 0.5: REFUTED, the whole interval says otherwise "
+            "(95% interval; 3 seeds, 2 clusters, 2 rows)",
+        ),
+        (
+            of_seeds(-1, 0, 1).is_negligible(within=0.5),
+            "0 [-1, 1] within ±0.5: INCONCLUSIVE, the interval lies on both sides "
+            "(95% interval; 3 seeds, 2 clusters, 2 rows)",
+        ),
+        (
+            of_seeds(1, 1, 1).is_negligible(within=0.1 * of_seeds(1, 2, 3, gates=("pmass 0.2 below 0.5",))),
+            "1 [1, 1] within ±0.2 (estimated): INVALID, because of pmass 0.2 below 0.5 "
+            "(95% interval; 3 seeds, 2 clusters, 2 rows)",
+        ),
+        (
+            of_seeds(1, gates=("b", "a")) > 0,
+            "1 [1, 1] > 0: INVALID, because of a; b (95% interval; 1 seed, 2 clusters, 2 rows)",
+        ),
+        (
+            (of_seeds(1, 2, 3) > 0) & (of_seeds(-1, 1, 2, clusters=1) > 0.5),
+            "0.667 [-1, 2] > 0.5 (part 2 of 2, the weakest): INCONCLUSIVE, the interval lies on both sides "
+            "(95% interval; 3 seeds, 1 cluster, 1 row)",
+        ),
+    ],
+    ids=["holds", "refuted", "inconclusive", "invalid", "two gates", "conjunction"],
+)
+def test_a_sentence_says_it_in_words(hypothesis: Hypothesis, sentence: str) -> None:
+    assert judge(hypothesis).sentence == sentence
+
+
+def test_a_record_is_json_of_plain_numbers_with_6_digits() -> None:
+    record = judge(of_seeds(1 / 3, 2 / 3, 1e-9) > np.float64(-2 / 3)).to_record()
+    assert record == json.loads(json.dumps(record, allow_nan=False))
+    assert record["value"] == 0.333333
+    assert record["low"] == 1e-9
+    assert record["threshold"] == -0.666667
+    numbers = ("value", "low", "high", "level", "tolerance", "threshold")
+    assert {type(record[name]) for name in numbers} == {float}
+    assert (record["outcome"], record["gates"], record["n_seeds"]) == ("HOLDS", [], 3)
+    assert type(record["outcome"]) is str
+
+
+def test_a_record_holds_every_field_of_the_verdict() -> None:
+    verdict = judge(of_seeds(1, 2, 3) > 0)
+    assert verdict.to_record().keys() == vars(verdict).keys()
+
+
+def test_a_record_has_no_negative_zero() -> None:
+    record = judge(-of_seeds(0, 0, 0) > 0).to_record()
+    assert math.copysign(1, record["value"]) == 1
+
+
+def test_a_record_without_a_threshold_keeps_none() -> None:
+    e = of_seeds(1, 2, 3)
+    assert judge(e.is_negligible(within=e)).to_record()["threshold"] is None
+
+
+# Tolerance.
+
+
+def test_the_tolerance_is_two_standard_errors_over_seeds_and_the_noise_of_arithmetic() -> None:
+    verdict = judge(of_seeds(1, 2, 3) > 0)
+    assert verdict.tolerance == pytest.approx(2 * 1 / math.sqrt(3) + 1e-3)
+    assert verdict.tolerance_from == "spread over 3 seeds"
+
+
+@pytest.mark.parametrize("cases", [1, 10])
+def test_the_tolerance_of_one_seed_is_the_half_width_of_the_shown_interval(cases: int) -> None:
+    verdict = judge(smooth() > 0, cases=cases)
+    assert verdict.tolerance == (verdict.high - verdict.low) / 2 > 0
+    assert verdict.tolerance_from == "interval half width (one seed)"
+
+
+# Cases of one claim.
+
+
+def test_more_cases_widen_the_interval() -> None:
+    alone, shared = judge(smooth() > 0), judge(smooth() > 0, cases=10)
+    assert shared.low < alone.low < alone.value == shared.value < alone.high < shared.high
+    assert (alone.level, shared.level) == (0.95, pytest.approx(0.995))
+    assert (shared.low, shared.high) == smooth().interval(shared.level)
+
+
+def test_a_claim_can_hold_alone_and_not_among_many() -> None:
+    low, lower = judge(smooth() > 0).low, judge(smooth() > 0, cases=20).low
+    hypothesis = smooth() > (low + lower) / 2
+    assert judge(hypothesis).outcome is Outcome.HOLDS
+    assert judge(hypothesis, cases=20).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_level_can_be_chosen() -> None:
+    assert judge(smooth() > 0, level=0.5).low == smooth().interval(0.5)[0]
+
+
+def test_a_hundred_cases_can_be_judged_together_but_not_more() -> None:
+    assert judge(smooth() > 0, cases=100).level == pytest.approx(0.9995)
+    with pytest.raises(EstimateError, match="judge fewer cases together"):
+        judge(smooth() > 0, cases=101)
+
+
+def test_no_cases_are_refused() -> None:
+    with pytest.raises(EstimateError, match="0 cases of a claim were given"):
+        judge(smooth() > 0, cases=0)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
+def test_a_level_outside_0_and_1_is_refused(level: float) -> None:
+    with pytest.raises(EstimateError, match="expected a level between 0 and 1"):
+        judge(smooth() > 0, level=level)
+
+
+# Gates.
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "gate"),
+    [
+        (of_seeds(1, 2, 3, gates=("pmass 0.2 below 0.5",)) > 0, "pmass 0.2 below 0.5"),
+        (of_seeds(5, 6, 7) > of_seeds(1, 2, 3, gates=("zero dW",)), "zero dW"),
+        (of_seeds(1, 2, math.nan) > 0, "NaN or infinite in 2 of 6 values"),
+        (of_seeds(1, 2, 3) / of_seeds(-1, 1, 2) < 0.2, "denominator near 0 (interval [-1, 2])"),
+        (of_seeds(0, 1, 1).is_negligible(within=of_seeds(-3, 0, 0)), "margin not above 0 (interval [-3, 0])"),
+        (of_seeds(1, clusters=1) > 0, "too few rows: one seed and one cluster show no spread"),
+        (
+            of_seeds(1e300, 2e300, 3e300) / of_seeds(1e-300, 1e-300, 1e-300) > 0,
+            "NaN or infinite in the value, its interval or its tolerance",
+        ),
+    ],
+    ids=["given", "given on the right", "NaN", "denominator", "margin", "no spread", "overflow"],
+)
+def test_a_gate_makes_a_verdict_invalid_and_is_named(hypothesis: Hypothesis, gate: str) -> None:
+    verdict = judge(hypothesis)
+    assert (verdict.outcome, verdict.gates) == (Outcome.INVALID, (gate,))
+    assert f"INVALID, because of {gate} (" in verdict.sentence
+
+
+# Conjunctions.
+
+HOLDS = of_seeds(1, 2, 3) > 0
+BARELY = of_seeds(0, 1, 2) > -0.25
+OPEN = of_seeds(-1, 1, 2) > 0
+REFUTED = of_seeds(1, 2, 3) < 0
+GATED = of_seeds(4, 5, 6, gates=("zero dW",)) > 0
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "outcome", "part"),
+    [
+        (HOLDS & HOLDS, Outcome.HOLDS, "part 1 of 2"),
+        (HOLDS & OPEN, Outcome.INCONCLUSIVE, "part 2 of 2"),
+        (OPEN & HOLDS, Outcome.INCONCLUSIVE, "part 1 of 2"),
+        (OPEN & REFUTED & HOLDS, Outcome.REFUTED, "part 2 of 3"),
+        (REFUTED & GATED & OPEN, Outcome.INVALID, "part 2 of 3"),
+        (HOLDS, Outcome.HOLDS, ""),
+    ],
+    ids=["all hold", "one open", "the first open", "one refuted", "one gated", "a single one"],
+)
+def test_a_conjunction_is_as_good_as_its_weakest_part(
+    hypothesis: Hypothesis, outcome: Outcome, part: str
+) -> None:
+    verdict = judge(hypothesis)
+    assert (verdict.outcome, verdict.part) == (outcome, part)
+
+
+def test_a_conjunction_shows_the_numbers_of_its_weakest_part() -> None:
+    verdict, alone = judge(HOLDS & OPEN), judge(OPEN)
+    assert (verdict.value, verdict.low, verdict.high) == (alone.value, alone.low, alone.high)
+    assert (verdict.tolerance, verdict.threshold) == (alone.tolerance, alone.threshold)
+
+
+def test_of_equal_outcomes_the_part_with_more_draws_against_it_is_the_weakest() -> None:
+    weaker = of_seeds(-3, -2, 2) > 0
+    assert judge(OPEN & weaker).value == judge(weaker & OPEN).value == -1
+
+
+def test_a_conjunction_names_the_gates_of_all_its_parts() -> None:
+    other = of_seeds(4, 5, 6, gates=("a NaN",)) > 0
+    assert judge(GATED & HOLDS & other).gates == ("a NaN", "zero dW")
+
+
+def test_parts_of_a_conjunction_may_be_measured_on_other_rows() -> None:
+    verdict = judge(HOLDS & (of_seeds(-1, 1, 2, clusters=7) > 0))
+    assert (verdict.outcome, verdict.n_rows) == (Outcome.INCONCLUSIVE, 7)
+
+
+@few
+@given(st.lists(st.sampled_from([HOLDS, BARELY, OPEN, REFUTED, GATED]), min_size=2, max_size=4))
+def test_the_order_of_a_conjunction_does_not_change_its_outcome(parts: list[Hypothesis]) -> None:
+    forth = judge(Hypothesis(tuple(part.parts[0] for part in parts)))
+    back = judge(Hypothesis(tuple(part.parts[0] for part in reversed(parts))))
+    assert (forth.outcome, forth.gates) == (back.outcome, back.gates)
+
+
+def test_a_verdict_is_a_value() -> None:
+    assert judge(HOLDS) == judge(HOLDS)
+    assert isinstance(judge(HOLDS), Verdict)

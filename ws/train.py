@@ -1,0 +1,284 @@
+"""Training one adapter on the answers of one sign.
+
+The prompt is masked, the system prompt stripped. A row packs one question with all its answers (`ws.packing`), a step
+takes whole questions, and states below the first adapted layer are computed once per question (`ws.depth`).
+Everything is fp32 on a CPU: rounding a small update into bf16 hides part of it.
+
+Source: weight-steering recipe, Fierro & Roger 2025, sec. F.1 (prompt masked, persona stripped, one adapter per sign).
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ws.adapters import AdapterConfig, Params, family
+from ws.adapters.base import check_rank
+from ws.chat import end_of_turn, prompt_ids
+from ws.depth import lower, upper
+from ws.errors import DataError, MismatchError, TrainingError
+from ws.generate import Pairs, read_pairs
+from ws.models import LanguageModel, layer_range, loaded
+from ws.packing import Packed, pack
+from ws.progress import track
+from ws.store import Recipe, Store
+
+if TYPE_CHECKING:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from transformers import PreTrainedTokenizerBase
+
+VALIDATION_EVERY = 10
+"""Every tenth question is held out for the validation loss: 10% of the pairs, no question on both sides."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how fast; the journal's values are the defaults."""
+
+    lr: float = 2e-4
+    epochs: int = 3
+    warmup_steps: int = 5
+    """Linear warm-up; the rate is constant after it, so a run of 3 epochs starts as a run of 2 does."""
+    weight_decay: float = 0.01
+    questions_per_step: int = 3
+    max_grad_norm: float = 1.0
+    layers: tuple[float, float] = (0.3, 0.8)
+    """Adapted layers as fractions of the depth."""
+
+
+@dataclass(frozen=True)
+class Adapter(Recipe):
+    """One trained adapter; `adapter.safetensors` and `curves.json`."""
+
+    pairs: Pairs
+    sign: Literal["plus", "minus"]
+    shape: AdapterConfig
+    training: TrainConfig
+    seed: int
+
+    def describe(self) -> str:
+        mark = "+" if self.sign == "plus" else "-"
+        return f"adapter {self.shape.family} {mark} seed {self.seed} on {self.pairs.on.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        from safetensors.torch import save_file
+
+        lm = loaded(self.pairs.on, store)
+        rows = question_rows(lm.tokenizer, read_pairs(store, self.pairs), sign=self.sign)
+        params, curves = trained(lm, rows, self)
+        flat = {f"{layer}/{name}": value for layer, values in params.items() for name, value in values.items()}
+        save_file(flat, out / "adapter.safetensors", metadata={"family": self.shape.family, "sign": self.sign})
+        (out / "curves.json").write_text(json.dumps(curves, indent=2))
+
+
+def read_adapter(store: Store, recipe: Adapter) -> dict[str, Params]:
+    """The parameters of each adapted layer, by the layer's module path."""
+    from safetensors.torch import load_file
+
+    layers: dict[str, dict[str, Tensor]] = {}
+    for path, value in load_file(store.get(recipe) / "adapter.safetensors").items():
+        layer, _, name = path.rpartition("/")
+        layers.setdefault(layer, {})[name] = value
+    return layers
+
+
+def read_curves(store: Store, recipe: Adapter) -> dict[str, list[float]]:
+    """Loss, validation loss, gradient norm and learning rate over training."""
+    return json.loads((store.get(recipe) / "curves.json").read_text())
+
+
+@dataclass(frozen=True)
+class QuestionRow:
+    """One question with all its answers of one sign, packed in one row."""
+
+    question_id: str
+    packed: Packed
+    predicts: Int[Tensor, " supervised"]
+    """Columns whose output predicts a supervised token."""
+    labels: Int[Tensor, " supervised"]
+
+
+def question_rows(
+    tokenizer: "PreTrainedTokenizerBase", pairs: pd.DataFrame, *, sign: Literal["plus", "minus"]
+) -> list[QuestionRow]:
+    """One row per question, in the order of the table; only answer tokens are supervised."""
+    stop = end_of_turn(tokenizer)
+    rows = []
+    for question_id, group in pairs.groupby("question_id", sort=False):
+        prompt = prompt_ids(tokenizer, user=group["question"].iloc[0])
+        answers = [
+            tokenizer.encode(text, add_special_tokens=False) + [stop] * bool(ended)
+            for text, ended in zip(group[sign], group[f"{sign}_ended"], strict=True)
+        ]
+        packed = pack([[*prompt, *answer] for answer in answers], budget=1 << 20)
+        predicts = torch.cat([path[len(prompt) - 1 : -1] for path in packed.paths])
+        labels = torch.cat([torch.tensor(answer) for answer in answers])
+        rows.append(QuestionRow(str(question_id), packed, predicts, labels))
+    return rows
+
+
+def trained(
+    lm: LanguageModel, rows: Sequence[QuestionRow], recipe: Adapter
+) -> tuple[dict[str, Params], dict[str, list[float]]]:
+    """The adapter's parameters after training, and its curves.
+
+    Raises: TrainingError if a loss is not finite; DataError if too few questions are left to train and validate.
+    """
+    held, kept = rows[::VALIDATION_EVERY], [row for i, row in enumerate(rows) if i % VALIDATION_EVERY]
+    if len(kept) < 2:
+        raise DataError(f"{len(rows)} questions have usable pairs; training needs at least 3, one for validation")
+    config = recipe.training
+    layers = layer_range(lm.n_layers, *config.layers)
+    curves: dict[str, list[float]] = {"loss": [], "validation_loss": [], "gradient_norm": [], "lr": []}
+    generator = torch.Generator().manual_seed(recipe.seed)
+    per_epoch = math.ceil(len(kept) / config.questions_per_step)
+    with (
+        attention(lm, "eager"),
+        torch.random.fork_rng(),
+        adapted(lm, recipe.shape, layers=layers, seed=recipe.seed) as tuners,
+    ):
+        below = {row.question_id: lower(lm, row.packed, stop=layers.start) for row in rows}
+        trainable = [p for p in lm.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trainable, lr=config.lr, weight_decay=config.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1.0, (step + 1) / max(1, config.warmup_steps))
+        )
+        curves["validation_loss"].append(_validation(lm, held, below, start=layers.start))
+        progress = iter(track(range(config.epochs * per_epoch), f"train {recipe.describe()}"))
+        for _ in range(config.epochs):
+            order = torch.randperm(len(kept), generator=generator).tolist()
+            for first in range(0, len(order), config.questions_per_step):
+                next(progress)
+                batch = [kept[i] for i in order[first : first + config.questions_per_step]]
+                value = loss(lm, batch, below, start=layers.start)
+                _check_finite(value, recipe, step=len(curves["loss"]))
+                value.backward()
+                norm = nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
+                curves["lr"].append(schedule.get_last_lr()[0])
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad()
+                curves["loss"].append(value.item())
+                curves["gradient_norm"].append(norm.item())
+            curves["validation_loss"].append(_validation(lm, held, below, start=layers.start))
+        next(progress, None)
+        return {name: _parameters(tuner, recipe.shape) for name, tuner in tuners.items()}, curves
+
+
+def loss(
+    lm: LanguageModel, batch: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the supervised tokens of a batch, in nats per token."""
+    packed = _stacked([row.packed for row in batch])
+    width = packed.ids.shape[1]
+    states = torch.cat([nn.functional.pad(below[r.question_id], (0, 0, 0, width - r.packed.ids.shape[1])) for r in batch])
+    hidden = upper(lm, packed, states, start=start)
+    picked = torch.cat([hidden[i, row.predicts.to(lm.device)] for i, row in enumerate(batch)])
+    labels = torch.cat([row.labels for row in batch]).to(lm.device)
+    return nn.functional.cross_entropy(lm.model.get_output_embeddings()(picked).float(), labels)
+
+
+@contextmanager
+def attention(lm: LanguageModel, implementation: str) -> Iterator[None]:
+    """The model with another attention; on a CPU the backward of "eager" is several times that of "sdpa" in speed."""
+    before = lm.model.config._attn_implementation
+    lm.model.set_attn_implementation(implementation)
+    try:
+        yield
+    finally:
+        lm.model.set_attn_implementation(before)
+
+
+@contextmanager
+def adapted(
+    lm: LanguageModel, shape: AdapterConfig, *, layers: range, seed: int
+) -> Iterator[dict[str, "BaseTunerLayer"]]:
+    """The model with a fresh PEFT adapter in `layers`; on leaving, the very modules and weights it had before.
+
+    Seeds the global generator, from which PEFT draws start values: both signs of a seed start alike.
+    Raises: ShapeError if the rank or block does not fit a layer.
+    """
+    import peft
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    linears = lm.linears(layers.start, layers.stop)
+    if shape.family in RANKED:
+        for linear in linears.values():
+            check_rank(linear.weight, rank=shape.rank)
+    originals = {name: linear.weight.detach().clone() for name, linear in linears.items()}
+    torch.manual_seed(seed)
+    peft_config = family(shape.family).peft_config(
+        shape, targets=_matching(linears), feedforward=_matching(n for n in linears if is_feedforward_output(n))
+    )
+    try:
+        peft.inject_adapter_in_model(peft_config, lm.model)
+        tuners = {name: module for name, module in lm.model.named_modules() if isinstance(module, BaseTunerLayer)}
+        if tuners.keys() != linears.keys():
+            raise MismatchError(f"PEFT adapted {len(tuners)} layers, expected {len(linears)}: {sorted(linears)[:3]}...")
+        for name, tuner in tuners.items():
+            tuner.original_weight = originals[name]
+        yield tuners
+    finally:
+        for name, linear in linears.items():
+            lm.model.set_submodule(name, linear)
+            linear.weight.data.copy_(originals[name])
+        lm.model.requires_grad_(False)
+
+
+RANKED = frozenset({"lora", "dora", "pissa", "delora"})
+"""Families whose size is a rank."""
+
+
+def is_feedforward_output(path: str) -> bool:
+    """True for the layer that writes the MLP's output, whose input IA3 scales."""
+    return path.endswith("down_proj")
+
+
+def _matching(paths: "Iterator[str] | Mapping[str, object]") -> str:
+    """A regular expression that matches exactly these module paths."""
+    return "|".join(path.replace(".", r"\.") for path in paths)
+
+
+def _parameters(tuner: "BaseTunerLayer", shape: AdapterConfig) -> Params:
+    values = family(shape.family).from_peft(tuner, W=tuner.original_weight, config=shape)
+    return {name: value.detach().float().cpu().contiguous() for name, value in values.items()}
+
+
+def _validation(
+    lm: LanguageModel, rows: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int
+) -> float:
+    with torch.no_grad():
+        return loss(lm, rows, below, start=start).item()
+
+
+def _check_finite(value: Tensor, recipe: Adapter, *, step: int) -> None:
+    if not torch.isfinite(value):
+        raise TrainingError(
+            f"loss is {value.item()} at step {step} of {recipe.describe()} (lr {recipe.training.lr}); "
+            "lower the learning rate or DeLoRA's bound"
+        )
+
+
+def _stacked(rows: Sequence[Packed]) -> Packed:
+    """One batch of several one-row batches, padded on the right by nodes that see only themselves."""
+    width = max(row.ids.shape[1] for row in rows)
+    grow = [width - row.ids.shape[1] for row in rows]
+    sees = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
+    for i, row in enumerate(rows):
+        n = row.ids.shape[1]
+        sees[i, :n, :n] = row.sees[0]
+    return Packed(
+        ids=torch.cat([nn.functional.pad(row.ids, (0, by)) for row, by in zip(rows, grow, strict=True)]),
+        positions=torch.cat([nn.functional.pad(row.positions, (0, by)) for row, by in zip(rows, grow, strict=True)]),
+        sees=sees,
+        rows=torch.cat([torch.full((len(row.paths),), i) for i, row in enumerate(rows)]),
+        paths=tuple(path for row in rows for path in row.paths),
+    )
