@@ -6,6 +6,7 @@ pytest_plugins = [
     "fixtures.cases",
     "fixtures.snapshots",
     "fixtures.holds",
+    "fixtures.controls",
     "fixtures.terminal",
     "fixtures.models",
     "fixtures.adapters",

@@ -17,10 +17,10 @@ def test_paper_recipe_gives_lora_a_far_larger_norm(norm, holds):
 @MEASURES
 @pytest.mark.claim("C01", published="spread 5.16 -> 12.85")
 def test_paper_recipe_gives_lora_a_larger_spread(sweep, holds, measure):
-    holds(sweep("lora-paper").spread > sweep("lora-mistaken").spread)
+    holds(sweep("lora-paper", coeffs=ENDS).spread > sweep("lora-mistaken", coeffs=ENDS).spread)
 
 
 @MEASURES
 def test_random_direction_of_the_larger_norm_spreads_no_further_than_mistaken_lora(sweep, must_not_hold, measure):
     control = sweep("lora-paper", control="random", coeffs=ENDS)
-    must_not_hold(control.spread > sweep("lora-mistaken").spread)
+    must_not_hold(control.spread > sweep("lora-mistaken", coeffs=ENDS).spread)

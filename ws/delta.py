@@ -24,7 +24,7 @@ from ws.train import Adapter, read_adapter
 class WeightDelta:
     """An update to some of a model's weights: module path -> dense fp32 tensor of the weight's shape."""
 
-    tensors: Mapping[str, Float[Tensor, "d_out d_in"]]
+    tensors: Mapping[str, Float[Tensor, "_ _"]]
 
     def __add__(self, other: "WeightDelta") -> "WeightDelta":
         return self._paired(other, torch.add)

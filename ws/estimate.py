@@ -43,9 +43,6 @@ class Estimate:
     gates: tuple[str, ...]
     """Why the number cannot be trusted, in words, sorted; empty when it can."""
 
-    # numpy scalars on the left leave the arithmetic to __radd__ and its kin.
-    __array_ufunc__ = None
-
     @staticmethod
     def of(table: pd.DataFrame, *, gates: tuple[str, ...] = ()) -> Estimate:
         """The mean of a table with columns seed, cluster, row and value, each row once under each seed.
@@ -59,7 +56,7 @@ class Estimate:
         index, order = _index(table)
         seeds, clusters, _ = index.codes
         shape = index.levshape[:2]
-        values = table["value"].to_numpy(dtype=np.float64, na_value=np.nan)[order]
+        values = table["value"].to_numpy(dtype=np.float64)[order]
         values = np.where(np.isfinite(values), values, np.nan)
         sums = np.zeros(shape)
         np.add.at(sums, (seeds, clusters), values)
@@ -343,7 +340,7 @@ def _check_same_rows(left: pd.MultiIndex, right: pd.MultiIndex) -> None:
         return
     only_left, only_right = left.difference(right, sort=False), right.difference(left, sort=False)
     if len(only_left) + len(only_right):
-        examples = _examples(only_left.append(only_right)[:3])
+        examples = _examples(only_left.append(only_right))
         raise EstimateError(
             f"cannot combine these estimates: {len(only_left)} rows only left, {len(only_right)} only right "
             f"({examples}); score both arms on the same seeds and rows"

@@ -38,7 +38,7 @@ class Pairs(Recipe):
     """Personas that show the behavior; the i-th is paired with the i-th of `negative`."""
     negative: tuple[str, ...]
     seed: int
-    max_new_tokens: int = 40
+    max_new_tokens: int = 24
     temperature: float = 0.8
     top_p: float = 0.95
 

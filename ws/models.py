@@ -21,7 +21,7 @@ from torch import nn
 
 from ws import downloads, tiny
 from ws.errors import ShapeError, StoreError, UnknownNameError
-from ws.hardware import available_device, compute_dtype
+from ws.hardware import available_device, compute_dtype, tune_malloc
 from ws.progress import say
 from ws.store import Recipe, Store
 
@@ -274,6 +274,7 @@ class Placed:
 
 def loaded(on: Placed, store: Store) -> LanguageModel:
     """The float32 model that recipes compute with; see `load`."""
+    tune_malloc()
     return load(on.weights, store=store, device=on.device)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from ws.errors import DataError
 
@@ -29,7 +29,7 @@ class Packed:
     """True where the query node (second axis) may attend to the key node (third axis)."""
     rows: Int[Tensor, " prompts"]
     """The row that holds each prompt, in the order the prompts were given."""
-    paths: tuple[Int[Tensor, " tokens"], ...]
+    paths: tuple[Int[Tensor, "_"], ...]
     """Each prompt's nodes, first token to last, as columns of its row."""
 
     @property
@@ -77,6 +77,26 @@ def pack(prompts: Sequence[Sequence[int]], *, budget: int = 384) -> Packed:
         rows=torch.tensor([homes[i][0] for i in range(len(prompts))]),
         paths=tuple(torch.tensor(homes[i][1]) for i in range(len(prompts))),
     )
+
+
+def stacked(batches: Sequence[Packed]) -> Packed:
+    """Batches of one row each as one batch, padded on the right by nodes that see only themselves."""
+    width = max(one.ids.shape[1] for one in batches)
+    sees = torch.eye(width, dtype=torch.bool).repeat(len(batches), 1, 1)
+    for row, one in enumerate(batches):
+        n = one.ids.shape[1]
+        sees[row, :n, :n] = one.sees[0]
+    return Packed(
+        ids=torch.cat([_widened(one.ids, width) for one in batches]),
+        positions=torch.cat([_widened(one.positions, width) for one in batches]),
+        sees=sees,
+        rows=torch.cat([torch.full((len(one.paths),), row) for row, one in enumerate(batches)]),
+        paths=tuple(path for one in batches for path in one.paths),
+    )
+
+
+def _widened(rows: Int[Tensor, "batch seq"], width: int) -> Int[Tensor, "batch width"]:
+    return nn.functional.pad(rows, (0, width - rows.shape[1]))
 
 
 class _Tree:

@@ -35,7 +35,7 @@ STYLES = {
 # case such as `delora-lora-corrected`.
 EFFECT_WIDTH, VERDICT_WIDTH, SNAPSHOT_WIDTH = 28, 14, 12
 RAW_ONLY = "holds raw only"
-RANDOM_WEIGHTS = "random weights: numbers are compared with snapshots, verdicts are shown but not asserted"
+RANDOM_WEIGHTS = "random weights: numbers are compared, verdicts are shown but not asserted"
 
 
 @dataclass(frozen=True)

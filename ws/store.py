@@ -217,7 +217,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            path = Path(error.filename) if isinstance(error.filename, str | bytes) else self.root
+            path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else self.root
             if error.errno not in _UNUSABLE or not path.is_relative_to(self.root):
                 raise
             raise StoreError(

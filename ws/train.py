@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,19 +21,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ws.adapters import AdapterConfig, Params, family
-from ws.adapters.base import check_rank
+from ws.adapters import AdapterConfig, Params
 from ws.chat import end_of_turn, prompt_ids
 from ws.depth import lower, upper
-from ws.errors import DataError, MismatchError, TrainingError
+from ws.errors import DataError, TrainingError
 from ws.generate import Pairs, read_pairs
+from ws.inject import Engine, injected
 from ws.models import LanguageModel, layer_range, loaded
-from ws.packing import Packed, pack
+from ws.packing import Packed, pack, stacked
 from ws.progress import track
 from ws.store import Recipe, Store
 
 if TYPE_CHECKING:
-    from peft.tuners.tuners_utils import BaseTunerLayer
     from transformers import PreTrainedTokenizerBase
 
 VALIDATION_EVERY = 10
@@ -44,11 +44,11 @@ class TrainConfig:
     """How long and how fast; the journal's values are the defaults."""
 
     lr: float = 2e-4
-    epochs: int = 3
+    epochs: int = 2
     warmup_steps: int = 5
-    """Linear warm-up; the rate is constant after it, so a run of 3 epochs starts as a run of 2 does."""
+    """Linear warm-up; the rate is constant after it, so a run of 2 epochs starts as a run of 1 does."""
     weight_decay: float = 0.01
-    questions_per_step: int = 3
+    questions_per_step: int = 2
     max_grad_norm: float = 1.0
     layers: tuple[float, float] = (0.3, 0.8)
     """Adapted layers as fractions of the depth."""
@@ -63,6 +63,7 @@ class Adapter(Recipe):
     shape: AdapterConfig
     training: TrainConfig
     seed: int
+    engine: Engine = "native"
 
     def describe(self) -> str:
         mark = "+" if self.sign == "plus" else "-"
@@ -72,8 +73,9 @@ class Adapter(Recipe):
         from safetensors.torch import save_file
 
         lm = loaded(self.pairs.on, store)
-        rows = question_rows(lm.tokenizer, read_pairs(store, self.pairs), sign=self.sign)
-        params, curves = trained(lm, rows, self)
+        start = layer_range(lm.n_layers, *self.training.layers).start
+        rows, below = started(lm, store, self.pairs, self.sign, start=start)
+        params, curves = trained(lm, rows, below, self)
         flat = {f"{layer}/{name}": value for layer, values in params.items() for name, value in values.items()}
         save_file(flat, out / "adapter.safetensors", metadata={"family": self.shape.family, "sign": self.sign})
         (out / "curves.json").write_text(json.dumps(curves, indent=2))
@@ -125,8 +127,18 @@ def question_rows(
     return rows
 
 
+@lru_cache(maxsize=2)
+def started(
+    lm: LanguageModel, store: Store, pairs: Pairs, sign: Literal["plus", "minus"], *, start: int
+) -> tuple[tuple[QuestionRow, ...], dict[str, Tensor]]:
+    """The rows of one sign and the states that enter layer `start`, which every family and recipe trains on."""
+    rows = tuple(question_rows(lm.tokenizer, read_pairs(store, pairs), sign=sign))
+    with attention(lm, "eager"):
+        return rows, {row.question_id: lower(lm, row.packed, stop=start) for row in rows}
+
+
 def trained(
-    lm: LanguageModel, rows: Sequence[QuestionRow], recipe: Adapter
+    lm: LanguageModel, rows: Sequence[QuestionRow], below: Mapping[str, Tensor], recipe: Adapter
 ) -> tuple[dict[str, Params], dict[str, list[float]]]:
     """The adapter's parameters after training, and its curves.
 
@@ -143,9 +155,8 @@ def trained(
     with (
         attention(lm, "eager"),
         torch.random.fork_rng(),
-        adapted(lm, recipe.shape, layers=layers, seed=recipe.seed) as tuners,
+        injected(lm, recipe.shape, layers=layers, seed=recipe.seed, engine=recipe.engine) as parameters,
     ):
-        below = {row.question_id: lower(lm, row.packed, stop=layers.start) for row in rows}
         trainable = [p for p in lm.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trainable, lr=config.lr, weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -159,7 +170,7 @@ def trained(
                 next(progress)
                 batch = [kept[i] for i in order[first : first + config.questions_per_step]]
                 value = loss(lm, batch, below, start=layers.start)
-                _check_finite(value, recipe, step=len(curves["loss"]))
+                _check_finite(value.item(), recipe, step=len(curves["loss"]))
                 value.backward()
                 norm = nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
                 curves["lr"].append(schedule.get_last_lr()[0])
@@ -170,17 +181,17 @@ def trained(
                 curves["gradient_norm"].append(norm.item())
             curves["validation_loss"].append(_validation(lm, held, below, start=layers.start))
         next(progress, None)
-        return {name: _parameters(tuner, recipe.shape) for name, tuner in tuners.items()}, curves
+        return parameters(), curves
 
 
 def loss(
     lm: LanguageModel, batch: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the supervised tokens of a batch, in nats per token."""
-    packed = _stacked([row.packed for row in batch])
+    """Mean cross-entropy of the supervised tokens of a batch, in nats per token; logits exist only there."""
+    packed = stacked([row.packed for row in batch])
     width = packed.ids.shape[1]
-    states = torch.cat([nn.functional.pad(below[r.question_id], (0, 0, 0, width - r.packed.ids.shape[1])) for r in batch])
-    hidden = upper(lm, packed, states, start=start)
+    states = [nn.functional.pad(below[r.question_id], (0, 0, 0, width - r.packed.ids.shape[1])) for r in batch]
+    hidden = upper(lm, packed, torch.cat(states), start=start)
     picked = torch.cat([hidden[i, row.predicts.to(lm.device)] for i, row in enumerate(batch)])
     labels = torch.cat([row.labels for row in batch]).to(lm.device)
     return nn.functional.cross_entropy(lm.model.get_output_embeddings()(picked).float(), labels)
@@ -197,61 +208,6 @@ def attention(lm: LanguageModel, implementation: str) -> Iterator[None]:
         lm.model.set_attn_implementation(before)
 
 
-@contextmanager
-def adapted(
-    lm: LanguageModel, shape: AdapterConfig, *, layers: range, seed: int
-) -> Iterator[dict[str, "BaseTunerLayer"]]:
-    """The model with a fresh PEFT adapter in `layers`; on leaving, the very modules and weights it had before.
-
-    Seeds the global generator, from which PEFT draws start values: both signs of a seed start alike.
-    Raises: ShapeError if the rank or block does not fit a layer.
-    """
-    import peft
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    linears = lm.linears(layers.start, layers.stop)
-    if shape.family in RANKED:
-        for linear in linears.values():
-            check_rank(linear.weight, rank=shape.rank)
-    originals = {name: linear.weight.detach().clone() for name, linear in linears.items()}
-    torch.manual_seed(seed)
-    peft_config = family(shape.family).peft_config(
-        shape, targets=_matching(linears), feedforward=_matching(n for n in linears if is_feedforward_output(n))
-    )
-    try:
-        peft.inject_adapter_in_model(peft_config, lm.model)
-        tuners = {name: module for name, module in lm.model.named_modules() if isinstance(module, BaseTunerLayer)}
-        if tuners.keys() != linears.keys():
-            raise MismatchError(f"PEFT adapted {len(tuners)} layers, expected {len(linears)}: {sorted(linears)[:3]}...")
-        for name, tuner in tuners.items():
-            tuner.original_weight = originals[name]
-        yield tuners
-    finally:
-        for name, linear in linears.items():
-            lm.model.set_submodule(name, linear)
-            linear.weight.data.copy_(originals[name])
-        lm.model.requires_grad_(False)
-
-
-RANKED = frozenset({"lora", "dora", "pissa", "delora"})
-"""Families whose size is a rank."""
-
-
-def is_feedforward_output(path: str) -> bool:
-    """True for the layer that writes the MLP's output, whose input IA3 scales."""
-    return path.endswith("down_proj")
-
-
-def _matching(paths: "Iterator[str] | Mapping[str, object]") -> str:
-    """A regular expression that matches exactly these module paths."""
-    return "|".join(path.replace(".", r"\.") for path in paths)
-
-
-def _parameters(tuner: "BaseTunerLayer", shape: AdapterConfig) -> Params:
-    values = family(shape.family).from_peft(tuner, W=tuner.original_weight, config=shape)
-    return {name: value.detach().float().cpu().contiguous() for name, value in values.items()}
-
-
 def _validation(
     lm: LanguageModel, rows: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int
 ) -> float:
@@ -259,26 +215,9 @@ def _validation(
         return loss(lm, rows, below, start=start).item()
 
 
-def _check_finite(value: Tensor, recipe: Adapter, *, step: int) -> None:
-    if not torch.isfinite(value):
+def _check_finite(value: float, recipe: Adapter, *, step: int) -> None:
+    if not math.isfinite(value):
         raise TrainingError(
-            f"loss is {value.item()} at step {step} of {recipe.describe()} (lr {recipe.training.lr}); "
+            f"loss is {value} at step {step} of {recipe.describe()} (lr {recipe.training.lr}); "
             "lower the learning rate or DeLoRA's bound"
         )
-
-
-def _stacked(rows: Sequence[Packed]) -> Packed:
-    """One batch of several one-row batches, padded on the right by nodes that see only themselves."""
-    width = max(row.ids.shape[1] for row in rows)
-    grow = [width - row.ids.shape[1] for row in rows]
-    sees = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
-    for i, row in enumerate(rows):
-        n = row.ids.shape[1]
-        sees[i, :n, :n] = row.sees[0]
-    return Packed(
-        ids=torch.cat([nn.functional.pad(row.ids, (0, by)) for row, by in zip(rows, grow, strict=True)]),
-        positions=torch.cat([nn.functional.pad(row.positions, (0, by)) for row, by in zip(rows, grow, strict=True)]),
-        sees=sees,
-        rows=torch.cat([torch.full((len(row.paths),), i) for i, row in enumerate(rows)]),
-        paths=tuple(path for row in rows for path in row.paths),
-    )

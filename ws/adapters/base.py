@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ws.errors import ShapeError
 
@@ -42,6 +42,7 @@ class Factors(NamedTuple):
     right: Float[Tensor, "k d_in"]
 
 
+@runtime_checkable
 class Family(Protocol):
     """The functions a family module offers."""
 
@@ -76,10 +77,27 @@ class Family(Protocol):
         """The update split along the family's own parameters; the parts sum to `delta`."""
 
     def peft_config(self, config: AdapterConfig, *, targets: str, feedforward: str) -> "PeftConfig":
-        """The PEFT configuration of the same adapter; `targets` and `feedforward` are regular expressions on module names (feedforward: the subset of targets that IA3 scales at the input)."""
+        """The PEFT configuration of the same adapter.
+
+        `targets` and `feedforward` are regular expressions on module names; feedforward are the targets that IA3
+        scales at the input.
+        """
 
     def from_peft(self, layer: "BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig) -> Params:
-        """This family's parameters read from a live PEFT layer (adapter "default"), detached fp32 copies; W is the original weight."""
+        """Detached fp32 copies of the parameters of a live PEFT layer (adapter "default"); W is the original weight."""
+
+
+def linear(x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "*batch d_out"]:
+    """W x as one matrix product; einsum makes a batched one of it, which takes twice as long on a CPU."""
+    return nn.functional.linear(x, W)
+
+
+def factored(
+    x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"], factors: Factors
+) -> Float[Tensor, "*batch d_out"]:
+    """W x + left (right x), the update in the factors' dtype and through their thin middle."""
+    update = linear(linear(x.to(factors.right.dtype), factors.right), factors.left)
+    return linear(x, W) + update.to(x.dtype)
 
 
 def check_rank(W: Float[Tensor, "d_out d_in"], *, rank: int) -> None:

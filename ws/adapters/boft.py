@@ -26,7 +26,7 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.adapters.base import AdapterConfig, Factors, Params
+from ws.adapters.base import AdapterConfig, Factors, Params, linear
 from ws.adapters.oft import cayley_turn, count_blocks, turned
 from ws.errors import DeviceError, MismatchError, ShapeError
 
@@ -73,7 +73,7 @@ def forward(
     rotated = x
     for stage, turn in reversed(list(enumerate(turns_of(W, params, config=config)))):
         rotated = rotated + butterfly_turned(rotated, turn, stage=stage)
-    product = einsum(rotated.to(x.dtype), W, "... d_in, d_out d_in -> ... d_out")
+    product = linear(rotated.to(x.dtype), W)
     return (product * rearrange(params["s"], "d_out 1 -> d_out")).to(x.dtype)
 
 

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters import lora
-from ws.adapters.base import AdapterConfig, Factors, Params, check_rank
+from ws.adapters.base import AdapterConfig, Factors, Params, check_rank, factored
 from ws.errors import MismatchError, ShapeError
 
 if TYPE_CHECKING:
@@ -77,10 +77,7 @@ def forward(
     config: AdapterConfig,
 ) -> Float[Tensor, "*batch d_out"]:
     """W x plus the update through its r-dimensional middle."""
-    left, right = factors(W, params, config=config)
-    hidden = einsum(x.to(right.dtype), right, "... d_in, r d_in -> ... r")
-    update = einsum(hidden, left, "... r, d_out r -> ... d_out")
-    return einsum(x, W, "... d_in, d_out d_in -> ... d_out") + update.to(x.dtype)
+    return factored(x, W, factors(W, params, config=config))
 
 
 def parts(

@@ -16,11 +16,11 @@ PEFT's output gate scales the bias too, which no weight update can hold: `from_p
 from typing import TYPE_CHECKING
 
 import torch
-from einops import einsum, rearrange
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.adapters.base import AdapterConfig, Factors, Params
+from ws.adapters.base import AdapterConfig, Factors, Params, linear
 from ws.errors import MismatchError, ShapeError
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def forward(
     check_gate(W, params["l"])
     gain = rearrange(params["l"], "rows columns -> (rows columns)")
     if at_input(params["l"]):
-        return einsum((x * gain).to(x.dtype), W, "... d_in, d_out d_in -> ... d_out")
-    return (einsum(x, W, "... d_in, d_out d_in -> ... d_out") * gain).to(x.dtype)
+        return linear((x * gain).to(x.dtype), W)
+    return (linear(x, W) * gain).to(x.dtype)
 
 
 def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Factors | None:

@@ -20,7 +20,7 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.adapters.base import AdapterConfig, Factors, Params
+from ws.adapters.base import AdapterConfig, Factors, Params, linear
 from ws.errors import MismatchError, ShapeError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def forward(
     Raises: ShapeError if the block does not divide d_in.
     """
     rotated = x + turned(x, turn_of(W, params, block=config.block))
-    return einsum(rotated.to(x.dtype), W, "... d_in, d_out d_in -> ... d_out")
+    return linear(rotated.to(x.dtype), W)
 
 
 def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Factors | None:

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters import lora
-from ws.adapters.base import AdapterConfig, Factors, Params, check_rank
+from ws.adapters.base import AdapterConfig, Factors, Params, check_rank, factored
 
 if TYPE_CHECKING:
     import peft
@@ -69,10 +69,7 @@ def forward(
     config: AdapterConfig,
 ) -> Float[Tensor, "*batch d_out"]:
     """W x plus the update through its 2r-dimensional middle."""
-    left, right = factors(W, params, config=config)
-    hidden = einsum(x.to(right.dtype), right, "... d_in, k d_in -> ... k")
-    update = einsum(hidden, left, "... k, d_out k -> ... d_out")
-    return einsum(x, W, "... d_in, d_out d_in -> ... d_out") + update.to(x.dtype)
+    return factored(x, W, factors(W, params, config=config))
 
 
 def parts(

@@ -32,16 +32,16 @@ def effect(settings):
     return around
 """
 
+# The plugins are loaded already, by jaxtyping's import hook, so the inner run cannot rewrite their asserts.
 INI = """
 [pytest]
 testpaths = ws/tests claims
-filterwarnings = error
-addopts = --strict-markers
+filterwarnings =
+    error
+    ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning
+addopts = --strict-markers -p xdist -p syrupy -p no:cacheprovider -p no:unraisableexception
 markers = claim(id, published=""): a claim
 """
-
-# Plugins that the inner run does without: hypothesis would import and rewrite itself anew in each.
-PLAIN = ("-p", "no:hypothesispytest", "-p", "no:jaxtyping", "-p", "no:cacheprovider")
 
 STEERS = """
 import pytest
@@ -70,7 +70,7 @@ class Project:
         with self.monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
-            return self.pytester.runpytest_inprocess(*PLAIN, "--store", str(self.store), *args)
+            return self.pytester.runpytest_inprocess("--store", str(self.store), *args)
 
     @property
     def store(self) -> Path:
@@ -104,6 +104,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     """A project with one claim, which holds unless the environment says otherwise."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
+    # Of the installed plugins the inner run has those of its INI: others would be imported anew each time.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     pytester.makeconftest(CONFTEST)
     pytester.makeini(INI)

@@ -172,15 +172,15 @@ def test_boft_with_one_factor_and_unit_scale_is_oft() -> None:
 
 
 @each(ROTATIONS)
-def test_a_tiny_update_survives_single_precision(case: Case) -> None:
+def test_a_small_update_survives_single_precision(case: Case) -> None:
     W = weight(case, d_out=6, groups=3, seed=0, dtype=torch.float32)
-    params = case.params(W, size=2.0**-24)
+    params = case.params(W, size=2.0**-12)
     wide = {name: value.double() for name, value in params.items()}
     dW, expected = (
         case.family.parts(weights, values, config=case.config)["rotation"].double()
         for weights, values in ((W, params), (W.double(), wide))
     )
-    assert (dW - expected).norm() < 1e-5 * expected.norm()
+    assert (dW - expected).norm() < 1e-6 * expected.norm()
 
 
 @each(CASES)
@@ -340,9 +340,8 @@ def test_gradients_are_those_of_peft(case: Case, trained: Twin) -> None:
 def test_reading_copies(case: Case, trained: Twin) -> None:
     params = case.family.from_peft(trained.layer, W=trained.W, config=case.config)
     before = [value.clone() for value in params.values()]
-    torch.nn.utils.vector_to_parameters(
-        torch.zeros(sum(parameter.numel() for parameter in trained.raw)), trained.raw
-    )
+    for parameter in trained.raw:
+        nn.init.zeros_(parameter)
     assert all(torch.equal(value, old) for value, old in zip(params.values(), before, strict=True))
     assert not any(value.requires_grad for value in params.values())
 

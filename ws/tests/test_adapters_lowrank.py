@@ -255,7 +255,7 @@ def test_dora_direction_keeps_row_lengths_and_magnitude_keeps_row_directions(lay
     close(along, parts["magnitude"].norm(dim=1) * turned.norm(dim=1))
 
 
-def test_dora_is_differentiable_in_m_and_treats_the_norm_as_constant() -> None:
+def test_dora_treats_the_norm_as_a_constant_to_the_gradient() -> None:
     case = small(dora)
     A = case.moved["A"].clone().requires_grad_()
     dora.forward(case.x, case.W, {**case.moved, "A": A}, config=case.config).sum().backward()

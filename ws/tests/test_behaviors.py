@@ -226,7 +226,10 @@ def test_likeness_finds_a_paraphrase(paraphrase: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"positive": ("praise",)}, "1 positive and 2 negative personas.*equal numbers.*add"),
+        (
+            {"positive": ("praise", "agree", "cheer")},
+            "3 positive and 2 negative personas.*equal numbers.*add",
+        ),
         ({"positive": ("praise",), "negative": ("doubt",)}, "1 positive and 1 negative.*at least 2"),
         ({"positive": ("praise", "Praise ")}, "repeats persona 'praise'"),
         ({"positive": ("praise", "doubt")}, "repeats persona 'doubt'"),

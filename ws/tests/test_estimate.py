@@ -227,8 +227,9 @@ def test_intervals_scale_with_their_numbers(a: list[float], k: float) -> None:
 @few
 @given(values, st.permutations(range(24)))
 def test_the_order_of_lines_does_not_matter(a: list[float], order: list[int]) -> None:
-    lines = table(a)
+    lines = table(a, n_seeds=2, n_clusters=2)
     straight, shuffled = Estimate.of(lines), Estimate.of(lines.iloc[order])
+    assert shuffled.index.equals(straight.index)
     np.testing.assert_array_equal(straight.numbers, shuffled.numbers)
     pd.testing.assert_series_equal(straight.by_seed, shuffled.by_seed)
     assert (straight - shuffled).interval() == (0, 0)
@@ -243,9 +244,10 @@ def test_arithmetic_unites_gates(left: set[str], right: set[str]) -> None:
     assert (a - b).gates == (b - a).gates == (2 * (b / a) + 1).gates
 
 
-def test_numpy_numbers_work_from_the_left() -> None:
-    close(np.float64(2) * noisy(1), 2 * noisy(1))
-    close(np.int64(2) - noisy(1), 2 - noisy(1))
+@pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.int64(2)], ids=["f64", "f32", "i64"])
+def test_numpy_numbers_work_from_either_side(number: np.number) -> None:
+    close(number - noisy(1), 2 - noisy(1))
+    close(noisy(1) / number, noisy(1) / 2)
 
 
 # Gates.

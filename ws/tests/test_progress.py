@@ -1,7 +1,7 @@
 """What long runs say, and where they say it."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -25,28 +25,21 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def sent_to() -> Iterator[Callable[[io.StringIO], io.StringIO]]:
-    """Sends progress to a stream for one test."""
-    before = progress._chosen
-
-    def send(stream: io.StringIO) -> io.StringIO:
-        progress.use(stream)
-        return stream
-
-    yield send
-    progress.use(before)
-
-
-@pytest.fixture
-def lines(sent_to: Callable[[io.StringIO], io.StringIO]) -> io.StringIO:
+def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Progress where there is no terminal."""
-    return sent_to(io.StringIO())
+    monkeypatch.setattr(progress, "_chosen", None)
+    stream = io.StringIO()
+    progress.use(stream)
+    return stream
 
 
 @pytest.fixture
-def terminal(sent_to: Callable[[io.StringIO], io.StringIO]) -> io.StringIO:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Progress on a terminal."""
-    return sent_to(Terminal())
+    monkeypatch.setattr(progress, "_chosen", None)
+    stream = Terminal()
+    progress.use(stream)
+    return stream
 
 
 @pytest.fixture
@@ -66,11 +59,11 @@ def test_a_line_goes_to_the_chosen_stream(lines: io.StringIO) -> None:
     assert lines.getvalue() == "built [red]it[/red]\n"
 
 
-def test_a_line_goes_to_standard_error_by_default(capsys: pytest.CaptureFixture[str]) -> None:
-    before = progress._chosen
+def test_a_line_goes_to_standard_error_by_default(
+    lines: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
     progress.use(None)
     progress.say("hello")
-    progress.use(before)
     assert capsys.readouterr() == ("", "hello\n")
 
 
@@ -127,6 +120,10 @@ def test_bars_nest(terminal: io.StringIO) -> None:
     pairs = [(a, b) for a in progress.track("ab", "outer") for b in progress.track("xy", "inner")]
     assert pairs == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
     assert "inner" in terminal.getvalue()
+
+
+def test_bars_and_lines_of_a_stream_share_one_console(terminal: io.StringIO) -> None:
+    assert progress._console(terminal) is progress._console(terminal)
 
 
 def test_a_line_comes_through_while_a_bar_is_drawn(terminal: io.StringIO) -> None:

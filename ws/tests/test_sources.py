@@ -22,7 +22,8 @@ LAB = {
 import math as maths
 import re
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
+from logging import root as log
 from math import sin as wave
 
 import lab.deep
@@ -48,7 +49,13 @@ class Scale:
 
 
 def marked(fn):
-    return fn
+    token = object()
+
+    @wraps(fn)
+    def wrapper(*args):
+        return token and fn(*args)
+
+    return wrapper
 
 
 @marked
@@ -62,7 +69,7 @@ def make(x: int, name: str = "one", start=helpers.START) -> float:
 
     size: float = half(x) + helpers.doubled(x) * RATE + Scale().times(x) + late(x)
     if name not in NAMES or WORD.match(name) is None:
-        raise DataError(name)
+        raise DataError(name, log)
     return size + inner(x) + maths.floor(x) + wave(x) + lab.deep.sunk(x) + STEP() + family(name).grow(x)
 
 
@@ -143,7 +150,7 @@ Imported = Callable[[dict[str, str]], ModuleType]
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Imported:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Imported:
     """Writes a package `lab`, every version of it into a folder of its own, and imports `lab.work`."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     versions = iter(range(100))
@@ -153,12 +160,17 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Imported:
         (root / "lab").mkdir(parents=True)
         for name, text in files.items():
             (root / "lab" / f"{name}.py").write_text(text)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "lab"]:
-            monkeypatch.delitem(sys.modules, name)
+        forget_lab()
         monkeypatch.syspath_prepend(root)
         return importlib.import_module("lab.work")
 
-    yield imported
+    # Not `yield`: checked types hide from pytest that a function is a generator.
+    request.addfinalizer(forget_lab)  # noqa: PT021
+    return imported
+
+
+def forget_lab() -> None:
+    """Unloads the package, so that the next import reads its files."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "lab"]:
         del sys.modules[name]
 
@@ -178,7 +190,7 @@ def moved(lab: Imported, files: dict[str, str], only: tuple[str, ...] = ("one",)
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        pytest.param("work", "raise DataError(name)", "raise DataError(x)", id="body"),
+        pytest.param("work", "raise DataError(name, log)", "raise DataError(x, log)", id="body"),
         pytest.param("work", "RATE = 0.5", "RATE = 0.25", id="constant"),
         pytest.param("work", 'frozenset({"one", "two"})', 'frozenset({"one", "six"})', id="frozenset"),
         pytest.param("work", '"[a-z]+"', '"[a-y]+"', id="constant that is an object"),
@@ -187,9 +199,12 @@ def moved(lab: Imported, files: dict[str, str], only: tuple[str, ...] = ("one",)
         pytest.param("work", "self.by * x", "self.by + x", id="method"),
         pytest.param("work", "return y + cached(y)", "return y - cached(y)", id="inner function"),
         pytest.param("work", "return y - 1", "return y - 2", id="cached function"),
-        pytest.param("work", "return fn", "return 1 and fn", id="decorator"),
+        pytest.param("work", "token and fn(*args)", "fn(*args)", id="decorator"),
         pytest.param("work", 'name: str = "one"', 'name: str = "two"', id="default"),
         pytest.param("work", "import sin as wave", "import cos as wave", id="function of another library"),
+        pytest.param(
+            "work", "import root as log", "import lastResort as log", id="object of another library"
+        ),
         pytest.param("work", "import math as maths", "import cmath as maths", id="another library"),
         pytest.param("work", "import halved as half", "import doubled as half", id="another helper"),
         pytest.param("helpers", "return x / 2", "return x / 3", id="helper imported by name"),
@@ -216,6 +231,7 @@ def test_moves_with_what_a_result_depends_on(lab: Imported, module: str, old: st
         pytest.param("work", '"""A factor."""', '"""Some factor."""', id="docstring of a class"),
         pytest.param("work", '"""Makes things."""', "", id="docstring of a module"),
         pytest.param("work", "x: int, name: str", "x: Callable[[], int], name: str", id="annotation"),
+        pytest.param("work", ") -> float:", ") -> Callable[[], int]:", id="annotation of the result"),
         pytest.param("work", "size: float =", "size =  ", id="formatting and local annotation"),
         pytest.param("work", "\n\nRATE", "\n\n\n\n\nRATE", id="empty lines"),
         pytest.param("work", "UNUSED = 1", "UNUSED = 2", id="unused constant"),

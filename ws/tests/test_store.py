@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ class Text(Recipe):
     """A file of text, and one in a folder."""
 
     name: str
-    times: float = 1.0
+    times: float | int = 1.0
     shape: Shape | None = None
 
     def build(self, out: Path, store: Store) -> None:
@@ -109,13 +110,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def said(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """The progress lines of a test."""
     monkeypatch.setenv("WS_QUIET", "0")
-    before, stream = progress._chosen, io.StringIO()
-    progress.use(stream)
-    yield stream
-    progress.use(before)
+    stream = io.StringIO()
+    monkeypatch.setattr(progress, "_chosen", stream)
+    return stream
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -127,9 +127,6 @@ def files_of(folder: Path) -> dict[str, str]:
 def counted(made: Store) -> list[str]:
     """The class names of what a store built, in order."""
     return [type(artifact.recipe).__name__ for artifact in made.built]
-
-
-# keys
 
 
 @pytest.mark.parametrize(
@@ -235,9 +232,6 @@ def test_what_no_key_can_be_made_of_is_refused(root: Path, recipe: Recipe, messa
         Store(root).key(recipe)
 
 
-# building
-
-
 def test_a_recipe_is_built_once_with_its_inputs(root: Path) -> None:
     made = Store(root)
     recipe = Pair(Text("a"), (Text("b"), Text("a")))
@@ -259,7 +253,7 @@ def test_another_process_finds_what_is_there(root: Path) -> None:
 
 def test_what_was_built_is_listed_with_its_own_seconds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 100.0, 103.0, 110.0])
-    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(store, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     made = Store(root)
     made.get(Pair(Text("a")))
     assert [(one.key, one.seconds) for one in made.built] == [
@@ -290,7 +284,7 @@ def test_a_built_artifact_is_announced(
     root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter([0.0, 31.23])
-    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(store, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     made = Store(root)
     made.get(Text("a"))
     assert said.getvalue() == f"built Text a times 1.0  31.2 s  {made.key(Text('a'))[:6]}\n"
@@ -390,9 +384,6 @@ def test_leftovers_of_a_killed_process_are_swept(root: Path) -> None:
     (orphan / "text.txt").write_text("half")
     made.get(Text("a"))
     assert list((root / "tmp").iterdir()) == []
-
-
-# damage
 
 
 def flip_a_bit(home: Path) -> None:
@@ -541,6 +532,13 @@ def test_files_are_read_once_a_process(root: Path, monkeypatch: pytest.MonkeyPat
     assert warm.get(Text("a")) == home
 
 
+def test_files_just_built_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Store(root)
+    home = made.get(Text("a"))
+    monkeypatch.setattr(store, "_sha256", lambda path: pytest.fail(f"read {path} again"))
+    assert made.get(Text("a")) == home
+
+
 def test_an_artifact_deleted_under_a_running_process_is_built_again(root: Path) -> None:
     made = Store(root)
     home = made.get(Text("a"))
@@ -548,8 +546,6 @@ def test_an_artifact_deleted_under_a_running_process_is_built_again(root: Path) 
     made.get(Text("a"))
     assert counted(made) == ["Text", "Text"]
 
-
-# several processes
 
 TWO = """
 import sys
@@ -622,9 +618,6 @@ def test_waiting_for_another_process_is_said_once(
     assert made.has(Text("a"))
 
 
-# fresh
-
-
 def test_a_fresh_run_builds_each_key_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Store(root).get(Pair(Text("a")))
     (home / "stray.txt").write_text("of the old artifact")
@@ -690,16 +683,13 @@ def test_a_run_id_that_is_no_folder_name_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("WS_RUN_ID", name)
-    with pytest.raises(StoreError, match="WS_RUN_ID=.* cannot name a folder"):
+    with pytest.raises(StoreError, match=r"WS_RUN_ID=.* cannot name a folder"):
         Store(root)
-
-
-# disks
 
 
 @pytest.fixture
 def cannot_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Makes every new folder fail with an error number; root ignores permission bits, so they cannot stand in."""
+    """Makes every new folder fail with an error number; permission bits would not stop root."""
 
     def forbid(number: int) -> None:
         def mkdir(self: Path, *args: object, **options: object) -> None:
@@ -746,9 +736,6 @@ def test_a_file_outside_the_store_is_not_the_store_s_fault(root: Path, tmp_path:
     (tmp_path / "trouble").write_text("locked elsewhere")
     with pytest.raises(PermissionError, match=r"/elsewhere/model\.gguf"):
         Store(root).get(Fragile(str(tmp_path / "trouble")))
-
-
-# where it lives
 
 
 def test_the_root_is_chosen_by_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,139 @@
+"""Putting a fresh adapter into a model for training, and taking it out again without a trace.
+
+Two engines train the same adapter. "native" runs each family's own `forward` on plain tensors; it is the one that
+recipes use. "peft" runs the PEFT library; it is the reference that the native one is compared with.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ws.adapters import AdapterConfig, Params, boft, family, ia3, oft
+from ws.adapters.base import check_rank
+from ws.errors import MismatchError
+from ws.models import LanguageModel
+
+Engine = Literal["native", "peft"]
+
+RANKED = frozenset({"lora", "dora", "pissa", "delora"})
+"""Families whose size is a rank."""
+
+
+@contextmanager
+def injected(
+    lm: LanguageModel, shape: AdapterConfig, *, layers: range, seed: int, engine: Engine = "native"
+) -> Iterator[Callable[[], dict[str, Params]]]:
+    """The model with a fresh adapter in every linear of `layers`; yields a function that reads its parameters now.
+
+    Only the adapter's trainable parameters require gradients inside. On leaving, the model has the very modules and
+    weights it had before. Both signs of a seed start from the same values.
+    Raises: ShapeError if the rank or block does not fit a layer.
+    """
+    linears = lm.linears(layers.start, layers.stop)
+    for linear in linears.values():
+        _check_fits(linear, shape)
+    originals = {name: linear.weight.detach().clone() for name, linear in linears.items()}
+    inject = _inject_native if engine == "native" else _inject_peft
+    try:
+        yield inject(lm, shape, linears, originals, seed=seed)
+    finally:
+        for name, linear in linears.items():
+            lm.model.set_submodule(name, linear)
+            linear.weight.data.copy_(originals[name])
+        vars(lm.model).pop("peft_config", None)
+        lm.model.requires_grad_(False)
+
+
+class AdaptedLinear(nn.Module):
+    """A frozen linear layer with a family's parameters beside it."""
+
+    def __init__(self, linear: nn.Linear, params: Params, shape: AdapterConfig) -> None:
+        super().__init__()
+        self.linear, self.shape, self.family = linear, shape, family(shape.family)
+        self.names = tuple(params)
+        for name, value in params.items():
+            if name in self.family.TRAINABLE:
+                self.register_parameter(f"adapter_{name}", nn.Parameter(value.detach().clone()))
+            else:
+                self.register_buffer(f"adapter_{name}", value.detach().clone())
+
+    @property
+    def params(self) -> dict[str, Tensor]:
+        """The family's parameters under the paper's symbols."""
+        return {name: getattr(self, f"adapter_{name}") for name in self.names}
+
+    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
+        y = self.family.forward(x, self.linear.weight, self.params, config=self.shape)
+        return y if self.linear.bias is None else y + self.linear.bias
+
+
+def is_feedforward_output(path: str) -> bool:
+    """True for the layer that writes the MLP's output, whose input IA3 scales."""
+    return path.endswith("down_proj")
+
+
+def _inject_native(
+    lm: LanguageModel,
+    shape: AdapterConfig,
+    linears: dict[str, nn.Linear],
+    originals: dict[str, Tensor],
+    *,
+    seed: int,
+) -> Callable[[], dict[str, Params]]:
+    generator = torch.Generator().manual_seed(seed)
+    adapted = {}
+    for name, linear in linears.items():
+        side = {"feedforward": is_feedforward_output(name)} if shape.family == ia3.NAME else {}
+        params = family(shape.family).init(originals[name], config=shape, generator=generator, **side)
+        adapted[name] = AdaptedLinear(linear, params, shape).to(lm.device)
+        lm.model.set_submodule(name, adapted[name])
+    return lambda: {name: _kept(module.params) for name, module in adapted.items()}
+
+
+def _inject_peft(
+    lm: LanguageModel,
+    shape: AdapterConfig,
+    linears: dict[str, nn.Linear],
+    originals: dict[str, Tensor],
+    *,
+    seed: int,
+) -> Callable[[], dict[str, Params]]:
+    import peft
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    torch.manual_seed(seed)
+    config = family(shape.family).peft_config(
+        shape, targets=_matching(linears), feedforward=_matching(filter(is_feedforward_output, linears))
+    )
+    with boft.building(shape):
+        peft.inject_adapter_in_model(config, lm.model)
+    tuners = {name: module for name, module in lm.model.named_modules() if isinstance(module, BaseTunerLayer)}
+    if tuners.keys() != linears.keys():
+        raise MismatchError(
+            f"PEFT adapted {len(tuners)} layers where {len(linears)} were named, such as {min(linears)}; "
+            "this release of PEFT reads target names differently: install the pinned one"
+        )
+    read = family(shape.family).from_peft
+    return lambda: {name: _kept(read(tuner, W=originals[name], config=shape)) for name, tuner in tuners.items()}
+
+
+def _kept(params: Params) -> Params:
+    return {name: value.detach().float().cpu().contiguous().clone() for name, value in params.items()}
+
+
+def _matching(paths: Iterable[str]) -> str:
+    """A regular expression that matches exactly these module paths."""
+    return "|".join(path.replace(".", r"\.") for path in paths)
+
+
+def _check_fits(linear: nn.Linear, shape: AdapterConfig) -> None:
+    if shape.family in RANKED:
+        check_rank(linear.weight, rank=shape.rank)
+    if shape.family == oft.NAME:
+        oft.count_blocks(linear.weight, block=shape.block)
+    if shape.family == boft.NAME:
+        boft.butterfly_shape(linear.weight, config=shape)
