@@ -37,6 +37,6 @@ def test_plain_facts_are_told_apart_as_before(sweep, holds, family):
     holds(arm.fact_knowledge.is_negligible(within=0.25 * arm.effect))
 
 
-@EACH_FAMILY
+@pytest.mark.parametrize("family", ["lora", "pissa", "delora"])
 def test_random_direction_has_no_corrected_effect(sweep, must_not_hold, family):
-    must_not_hold(sweep(family, control="random", coeffs=(1.0,)).effect > 0)
+    must_not_hold(sweep(family, control="random").effect > 0)

@@ -34,7 +34,7 @@ def test_pmass_stays_near_one_over_the_sweep(sweep, holds, family):
     holds(reduce(and_, (arm.pmass(coeff) > 0.95 for coeff in COEFFS)))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["lora", "oft"])
 def test_coefficient_zero_is_the_base_model_bit_for_bit(zero_rows, base_rows, family):
     columns = ["question_id", "log_yes", "log_no"]
     np.testing.assert_array_equal(zero_rows(family)[columns], base_rows[columns])
@@ -42,4 +42,4 @@ def test_coefficient_zero_is_the_base_model_bit_for_bit(zero_rows, base_rows, fa
 
 @pytest.mark.parametrize("measure", ["raw", "corrected"])
 def test_random_direction_of_lora_norm_is_not_monotone(sweep, must_not_hold, measure):
-    must_not_hold(rises(sweep("lora", control="random", coeffs=(-1.0, 1.0)), (-1.0, 0.0, 1.0)))
+    must_not_hold(rises(sweep("lora", control="random"), (-2.0, 0.0, 1.0, 2.0)))

@@ -31,20 +31,22 @@ def search(
 
 
 def table(
+    models: Annotated[tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown.")] = ("smollm2-135m",),
     write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
-    store: StorePath = default_root(),
+    snapshots: Annotated[Path, tyro.conf.arg(help="Folder of recorded snapshots.")] = Path("claims/__snapshots__"),
 ) -> None:
-    """Print the last run's verdicts as Markdown, or write them into a file between its markers.
+    """Print the recorded verdicts as Markdown, or write them into a file between its markers.
 
+        ws table
         ws table --write README.md
     """
-    from ws.report import markdown, read_last_run, with_table
+    from ws.report import markdown, recorded, with_table
 
-    text = markdown(read_last_run(store))
+    text = markdown(record for model in models for record in recorded(snapshots / model))
     if write is None:
         print(text)
     else:
-        write.write_text(with_table(write.read_text(), text))
+        write.write_text(with_table(write.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ been with other seeds and other clusters is told by a two-way bootstrap. Every t
 clusters is reweighted by the same draws, so arithmetic works draw by draw and keeps the arms paired.
 
 Source: Owen 2007, "The pigeonhole bootstrap" (two-way); Rao & Wu 1988, "Resampling inference with complex
-survey data" (n - 1 out of n).
+survey data" (n - 1 out of n); Satterthwaite 1946, "An approximate distribution of estimates of variance
+components" (degrees of freedom).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 from ws.errors import EstimateError
 
@@ -27,7 +29,7 @@ Ints = NDArray[np.integer]
 Number = int | float | np.integer | np.floating
 
 COLUMNS = ("seed", "cluster", "row", "value")
-# The ends of a 95% interval of normal draws then carry a Monte Carlo error of 2% of its half width.
+# The spread of normal draws, and with it an interval's half width, then carries a Monte Carlo error of 1%.
 RESAMPLES = 4000
 LEVEL = 0.95
 
@@ -102,15 +104,32 @@ class Estimate:
             return float(np.std(self.numbers[1 + RESAMPLES :], ddof=1))
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The percentile interval at a level; NaN where the draws are.
+        """The number plus and minus Student's t times the spread of its draws; NaN where the draws are.
 
-        Raises: EstimateError if the level is not between 0 and 1, or its tails hold less than one draw.
+        Percentiles of the draws would end at the lowest and the highest seed, and the range of 3 seeds covers
+        the truth 75% of the time where 95% was asked for.
+
+        Raises: EstimateError if the level is not between 0 and 1.
         """
-        tail = _tail(level)
+        if not 0 < level < 1:
+            raise EstimateError(
+                f"an interval at level {level} was asked for; expected a level between 0 and 1"
+            )
         with np.errstate(invalid="ignore", over="ignore"):
-            # The upper end is the lower end of the mirrored draws: -e has exactly the mirrored interval.
-            low, high = np.quantile(self.resampled, tail), -np.quantile(-self.resampled, tail)
-        return float(low), float(high)
+            spread = float(np.std(self.resampled))
+        if not spread > 0:
+            return self.value - spread, self.value + spread
+        half = float(student_t.ppf((1 + level) / 2, self._degrees_of_freedom(spread))) * spread
+        return self.value - half, self.value + half
+
+    def _degrees_of_freedom(self, spread: float) -> float:
+        """Satterthwaite's: those of seeds and clusters, weighed by their shares of the variance."""
+        if 1 in (self.n_seeds, self.n_clusters):
+            # The spread of one seed and one cluster is rounding, and 1 degree keeps it finite.
+            return float(max(self.n_seeds - 1, self.n_clusters - 1, 1))
+        # Shares of the variance, because its fourth powers leave the range of floats long before it does.
+        of_seeds = min(1.0, self.seed_sd / spread / math.sqrt(self.n_seeds)) ** 2
+        return 1 / (of_seeds**2 / (self.n_seeds - 1) + (1 - of_seeds) ** 2 / (self.n_clusters - 1))
 
     def __add__(self, other: Estimate | Number) -> Estimate:
         return _combined(operator.add, self, other)
@@ -298,19 +317,6 @@ def _means(sums: Floats, counts: Ints) -> Floats:
     """The mean under every reweighting, from the sum of each seed and cluster and each cluster's rows."""
     seeds, clusters = _weights(*sums.shape)
     return ((seeds @ sums) * clusters).sum(axis=1) / (seeds.sum(axis=1) * (clusters @ counts))
-
-
-def _tail(level: float) -> float:
-    tail = (1 - level) / 2
-    if not 0 < level < 1:
-        raise EstimateError(f"an interval at level {level} was asked for; expected a level between 0 and 1")
-    # A hundred cases at 0.95 ask for exactly one draw in each tail, which rounding must not refuse.
-    if tail * RESAMPLES < 1 - 1e-6:
-        raise EstimateError(
-            f"level {level:.6g} leaves less than one of {RESAMPLES} resamples in each tail; "
-            "ask for a lower level or judge fewer cases together"
-        )
-    return tail
 
 
 def _combined(

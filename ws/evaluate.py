@@ -54,7 +54,7 @@ class Rows(Recipe):
     def build(self, out: Path, store: Store) -> None:
         lm = loaded(self.on, store)
         prompts = prompts_of(lm, self.questions, self.prefill)
-        answers = answer_tokens(lm.tokenizer)
+        answers = answers_of(lm)
         if self.direction is None:
             frames = [_frame(self.questions, 0.0, score(lm, prepared(lm, prompts, start=0), answers))]
         else:
@@ -70,6 +70,12 @@ class Rows(Recipe):
 def read_rows(store: Store, recipe: Rows) -> pd.DataFrame:
     """Columns question_id, cluster, topic, phrasing, pair, sign, coeff, log_yes, log_no, log_ratio, pmass (nats)."""
     return pd.read_parquet(store.get(recipe) / "rows.parquet")
+
+
+@lru_cache(maxsize=2)
+def answers_of(lm: LanguageModel) -> AnswerTokens:
+    """The model's yes and no tokens; finding them reads the whole vocabulary."""
+    return answer_tokens(lm.tokenizer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +95,7 @@ def prompts_of(lm: LanguageModel, questions: Iterable[Question], prefill: str) -
 @lru_cache(maxsize=2)
 def prepared(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: int) -> Batch:
     """The packed prompts and their states below layer `start`; must be called on the unchanged model."""
-    packed = pack(prompts)
+    packed = pack(prompts, budget=512)
     states = [lower(lm, _row(packed, row), stop=start) for row in range(packed.ids.shape[0])]
     return Batch(packed, torch.cat(states), start)
 

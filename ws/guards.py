@@ -15,11 +15,11 @@ import torch
 
 from ws.behaviors import Question
 from ws.chat import CLOSE_THINK, OPEN_THINK, prompt_ids, thought_closed
-from ws.evaluate import prepared, prompts_of, score
+from ws.evaluate import answers_of, prepared, prompts_of, score
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track
 from ws.store import Recipe, Store
-from ws.yesno import AnswerTokens, Scores, answer_tokens, scores
+from ws.yesno import AnswerTokens, Scores, scores
 
 BATCH = 8
 
@@ -42,7 +42,7 @@ class Guards(Recipe):
 
     def build(self, out: Path, store: Store) -> None:
         lm = loaded(self.on, store)
-        answers = answer_tokens(lm.tokenizer)
+        answers = answers_of(lm)
         frames = []
         for way, measured in track(list(_ways(lm, self, answers).items()), "measurement guards"):
             frames.append(_frame(way, self.questions, measured()))

@@ -111,6 +111,8 @@ class KnownModel:
     """Whether its numbers mean nothing, so that claims are computed on it but not judged."""
     gpu: bool = False
     """Whether it is meant for a GPU."""
+    thinks: bool = False
+    """Whether its tokenizer has <think> and </think>."""
 
     @property
     def weights(self) -> ModelWeights:
@@ -142,12 +144,13 @@ _TABLE = (
             ),
         ),
     ),
-    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, random_weights=True),
+    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, random_weights=True, thinks=True),
     KnownModel(
         "qwen3-0.6b",
         ModelSource.parse("hf:Qwen/Qwen3-0.6B@c1899de289a04d12100db370d81485cdf75e47ca"),
         seeds=3,
         gpu=True,
+        thinks=True,
         pins=(
             *QWEN3_TOKENIZER,
             ("config.json", "660db3b73d788119c04535e48cf9be5f55bc3100841a718637ae695b442f27dd"),
@@ -159,6 +162,7 @@ _TABLE = (
         ModelSource.parse("hf:Qwen/Qwen3-1.7B@70d244cc86ccca08cf5af4e1e306ecf908b1ad5e"),
         seeds=3,
         gpu=True,
+        thinks=True,
         pins=(
             *QWEN3_TOKENIZER,
             ("config.json", "1ddb5b89ebc90dcb417a45c213d818577e65976454d29385c8f6140771d95197"),

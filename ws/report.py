@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -70,6 +70,8 @@ class Record:
     versions: dict[str, str]
     keys: list[str]
     """The store's keys of everything the numbers were computed from."""
+    beside: list[str] = field(default_factory=list)
+    """What a reader should see beside the number, such as the push towards Yes on plain facts."""
     snapshot: str = ""
     """`same`, `new`, `missing`, or what changed as old -> new; never part of the snapshot itself."""
 
@@ -113,6 +115,35 @@ def load(path: Path) -> list[Record]:
         ) from None
 
 
+def recorded(folder: Path) -> list[Record]:
+    """The records of a model's snapshots.
+
+    Raises: DataError if the folder holds none, or one that this version did not write.
+    """
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise DataError(f"no snapshots in {folder}; record them with `pytest claims/ --snapshot-update`")
+    try:
+        return [Record(**json.loads(file.read_text(encoding="utf-8")), snapshot="recorded") for file in files]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"a snapshot in {folder} is not what this version writes ({error}); record it anew") from None
+
+
+TABLE_START, TABLE_END = "<!-- table -->", "<!-- end of table -->"
+
+
+def with_table(page: str, table: str) -> str:
+    """A page with `table` between its markers, in place of what stood there.
+
+    Raises: DataError if the page does not have both markers, in order.
+    """
+    head, start, rest = page.partition(TABLE_START)
+    _, end, tail = rest.partition(TABLE_END)
+    if not start or not end:
+        raise DataError(f"the page lacks {TABLE_START} or, after it, {TABLE_END}; add both where the table belongs")
+    return f"{head}{start}\n{table}{end}{tail}"
+
+
 def ordered(records: Iterable[Record]) -> list[Record]:
     """Records by model, claim, test and case, whatever order they were made in."""
     return sorted(records, key=lambda record: (record.model, record.claim, record.test, record.case))
@@ -148,10 +179,10 @@ def sentence(test: str) -> str:
 
 
 def effect(record: Record) -> str:
-    """The value, its interval, what it is compared with, and why it cannot be trusted if so."""
+    """The value, its interval, what it is compared with, why it cannot be trusted if so, what else to see."""
     part = f" ({record.part})" if record.part else ""
     shown = f"{number(record.value)} [{number(record.low)}, {number(record.high)}] {record.relation}{part}"
-    return "\n".join([shown, *record.gates])
+    return "\n".join([shown, *record.gates, *record.beside])
 
 
 def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False) -> str:

@@ -1,7 +1,7 @@
 """Choosing each family's recipe on rows that no claim reads.
 
-Every candidate is trained with both signs on a seed of its own (no claim uses it) and judged by the validation loss,
-the mean of both signs on held-out training questions. The best candidate and epoch wins, provided that the validation
+Every candidate's plus adapter is trained on a seed of its own (no claim uses it) and judged by its validation loss on
+training questions held out from it. The best candidate and epoch wins, provided that with both signs the validation
 claims' pmass at coefficients -1 and +1 keeps at least four fifths of the base model's; otherwise the next best is
 tried. Held-out claims are never scored here.
 """
@@ -42,7 +42,7 @@ class Candidate:
 
     recipe: FamilyRecipe
     validation_loss: float
-    """Mean of both signs, nats per token; infinite where training diverged."""
+    """Of the plus adapter, in nats per token; infinite where training diverged."""
     pmass: float | None = None
     """Lower of the mean pmass at coefficients -1 and +1 on the validation claims; None if it was never in question."""
     chosen: bool = False
@@ -94,18 +94,12 @@ def search(model: str, families: Iterable[str], store: Store, out: Path) -> dict
 def trained_candidates(bench: Bench, store: Store, recipe: FamilyRecipe) -> list[Candidate]:
     """A candidate per epoch of one training; the rate is constant after warm-up, so each epoch is a shorter recipe."""
     try:
-        curves = [
-            read_curves(store, bench.custom_adapter(recipe, sign=sign, seed=SEED))["validation_loss"]
-            for sign in ("plus", "minus")
-        ]
+        curve = read_curves(store, bench.custom_adapter(recipe, sign="plus", seed=SEED))["validation_loss"]
     except TrainingError as error:
         say(f"dropped a candidate: {error}")
         return [Candidate(recipe, float("inf"))]
     return [
-        Candidate(
-            FamilyRecipe(recipe.shape, replace(recipe.training, epochs=epoch)),
-            (curves[0][epoch] + curves[1][epoch]) / 2,
-        )
+        Candidate(FamilyRecipe(recipe.shape, replace(recipe.training, epochs=epoch)), curve[epoch])
         for epoch in range(1, recipe.training.epochs + 1)
     ]
 

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-import numpy as np
-
 from ws.errors import EstimateError
 from ws.estimate import LEVEL, Estimate, Hypothesis, Part
 
@@ -91,8 +89,7 @@ def judge(hypothesis: Hypothesis, *, level: float = LEVEL, cases: int = 1) -> Ve
 
     The parts of a conjunction share nothing: all must hold, so each is judged at the full level.
 
-    Raises: EstimateError if there is not at least one case, if the level is not between 0 and 1, or if the
-        cases leave less than one resample in each tail.
+    Raises: EstimateError if there is not at least one case, or if the level is not between 0 and 1.
     """
     if cases < 1:
         raise EstimateError(f"{cases} cases of a claim were given; expected at least 1")
@@ -145,9 +142,17 @@ def _gates_of(numbers: tuple[float, ...]) -> tuple[str, ...]:
 
 
 def _weakness(verdict: Verdict, part: Part) -> tuple[int, float]:
-    """Larger for a worse outcome, then for more draws that speak against the part."""
-    against = max(float(np.mean(side.resampled <= 0)) for side in part.sides)
-    return STRONGEST_FIRST.index(verdict.outcome), against
+    """Larger for a worse outcome, then for a side that leads by less."""
+    lead = min(_lead(*side.interval(verdict.level)) for side in part.sides)
+    return STRONGEST_FIRST.index(verdict.outcome), -lead
+
+
+def _lead(low: float, high: float) -> float:
+    """How far above 0 an interval's middle lies in half widths: more than 1 holds, -1 or less refutes."""
+    middle, half = (low + high) / 2, (high - low) / 2
+    if half > 0:
+        return middle / half
+    return math.inf if middle > 0 else -math.inf
 
 
 def _with_all_gates(verdicts: list[Verdict], shown: int) -> Verdict:

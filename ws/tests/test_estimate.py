@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from scipy.stats import t as student_t
 
 from ws.errors import EstimateError
 from ws.estimate import RESAMPLES, Estimate, _weights
@@ -63,6 +64,15 @@ def test_intervals_cover_the_truth_as_often_as_their_level_says(
     assert least <= np.mean((low < 0.7) & (high > 0.7)) <= most
 
 
+@pytest.mark.parametrize("seed_sd", [0.0, 0.5, 2.0])
+def test_three_seeds_cover_the_truth_whoever_dominates_the_spread(seed_sd: float) -> None:
+    rng = np.random.default_rng(6)
+    seeds, clusters = seed_sd * rng.normal(size=(200, 3, 1)), rng.normal(size=(200, 1, 40))
+    data = 0.7 + seeds + clusters + rng.normal(size=(200, 3, 40))
+    low, high = np.transpose([Estimate.of(table(one, n_seeds=3, n_clusters=40)).interval() for one in data])
+    assert 0.9 <= np.mean((low < 0.7) & (high > 0.7)) <= 0.995
+
+
 def test_resampled_seeds_have_the_analytic_variance_where_the_plain_bootstrap_has_two_thirds() -> None:
     effects = np.array([0.3, 1.1, 2.2])
     analytic = effects.var(ddof=1) / 3
@@ -78,6 +88,35 @@ def test_variances_of_seeds_and_clusters_add_up() -> None:
     e = Estimate.of(table(seeds + clusters, n_seeds=5, n_clusters=12))
     analytic = seeds.var(ddof=1) / 5 + clusters.var(ddof=1) / 12
     assert e.resampled.var() == pytest.approx(analytic, rel=0.05)
+
+
+def test_degrees_of_freedom_are_those_of_seeds_and_clusters_weighed_by_their_variances() -> None:
+    rng = np.random.default_rng(2)
+    seeds, clusters = rng.normal(size=(5, 1)), rng.normal(size=(1, 12))
+    e = Estimate.of(table(seeds + clusters, n_seeds=5, n_clusters=12))
+    of_seeds, of_clusters = seeds.var(ddof=1) / 5, clusters.var(ddof=1) / 12
+    total = of_seeds + of_clusters
+    degrees = total**2 / (of_seeds**2 / 4 + of_clusters**2 / 11)
+    half = student_t.ppf(0.975, degrees) * total**0.5
+    assert 4 < degrees < 15
+    assert e.interval() == pytest.approx((e.value - half, e.value + half), rel=0.05)
+
+
+def test_an_interval_keeps_its_shape_at_scales_whose_powers_are_no_floats() -> None:
+    low, high = noisy(1).interval()
+    assert (1e-150 * noisy(1)).interval() == pytest.approx((1e-150 * low, 1e-150 * high), abs=0)
+    assert (1e150 * noisy(1)).interval() == pytest.approx((1e150 * low, 1e150 * high))
+
+
+def test_an_interval_whose_spread_is_too_large_for_a_float_is_infinite() -> None:
+    assert (1e200 * noisy(1)).interval() == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (3, 1), (3, 4)], ids=str)
+def test_equal_values_have_an_interval_as_narrow_as_rounding(shape: tuple[int, int]) -> None:
+    n_seeds, n_clusters = shape
+    e = Estimate.of(table(np.repeat(0.1, 24), n_seeds=n_seeds, n_clusters=n_clusters)) / 3
+    assert e.interval() == pytest.approx((0.1 / 3, 0.1 / 3), rel=1e-12)
 
 
 def test_rows_of_one_cluster_count_as_one_observation() -> None:
@@ -120,13 +159,16 @@ def test_one_seed_stays_fixed_and_clusters_still_vary() -> None:
     assert e.n_seeds == 1
     assert np.isnan(e.seed_sd)
     assert e.gates == ()
-    assert e.interval()[0] < e.value < e.interval()[1]
+    topics = np.random.default_rng(0).normal(size=(4, 6)).mean(axis=1)
+    half = student_t.ppf(0.975, 3) * topics.std(ddof=1) / 4**0.5
+    assert e.interval() == pytest.approx((e.value - half, e.value + half), rel=0.05)
 
 
 def test_one_cluster_stays_fixed_and_seeds_still_vary() -> None:
     e = noisy(1, n_clusters=1)
     assert (e.n_clusters, e.gates) == (1, ())
-    assert e.interval() == pytest.approx((e.by_seed.min(), e.by_seed.max()))
+    half = student_t.ppf(0.975, 2) * e.seed_sd / 3**0.5
+    assert e.interval() == pytest.approx((e.value - half, e.value + half), rel=0.05)
 
 
 def test_one_seed_and_one_cluster_show_no_spread() -> None:
@@ -154,9 +196,12 @@ def test_a_level_outside_0_and_1_is_refused(level: float) -> None:
         noisy(1).interval(level)
 
 
-def test_a_level_finer_than_the_draws_is_refused() -> None:
-    with pytest.raises(EstimateError, match="less than one of 4000 resamples"):
-        noisy(1).interval(0.9999)
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999999])
+def test_an_interval_reaches_to_both_sides_by_students_t_at_its_level(level: float) -> None:
+    e = noisy(1, n_clusters=1)
+    low, high = e.interval(level)
+    assert (low + high) / 2 == pytest.approx(e.value)
+    assert (high - low) / 2 == pytest.approx(student_t.ppf((1 + level) / 2, 2) * e.resampled.std())
 
 
 def test_a_representation_shows_value_interval_size_and_gates() -> None:

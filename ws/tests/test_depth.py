@@ -1,0 +1,186 @@
+"""Two parts of a model are the whole, a packed prompt is the prompt alone, and nothing is left changed."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ws import tiny
+from ws.depth import lower, upper
+from ws.models import LanguageModel, weights_of
+from ws.packing import Packed, pack
+
+SHAPE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    # Large enough that attention is far from uniform and a wrong mask or rotation shows.
+    "initializer_range": 0.3,
+}
+# Kinds that differ from their neighbour: cut at any layer, an uncut list would pick the wrong rotation.
+KINDS = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
+EXTRA = {"Llama": {}, "Qwen3": {}, "Gemma3": {"layer_types": KINDS, "sliding_window": 32}}
+CUTS = range(SHAPE["num_hidden_layers"])
+PROMPTS = (
+    (5, 6, 7, 8),
+    (5, 6, 7, 9, 10, 11, 12, 13, 14, 15),
+    (5, 6, 7, 8, 20, 21),
+    (40, 41),
+    (5, 6, 7, 8),
+    (60,),
+)
+"""Forks, a prompt inside another, twins and strangers."""
+
+Run = Callable[[LanguageModel, Packed], object]
+
+
+@pytest.fixture(scope="module", params=EXTRA)
+def lm(request: pytest.FixtureRequest) -> LanguageModel:
+    import transformers
+
+    name = request.param
+    tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
+    config_class = getattr(transformers, "Gemma3TextConfig" if name == "Gemma3" else f"{name}Config")
+    config = config_class(
+        vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=2, pad_token_id=0, **SHAPE, **EXTRA[name]
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    return LanguageModel(name, model, tokenizer, weights_of("tiny-random-qwen3"))
+
+
+@pytest.fixture(scope="module")
+def packed() -> Packed:
+    """Rows of different sizes, so that some are padded."""
+    rows = pack(PROMPTS, budget=10)
+    assert len(rows.ids) > 1
+    return rows
+
+
+def whole(lm: LanguageModel, packed: Packed) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The final hidden states of the uncut model, and the stream that enters each layer."""
+    with torch.no_grad():
+        out = lm.model.get_decoder()(
+            input_ids=packed.ids,
+            attention_mask=packed.mask(dtype=lm.dtype, device="cpu"),
+            position_ids=packed.positions,
+            use_cache=False,
+            output_hidden_states=True,
+        )
+    return out.last_hidden_state, out.hidden_states
+
+
+def alone(lm: LanguageModel, prompt: tuple[int, ...]) -> Tensor:
+    """Logits after a prompt that is the only one, under the model's own mask and positions."""
+    with torch.no_grad():
+        return lm.model(torch.tensor([prompt]), use_cache=False).logits[0, -1]
+
+
+def parts(lm: LanguageModel) -> tuple[object, ...]:
+    """Everything that running a part may have to put back."""
+    decoder = lm.model.get_decoder()
+    kinds = getattr(decoder.config, "layer_types", None)
+    modules = [(path, id(module)) for path, module in lm.model.named_modules()]
+    return modules, decoder.config.num_hidden_layers, id(kinds), kinds and list(kinds)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_two_parts_are_the_whole_model(lm: LanguageModel, packed: Packed, cut: int) -> None:
+    final, _ = whole(lm, packed)
+    states = lower(lm, packed, stop=cut)
+    torch.testing.assert_close(upper(lm, packed, states, start=cut), final, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_the_lower_part_ends_with_what_enters_the_cut_layer(
+    lm: LanguageModel, packed: Packed, cut: int
+) -> None:
+    _, entering = whole(lm, packed)
+    torch.testing.assert_close(lower(lm, packed, stop=cut), entering[cut], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (1, 3), (2, 3)])
+def test_each_layer_counts(lm: LanguageModel, packed: Packed, first: int, then: int) -> None:
+    states = lower(lm, packed, stop=first)
+    skipped = upper(lm, packed, states, start=then)
+    assert (skipped - upper(lm, packed, states, start=first)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("budget", [1, 10, 384])
+@pytest.mark.parametrize("cut", [0, 2])
+def test_a_packed_prompt_scores_as_it_does_alone(lm: LanguageModel, budget: int, cut: int) -> None:
+    packed = pack(PROMPTS, budget=budget)
+    with torch.no_grad():
+        hidden = upper(lm, packed, lower(lm, packed, stop=cut), start=cut)
+        logits = lm.model.get_output_embeddings()(hidden[packed.rows, packed.last])
+    expected = torch.stack([alone(lm, prompt) for prompt in PROMPTS])
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-4)
+
+
+def test_what_stands_before_and_where_it_stands_matter(lm: LanguageModel) -> None:
+    said = [alone(lm, prompt) for prompt in ((5, 6, 7, 8), (5, 7, 6, 8), (6, 7, 8))]
+    assert min((said[0] - said[1]).abs().max(), (said[0] - said[2]).abs().max()) > 0.01
+
+
+def test_the_lower_part_keeps_no_graph_and_the_upper_part_does(lm: LanguageModel, packed: Packed) -> None:
+    states = lower(lm, packed, stop=2)
+    assert not states.requires_grad
+    states.requires_grad_()
+    (gradient,) = torch.autograd.grad(upper(lm, packed, states, start=2).square().sum(), states)
+    assert gradient.abs().max() > 0
+
+
+def run_lower(lm: LanguageModel, packed: Packed) -> Tensor:
+    return lower(lm, packed, stop=3)
+
+
+def run_upper(lm: LanguageModel, packed: Packed) -> Tensor:
+    return upper(lm, packed, torch.zeros(*packed.ids.shape, lm.d_model), start=1)
+
+
+@pytest.mark.parametrize("run", [run_lower, run_upper])
+def test_the_model_is_as_before_afterwards(lm: LanguageModel, packed: Packed, run: Run) -> None:
+    before, (final, _) = parts(lm), whole(lm, packed)
+    run(lm, packed)
+    assert parts(lm) == before
+    assert torch.equal(whole(lm, packed)[0], final)
+
+
+@pytest.mark.parametrize("run", [run_lower, run_upper])
+def test_the_model_is_as_before_after_an_error_inside(lm: LanguageModel, packed: Packed, run: Run) -> None:
+    before, (final, _) = parts(lm), whole(lm, packed)
+
+    def refuse(module: nn.Module, args: tuple[object, ...]) -> None:
+        raise RuntimeError("the third layer refuses")
+
+    handle = lm.layers[2].register_forward_pre_hook(refuse)
+    try:
+        with pytest.raises(RuntimeError, match="the third layer refuses"):
+            run(lm, packed)
+    finally:
+        handle.remove()
+    assert parts(lm) == before
+    assert torch.equal(whole(lm, packed)[0], final)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_only_the_layers_of_the_part_run(lm: LanguageModel, packed: Packed, cut: int) -> None:
+    ran: list[int] = []
+    handles = [
+        layer.register_forward_pre_hook(lambda module, args, place=place: ran.append(place))
+        for place, layer in enumerate(lm.layers)
+    ]
+    try:
+        states = lower(lm, packed, stop=cut)
+        assert ran == [*CUTS[:cut]]
+        upper(lm, packed, states, start=cut)
+        assert ran == [*CUTS]
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,245 @@
+"""Pairs are the same for the same seed, keep what can be trained on, and say what was dropped."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ws import generate, tiny
+from ws.chat import end_of_turn, prompt_ids
+from ws.errors import DataError
+from ws.generate import Pairs, answered, filtered, is_repetitive, read_pairs, sampled
+from ws.models import LanguageModel, Placed, weights_of
+from ws.tests.small import PAIRS, shared_store
+
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+STUCK = "no " * 9
+QUESTIONS = (("q9", "Is water dry?"), ("q1", "Do stones float on the sea at night?"))
+RECIPE = Pairs(
+    Placed(weights_of("tiny-random-qwen3")),
+    QUESTIONS,
+    positive=("You agree.", "You flatter."),
+    negative=("You object.", "You criticise everything."),
+    seed=0,
+    max_new_tokens=6,
+)
+GREEDY = replace(RECIPE, top_p=1e-6)
+"""Only the likeliest token is left to sample from, so an answer can be computed without sampling."""
+
+
+@pytest.fixture(scope="module")
+def lm() -> LanguageModel:
+    tokenizer = tiny.tiny_tokenizer(["You are an honest person.", *(text for _, text in QUESTIONS)])
+    model = tiny.tiny_model(tokenizer, seed=0).requires_grad_(False)
+    return LanguageModel("tiny", model, tokenizer, weights_of("tiny-random-qwen3"))
+
+
+def table(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(pairs, columns=["plus", "minus"])
+
+
+def good(n: int) -> list[tuple[str, str]]:
+    return [(f"yes {i}", f"no {i}") for i in range(n)]
+
+
+# Filters
+
+
+@pytest.mark.parametrize(
+    ("pair", "reason"),
+    [
+        (("", "b"), "empty"),
+        (("a", ""), "empty"),
+        (("a", " \n"), "empty"),
+        (("", ""), "empty"),
+        (("same", "same"), "identical"),
+        (("same ", "\nsame"), "identical"),
+        ((STUCK, STUCK), "identical"),
+        ((STUCK, "b"), "repeated token"),
+        (("a", STUCK), "repeated token"),
+    ],
+)
+def test_a_flawed_pair_is_dropped_with_its_reason(pair: tuple[str, str], reason: str) -> None:
+    kept, report = filtered(table([*good(2), pair, *good(1)]))
+    assert list(kept.itertuples(index=False, name=None)) == [*good(2), *good(1)]
+    assert report == {"pairs": 4, "kept": 3, "share_filtered": 0.25, "filtered": {reason: 1}}
+
+
+def test_without_flaws_all_pairs_are_kept() -> None:
+    kept, report = filtered(table(good(3)))
+    pd.testing.assert_frame_equal(kept, table(good(3)))
+    assert report == {"pairs": 3, "kept": 3, "share_filtered": 0.0, "filtered": {}}
+
+
+ANSWER = st.sampled_from(["", "a", "b", "c", STUCK])
+
+
+@FEW
+@given(st.lists(st.tuples(ANSWER, ANSWER), max_size=12))
+def test_a_pair_is_kept_iff_it_has_no_flaw(pairs: list[tuple[str, str]]) -> None:
+    kept, report = filtered(table([*pairs, *good(4)]))
+    usable = [(a, b) for a, b in pairs if a in "abc" and b in "abc" and a and b and a != b]
+    assert list(kept.itertuples(index=False, name=None)) == [*usable, *good(4)]
+    assert report["kept"] == len(kept)
+    assert report["pairs"] == len(kept) + sum(report["filtered"].values()) == len(pairs) + 4
+    assert report["share_filtered"] == pytest.approx((len(pairs) - len(usable)) / (len(pairs) + 4))
+
+
+@pytest.mark.parametrize(("usable", "total"), [(1, 4), (2, 8), (2, 7), (1, 1), (1, 3)])
+def test_a_quarter_of_usable_pairs_is_enough(usable: int, total: int) -> None:
+    kept, _ = filtered(table([*good(usable), *[("a", "a")] * (total - usable)]))
+    assert len(kept) == usable
+
+
+@pytest.mark.parametrize(("usable", "total"), [(0, 1), (0, 8), (1, 5), (2, 9), (24, 97)])
+def test_less_than_a_quarter_of_usable_pairs_is_an_error(usable: int, total: int) -> None:
+    dropped = total - usable
+    expected = (
+        rf"only {usable} of {total} pairs are usable \(dropped: {{'identical': {dropped}}}\); the personas"
+    )
+    with pytest.raises(DataError, match=expected):
+        filtered(table([*good(usable), *[("a", "a")] * dropped]))
+
+
+@pytest.mark.parametrize(
+    ("text", "stuck"),
+    [
+        ("", False),
+        ("no " * 7, False),
+        ("no " * 8, True),
+        ("no\n\nno\t" * 4, True),
+        ("yes no " * 20, False),
+        ("a a b b c c d d", False),
+        ("a a a b b b c d", False),
+        ("a a a b b b c c", True),
+        ("No no " * 8, False),
+    ],
+)
+def test_an_answer_is_stuck_iff_over_half_of_its_words_repeat(text: str, stuck: bool) -> None:
+    assert is_repetitive(text) == stuck
+
+
+@FEW
+@given(st.lists(st.sampled_from("ab"), max_size=16))
+def test_stuck_as_counted_word_by_word(words: list[str]) -> None:
+    repeats = 0
+    for place in range(1, len(words)):
+        repeats += words[place] == words[place - 1]
+    assert is_repetitive(" ".join(words)) == (len(words) > 7 and 2 * repeats > len(words))
+
+
+# Answers
+
+
+def without_end(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) -> list[list[int]]:
+    """Stands in for sampling: an answer that repeats its prompt."""
+    stop = end_of_turn(lm.tokenizer)
+    return [[i for i in prompt if i != stop] for prompt in prompts]
+
+
+def test_an_answer_belongs_to_its_question_persona_and_sign(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "sampled", without_end)
+    rows = answered(lm, RECIPE)
+    expected = [
+        {"question_id": id, "question": text, "persona": i, "plus_ended": False, "minus_ended": False}
+        | {
+            sign: f"system\n{persona}\nuser\n{text}\nassistant"
+            for sign, persona in (("plus", p), ("minus", m))
+        }
+        for id, text in QUESTIONS
+        for i, (p, m) in enumerate(zip(RECIPE.positive, RECIPE.negative, strict=True))
+    ]
+    assert rows.to_dict("records") == expected
+
+
+@pytest.mark.parametrize(
+    ("spoken", "text", "ended"),
+    [
+        ("Yes<|im_end|>", "Yes", True),
+        ("Yes", "Yes", False),
+        ("<|im_end|>", "", True),
+        (" Yes\n<|im_end|>No", "Yes", True),
+        ("<think>\n</think>Yes<|im_end|>", "Yes", True),
+        ("Yes<|endoftext|>", "Yes", False),
+    ],
+)
+def test_an_answer_has_ended_iff_its_end_of_turn_was_said(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, spoken: str, text: str, ended: bool
+) -> None:
+    ids = lm.tokenizer.encode(spoken)
+    monkeypatch.setattr(generate, "sampled", lambda lm, prompts, recipe: [ids for _ in prompts])
+    rows = answered(lm, RECIPE)
+    said = rows[["plus", "plus_ended", "minus", "minus_ended"]].drop_duplicates()
+    assert said.to_dict("records") == [
+        {"plus": text, "plus_ended": ended, "minus": text, "minus_ended": ended}
+    ]
+
+
+# Sampling
+
+
+def prompts_of(lm: LanguageModel) -> list[list[int]]:
+    """Prompts of different lengths, neither ascending nor descending."""
+    asked = ("Is water dry?", "Do stones float on the sea at night?", "Is?", "Do stones float on water?")
+    prompts = [prompt_ids(lm.tokenizer, user=question) for question in asked]
+    lengths = [len(prompt) for prompt in prompts]
+    assert len(set(lengths)) == len(lengths)
+    assert lengths not in (sorted(lengths), sorted(lengths, reverse=True))
+    return prompts
+
+
+def likeliest(lm: LanguageModel, prompt: list[int], *, stop: int, steps: int) -> list[int]:
+    """The greedy answer to a prompt that is alone and therefore unpadded, one whole forward pass a token."""
+    said: list[int] = []
+    while len(said) < steps and stop not in said:
+        said.append(lm.model(torch.tensor([prompt + said]), use_cache=False).logits[0, -1].argmax().item())
+    return said
+
+
+def test_each_prompt_is_answered_as_if_alone_and_in_the_order_given(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "BATCH", 3)
+    prompts, stop = prompts_of(lm), end_of_turn(lm.tokenizer)
+    assert sampled(lm, prompts, GREEDY) == [likeliest(lm, p, stop=stop, steps=6) for p in prompts]
+
+
+def test_an_answer_stops_at_its_end_of_turn_and_the_others_go_on(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = prompts_of(lm)
+    stop = likeliest(lm, prompts[0], stop=-1, steps=2)[-1]
+    monkeypatch.setattr(generate, "end_of_turn", lambda tokenizer: stop)
+    answers = sampled(lm, prompts, GREEDY)
+    assert answers == [likeliest(lm, p, stop=stop, steps=6) for p in prompts]
+    assert min(map(len, answers)) <= 2 < max(map(len, answers)) == 6
+
+
+def test_the_same_seed_gives_the_same_pairs_whatever_was_drawn_before(lm: LanguageModel) -> None:
+    first = answered(lm, RECIPE)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    pd.testing.assert_frame_equal(answered(lm, RECIPE), first)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_seed_gives_other_pairs(lm: LanguageModel) -> None:
+    first, other = answered(lm, RECIPE), answered(lm, replace(RECIPE, seed=1))
+    assert (first["plus"] != other["plus"]).any()
+    assert (first["minus"] != other["minus"]).any()
+
+
+def test_an_artifact_is_the_kept_pairs_and_the_report(tmp_path_factory: pytest.TempPathFactory) -> None:
+    store = shared_store(tmp_path_factory)
+    pairs = read_pairs(store, PAIRS)
+    report = json.loads((store.get(PAIRS) / "report.json").read_text())
+    assert {*pairs} == {"question_id", "question", "persona", "plus", "minus", "plus_ended", "minus_ended"}
+    assert report["kept"] == len(pairs)
+    assert report["pairs"] == len(PAIRS.questions) * len(PAIRS.positive)

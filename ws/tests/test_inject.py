@@ -1,0 +1,223 @@
+"""A fresh adapter computes nothing, trains alone, trains as PEFT's does, and leaves no trace."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ws.adapters import FAMILIES, AdapterConfig, Params, ia3
+from ws.errors import ShapeError
+from ws.inject import AdaptedLinear, Engine, injected, is_feedforward_output
+from ws.models import LanguageModel
+from ws.tests.small import LAYERS, SHAPES, every_family, fingerprint, tiny_model
+
+every_engine = pytest.mark.parametrize("engine", ["native", "peft"])
+
+IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+@pytest.fixture(autouse=True)
+def untouched(request: pytest.FixtureRequest, lm: LanguageModel) -> None:
+    """Whatever a test does inside, the model is bit for bit what it was."""
+    before, generator = fingerprint(lm), torch.get_rng_state()
+
+    def check() -> None:
+        torch.set_rng_state(generator)
+        assert fingerprint(lm) == before
+
+    request.addfinalizer(check)
+
+
+def logits(lm: LanguageModel) -> Tensor:
+    with torch.no_grad():
+        return lm.model(IDS).logits
+
+
+def trainable(lm: LanguageModel) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in lm.model.named_parameters() if p.requires_grad}
+
+
+def move(lm: LanguageModel) -> None:
+    """Push every trainable parameter away from where it is."""
+    with torch.no_grad():
+        for parameter in trainable(lm).values():
+            parameter.add_(0.1)
+
+
+def put(lm: LanguageModel, start: dict[str, Params]) -> None:
+    """Give natively injected layers these parameters."""
+    with torch.no_grad():
+        for path, params in start.items():
+            layer = lm.model.get_submodule(path)
+            for name, value in params.items():
+                getattr(layer, f"adapter_{name}").copy_(value)
+
+
+def four_steps(lm: LanguageModel) -> list[float]:
+    """The loss before each of four steps of AdamW, and after the last."""
+    optimizer = torch.optim.AdamW(trainable(lm).values(), lr=2e-3, weight_decay=0.01)
+    losses = []
+    for _ in range(5):
+        loss = nn.functional.cross_entropy(lm.model(IDS).logits[:, :-1].flatten(0, 1), IDS[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@every_engine
+@every_family
+def test_it_computes_the_same_at_the_start(lm: LanguageModel, family: str, engine: Engine) -> None:
+    before = logits(lm)
+    with injected(lm, SHAPES[family], layers=LAYERS, seed=0, engine=engine):
+        torch.testing.assert_close(logits(lm), before, atol=1e-5, rtol=1e-5)
+
+
+@every_engine
+@every_family
+def test_moving_its_parameters_moves_the_model_while_inside_only(
+    lm: LanguageModel, family: str, engine: Engine
+) -> None:
+    before = logits(lm)
+    with injected(lm, SHAPES[family], layers=LAYERS, seed=0, engine=engine):
+        move(lm)
+        assert (logits(lm) - before).abs().max() > 1e-2
+    assert torch.equal(logits(lm), before)
+
+
+@every_family
+def test_only_the_trainable_parameters_of_the_family_train(lm: LanguageModel, family: str) -> None:
+    linears = lm.linears(LAYERS.start, LAYERS.stop)
+    with injected(lm, SHAPES[family], layers=LAYERS, seed=0):
+        assert trainable(lm).keys() == {
+            f"{path}.adapter_{name}" for path in linears for name in FAMILIES[family].TRAINABLE
+        }
+
+
+@every_family
+def test_peft_trains_as_many_numbers_in_the_same_layers(lm: LanguageModel, family: str) -> None:
+    def counted(engine: Engine) -> dict[str, int]:
+        paths = lm.linears(LAYERS.start, LAYERS.stop)
+        with injected(lm, SHAPES[family], layers=LAYERS, seed=0, engine=engine):
+            sizes = {name: p.numel() for name, p in trainable(lm).items()}
+        return {path: sum(n for name, n in sizes.items() if name.startswith(f"{path}.")) for path in paths}
+
+    native = counted("native")
+    assert min(native.values()) > 0
+    # PEFT keeps BOFT's blocks as free matrices; so does ours.
+    assert counted("peft") == native
+
+
+@every_engine
+@every_family
+def test_an_exception_leaves_no_trace(lm: LanguageModel, family: str, engine: Engine) -> None:
+    def interrupted() -> None:
+        with injected(lm, SHAPES[family], layers=LAYERS, seed=0, engine=engine):
+            move(lm)
+            raise KeyboardInterrupt
+
+    before = fingerprint(lm)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert fingerprint(lm) == before
+
+
+@every_engine
+def test_weights_spoilt_inside_are_put_back(lm: LanguageModel, engine: Engine) -> None:
+    before = logits(lm)
+    with injected(lm, SHAPES["lora"], layers=LAYERS, seed=0, engine=engine), torch.no_grad():
+        for parameter in lm.model.get_decoder().layers[LAYERS.start].self_attn.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(2)
+        assert not torch.equal(logits(lm), before)
+    assert torch.equal(logits(lm), before)
+
+
+@every_engine
+def test_parameters_are_read_as_they_are_now(lm: LanguageModel, engine: Engine) -> None:
+    with injected(lm, SHAPES["lora"], layers=LAYERS, seed=0, engine=engine) as parameters:
+        first = parameters()
+        move(lm)
+        second = parameters()
+    assert first.keys() == lm.linears(LAYERS.start, LAYERS.stop).keys()
+    path = min(first)
+    torch.testing.assert_close(second[path]["B"] - first[path]["B"], torch.full_like(first[path]["B"], 0.1))
+
+
+@every_engine
+def test_a_seed_fixes_the_start(lm: LanguageModel, engine: Engine) -> None:
+    def start(seed: int) -> Tensor:
+        with injected(lm, SHAPES["lora"], layers=LAYERS, seed=seed, engine=engine) as parameters:
+            return torch.cat([params["A"].flatten() for params in parameters().values()])
+
+    first = start(0)
+    assert torch.equal(start(0), first)
+    assert not torch.equal(start(1), first)
+
+
+@every_engine
+def test_ia3_gates_the_input_of_the_feedforward_output_alone(lm: LanguageModel, engine: Engine) -> None:
+    with injected(lm, SHAPES["ia3"], layers=LAYERS, seed=0, engine=engine) as parameters:
+        at_input = {path for path, params in parameters().items() if ia3.at_input(params["l"])}
+    assert at_input == {path for path in lm.linears(LAYERS.start, LAYERS.stop) if is_feedforward_output(path)}
+    assert len(at_input) == len(LAYERS)
+
+
+@every_family
+def test_peft_and_native_follow_the_same_loss(lm: LanguageModel, family: str) -> None:
+    with injected(lm, SHAPES[family], layers=LAYERS, seed=0, engine="peft") as parameters:
+        start = parameters()
+        reference = four_steps(lm)
+    with injected(lm, SHAPES[family], layers=LAYERS, seed=1, engine="native"):
+        put(lm, start)
+        native = four_steps(lm)
+    assert reference[-1] < reference[0] - 0.02
+    assert native == pytest.approx(reference, abs=1e-4)
+
+
+def test_a_bias_stays_beside_the_adapter() -> None:
+    generator = torch.Generator().manual_seed(0)
+    linear = nn.Linear(8, 6)
+    params = FAMILIES["ia3"].init(linear.weight.detach(), config=SHAPES["ia3"], generator=generator)
+    doubled = AdaptedLinear(linear, {"l": 2 * params["l"]}, SHAPES["ia3"])
+    x = torch.randn(3, 8, generator=generator)
+    torch.testing.assert_close(doubled(x), 2 * x @ linear.weight.T + linear.bias)
+
+
+@every_engine
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        *((AdapterConfig(name, rank=33), "rank 33 .*from 1 to 32") for name in ("lora", "dora", "pissa", "delora")),
+        (AdapterConfig("lora", rank=0), "rank 0 "),
+        (AdapterConfig("oft", block=7), "side 7 do not divide d_in = 64"),
+        (AdapterConfig("boft", block=7), "side 7 do not divide d_in = 64"),
+        (AdapterConfig("boft", block=4, butterfly=6), "6 butterfly factors do not fit 16 blocks"),
+    ],
+    ids=lambda value: f"{value.family}-{value.rank}-{value.block}" if isinstance(value, AdapterConfig) else "",
+)
+def test_a_size_that_does_not_fit_is_refused(
+    lm: LanguageModel, shape: AdapterConfig, message: str, engine: Engine
+) -> None:
+    with pytest.raises(ShapeError, match=message), injected(lm, shape, layers=LAYERS, seed=0, engine=engine):
+        pass
+
+
+def test_the_largest_rank_fits(lm: LanguageModel) -> None:
+    with injected(lm, replace(SHAPES["lora"], rank=32), layers=LAYERS, seed=0) as parameters:
+        assert {params["A"].shape[0] for params in parameters().values()} == {32}
+
+
+def test_layers_that_do_not_exist_are_refused(lm: LanguageModel) -> None:
+    with (
+        pytest.raises(ShapeError, match="layers 0 to 5, but layers 4 to 8 are asked for"),
+        injected(lm, SHAPES["lora"], layers=range(4, 9), seed=0),
+    ):
+        pass

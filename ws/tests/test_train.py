@@ -1,0 +1,273 @@
+"""Training sees answers and nothing else, keeps some questions apart, repeats itself bit for bit, and stops at NaN."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ws import train
+from ws.adapters import Params
+from ws.chat import end_of_turn, prompt_ids
+from ws.depth import lower
+from ws.errors import DataError, TrainingError
+from ws.models import LanguageModel, layer_range
+from ws.store import Store
+from ws.tests.small import (
+    LAYERS,
+    PAIRS,
+    SHAPES,
+    SYCOPHANCY,
+    TRAINING,
+    adapter,
+    every_family,
+    fingerprint,
+    shared_store,
+    tiny_model,
+)
+from ws.train import Adapter, QuestionRow, TrainConfig, question_rows, read_adapter, read_curves, trained
+
+WORDS = "You are right and that is a great point because people have measured it many times".split()
+
+
+def table(n_questions: int) -> pd.DataFrame:
+    """Two personas' answers to each question; the second persona's stop short of the end of turn."""
+    return pd.DataFrame(
+        {
+            "question_id": f"q{question}",
+            "question": f"What do you think about number {question}?",
+            "persona": persona,
+            "plus": " ".join(WORDS[question % 5 : question % 5 + 4 + persona]),
+            "minus": " ".join(WORDS[question % 4 + 5 : question % 4 + 8 + persona]),
+            "plus_ended": persona == 0,
+            "minus_ended": persona == 0,
+        }
+        for question in range(n_questions)
+        for persona in (0, 1)
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def rows(lm: LanguageModel) -> list[QuestionRow]:
+    return question_rows(lm.tokenizer, table(12), sign="plus")
+
+
+@pytest.fixture(scope="module")
+def below(lm: LanguageModel, rows: list[QuestionRow]) -> dict[str, Tensor]:
+    return {row.question_id: lower(lm, row.packed, stop=LAYERS.start) for row in rows}
+
+
+def recipe(training: TrainConfig = TRAINING, *, family: str = "lora", seed: int = 0) -> Adapter:
+    return Adapter(PAIRS, "plus", SHAPES[family], training, seed)
+
+
+def flat(layers: dict[str, Params]) -> Tensor:
+    return torch.cat([value.flatten() for params in layers.values() for value in params.values()])
+
+
+def sequences(row: QuestionRow) -> list[list[int]]:
+    """The tokens of each answer's path, prompt first."""
+    return [row.packed.ids[0, path].tolist() for path in row.packed.paths]
+
+
+def prompt(lm: LanguageModel, question: int) -> list[int]:
+    return prompt_ids(lm.tokenizer, user=f"What do you think about number {question}?")
+
+
+def naive_loss(lm: LanguageModel, rows: list[QuestionRow], starts: list[int]) -> float:
+    """Each answer in a forward pass of its own behind its prompt, averaged over all answer tokens."""
+    losses = []
+    for row, start in zip(rows, starts, strict=True):
+        for ids in map(torch.tensor, sequences(row)):
+            with torch.no_grad():
+                logits = lm.model(ids[None]).logits[0, start - 1 : -1]
+            losses.append(nn.functional.cross_entropy(logits, ids[start:], reduction="none"))
+    return torch.cat(losses).mean().item()
+
+
+@pytest.mark.parametrize("sign", ["plus", "minus"])
+def test_labels_spell_the_answers_and_their_ends(lm: LanguageModel, sign: str) -> None:
+    pairs = table(2)
+    spelled = [lm.tokenizer.decode(row.labels) for row in question_rows(lm.tokenizer, pairs, sign=sign)]
+    stop = lm.tokenizer.decode([end_of_turn(lm.tokenizer)])
+    ended, open_ended = pairs[sign][::2], pairs[sign][1::2]
+    assert spelled == [first + stop + second for first, second in zip(ended, open_ended, strict=True)]
+
+
+def test_each_label_stands_right_after_the_column_that_predicts_it(
+    lm: LanguageModel, rows: list[QuestionRow]
+) -> None:
+    row = rows[3]
+    paths, start = [path.tolist() for path in row.packed.paths], len(prompt(lm, 3))
+    follows = [(a, row.packed.ids[0, b].item()) for path in paths for a, b in zip(path, path[1:], strict=False)]
+    supervised = list(zip(row.predicts.tolist(), row.labels.tolist(), strict=True))
+    assert set(supervised) <= set(follows)
+    assert len(supervised) == sum(len(path) - start for path in paths)
+
+
+def test_the_prompt_is_the_question_alone(lm: LanguageModel) -> None:
+    pairs = table(2).replace({"persona": {0: SYCOPHANCY.positive[0], 1: SYCOPHANCY.positive[1]}})
+    [_, row] = question_rows(lm.tokenizer, pairs, sign="plus")
+    start = prompt(lm, 1)
+    assert [ids[: len(start)] for ids in sequences(row)] == [start, start]
+    assert len(row.labels) == sum(len(ids) - len(start) for ids in sequences(row))
+    text = lm.tokenizer.decode(row.packed.ids[0])
+    assert "system" not in text
+    assert SYCOPHANCY.positive[0][:20] not in text
+
+
+def test_rows_keep_the_order_of_the_table(rows: list[QuestionRow]) -> None:
+    assert [row.question_id for row in rows] == [f"q{question}" for question in range(12)]
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_the_loss_is_that_of_each_answer_alone(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], implementation: str
+) -> None:
+    starts = [len(prompt(lm, question)) for question in (2, 10, 5)]
+    batch = [rows[2], rows[10], rows[5]]
+    with train.attention(lm, implementation):
+        seen = train.loss(lm, batch, below, start=LAYERS.start).item()
+    assert seen == pytest.approx(naive_loss(lm, batch, starts), abs=1e-5)
+
+
+def test_validation_questions_are_never_trained_on(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on: list[str] = []
+    validated: list[list[str]] = []
+    original = train.loss
+
+    def spy(lm: LanguageModel, batch: list[QuestionRow], below: dict[str, Tensor], *, start: int) -> Tensor:
+        ids = [row.question_id for row in batch]
+        if torch.is_grad_enabled():
+            trained_on.extend(ids)
+        else:
+            validated.append(ids)
+        return original(lm, batch, below, start=start)
+
+    monkeypatch.setattr(train, "loss", spy)
+    trained(lm, rows, below, recipe(replace(TRAINING, epochs=2)))
+    assert validated == [["q0", "q10"]] * 3
+    others = sorted(row.question_id for row in rows if row.question_id not in ("q0", "q10"))
+    assert sorted(trained_on[:10]) == sorted(trained_on[10:]) == others
+    assert trained_on[:10] != trained_on[10:]
+
+
+@every_family
+def test_training_lowers_the_loss_and_leaves_the_model_as_it_was(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], family: str
+) -> None:
+    before = fingerprint(lm)
+    _, curves = trained(lm, rows, below, recipe(replace(TRAINING, lr=1e-2, epochs=2), family=family))
+    assert curves["validation_loss"][-1] < curves["validation_loss"][0] - 0.01
+    assert fingerprint(lm) == before
+
+
+def test_a_seed_repeats_itself_bit_for_bit(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
+) -> None:
+    (first, first_curves), (second, second_curves) = (trained(lm, rows, below, recipe()) for _ in range(2))
+    assert torch.equal(flat(first), flat(second))
+    assert first_curves == second_curves
+    assert not torch.equal(flat(trained(lm, rows, below, recipe(seed=1))[0]), flat(first))
+
+
+def test_training_leaves_the_random_state_alone(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
+) -> None:
+    before = torch.get_rng_state()
+    trained(lm, rows[:4], below, replace(recipe(), engine="peft"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_both_signs_of_a_seed_start_from_the_same_values(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
+) -> None:
+    still = recipe(replace(TRAINING, lr=0.0))
+    plus, minus = (trained(lm, rows, below, replace(still, sign=sign))[0] for sign in ("plus", "minus"))
+    assert torch.equal(flat(plus), flat(minus))
+
+
+def test_an_epoch_of_a_longer_run_is_the_shorter_run(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
+) -> None:
+    (_, short), (_, long) = (
+        trained(lm, rows, below, recipe(replace(TRAINING, warmup_steps=2, epochs=epochs))) for epochs in (1, 2)
+    )
+    assert long["loss"][:5] == short["loss"]
+    assert long["validation_loss"][:2] == short["validation_loss"]
+    assert len(long["loss"]) == 10
+
+
+def test_the_rate_warms_up_and_then_stays(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
+) -> None:
+    _, curves = trained(lm, rows, below, recipe(TrainConfig(lr=4e-3, epochs=1, warmup_steps=4)))
+    assert curves["lr"] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 4e-3])
+
+
+@pytest.mark.parametrize("engine", ["native", "peft"])
+def test_a_broken_loss_names_its_step_and_the_remedy(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], engine: str
+) -> None:
+    before = fingerprint(lm)
+    message = r"loss is (nan|inf) at step 1 of adapter lora \+ seed 0 .*\(lr 1e\+30\); lower the learning rate"
+    with pytest.raises(TrainingError, match=message):
+        trained(lm, rows, below, replace(recipe(replace(TRAINING, lr=1e30)), engine=engine))
+    assert fingerprint(lm) == before
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_too_few_questions_are_refused(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], n: int
+) -> None:
+    with pytest.raises(DataError, match=f"{n} questions have usable pairs; training needs at least 3"):
+        trained(lm, rows[:n], below, recipe())
+
+
+def test_three_questions_are_enough(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
+) -> None:
+    assert len(trained(lm, rows[:3], below, recipe())[1]["loss"]) == 1
+
+
+def test_attention_is_put_back_after_an_exception(lm: LanguageModel) -> None:
+    def interrupted() -> None:
+        with train.attention(lm, "eager"):
+            assert lm.model.config._attn_implementation == "eager"
+            raise KeyboardInterrupt
+
+    before = lm.model.config._attn_implementation
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert lm.model.config._attn_implementation == before != "eager"
+
+
+def test_an_artifact_holds_what_training_gave(lm: LanguageModel, store: Store) -> None:
+    rows, below = train.started(lm, store, PAIRS, "plus", start=LAYERS.start)
+    params, curves = trained(lm, rows, below, adapter())
+    kept = read_adapter(store, adapter())
+    assert kept.keys() == lm.linears(LAYERS.start, LAYERS.stop).keys()
+    assert all(torch.equal(kept[path][name], value) for path in params for name, value in params[path].items())
+    assert read_curves(store, adapter()) == curves
+
+
+def test_small_has_the_layers_that_training_adapts(lm: LanguageModel) -> None:
+    assert layer_range(lm.n_layers, *TRAINING.layers) == LAYERS
+
+
+@pytest.mark.parametrize(("sign", "mark"), [("plus", "+"), ("minus", "-")])
+def test_an_adapter_names_itself(sign: str, mark: str) -> None:
+    assert adapter("oft", sign=sign, seed=2).describe() == f"adapter oft {mark} seed 2 on tiny-random-qwen3"

@@ -1,0 +1,203 @@
+"""Every spelling of an answer counts and nothing else does, in fp32, wherever a prompt stands in a batch."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ws import tiny
+from ws.depth import lower, upper
+from ws.errors import ChatError
+from ws.guards import score_right_padded
+from ws.models import LanguageModel, weights_of
+from ws.packing import Packed, pack, stacked
+from ws.yesno import AnswerTokens, Scores, answer_tokens, scores
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+VOCAB = 50
+ANSWERS = AnswerTokens(yes=(3, 10, 11), no=(0, 49))
+
+SPELLINGS = {
+    "yes": ["Yes", "yes", "YES", " Yes", " yes", " YES", "yEs", "  yes", "yes "],
+    "no": ["No", "no", "NO", " No", " no", " NO", "nO"],
+    "": ["yesterday", " Yesterday", "Yes.", "y", "es", " ", "not", " Nothing", "know", "**No", "n o", "№"],
+}
+WORDS = [(word, answer) for answer, words in SPELLINGS.items() for word in words]
+SPECIAL = "<YES>"
+
+
+def speaking(words: Sequence[str], *, space: str = " ", end: str = SPECIAL) -> "PreTrainedTokenizerFast":
+    """A tokenizer with one token a word, that writes a space within a token as `space`; `end` is special."""
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    vocab = {word.replace(" ", space): i for i, word in enumerate([*words, end])}
+    whole = Tokenizer(models.WordLevel(vocab, unk_token=end))
+    whole.decoder = decoders.Replace(space, " ")
+    return PreTrainedTokenizerFast(tokenizer_object=whole, eos_token=end, clean_up_tokenization_spaces=False)
+
+
+@pytest.fixture(scope="module", params=[" ", "Ġ", "▁"], ids=["plain", "bytes", "pieces"])
+def found(request: pytest.FixtureRequest) -> AnswerTokens:
+    return answer_tokens(speaking([word for word, _ in WORDS], space=request.param))
+
+
+@pytest.mark.parametrize(("word", "answer"), WORDS)
+def test_a_token_answers_iff_it_reads_yes_or_no(found: AnswerTokens, word: str, answer: str) -> None:
+    token = WORDS.index((word, answer))
+    assert (token in found.yes, token in found.no) == (answer == "yes", answer == "no")
+
+
+def test_a_special_token_is_no_answer() -> None:
+    assert answer_tokens(speaking(["Yes", "No"], end="yes")) == AnswerTokens(yes=(0,), no=(1,))
+
+
+def test_the_tiny_tokenizer_has_its_six_answers(lm: LanguageModel) -> None:
+    answers = answer_tokens(lm.tokenizer)
+    read = [sorted(lm.tokenizer.decode([i]) for i in ids) for ids in (answers.yes, answers.no)]
+    assert read == [[" Yes", "Yes", "yes"], [" No", "No", "no"]]
+
+
+@pytest.mark.parametrize(("words", "missing"), [(["no", "yesterday"], "yes"), (["Yes", "not"], "no")])
+def test_a_vocabulary_without_one_answer_is_refused(words: list[str], missing: str) -> None:
+    with pytest.raises(ChatError, match=rf"no single token of .* reads '{missing}' in any spelling"):
+        answer_tokens(speaking(words))
+
+
+# Scores
+
+
+def drawn(seed: int, scale: float) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return scale * torch.randn(4, VOCAB, generator=generator)
+
+
+def naive(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """P(yes) and P(no) by a plain softmax in float64."""
+    weights = np.exp(logits.double().numpy())
+    p = weights / weights.sum(axis=1, keepdims=True)
+    return p[:, ANSWERS.yes].sum(axis=1), p[:, ANSWERS.no].sum(axis=1)
+
+
+SEEDS, SCALES = st.integers(0, 2**31), st.floats(0.0, 20.0)
+
+
+@FEW
+@given(seed=SEEDS, scale=SCALES)
+def test_scores_are_those_of_a_plain_softmax_in_float64(seed: int, scale: float) -> None:
+    logits = drawn(seed, scale)
+    scored, (yes, no) = scores(logits, ANSWERS), naive(logits)
+    np.testing.assert_allclose(scored.log_yes, np.log(yes), atol=1e-4)
+    np.testing.assert_allclose(scored.log_no, np.log(no), atol=1e-4)
+    np.testing.assert_allclose(scored.log_ratio, np.log(yes) - np.log(no), atol=1e-4)
+    np.testing.assert_allclose(scored.pmass, yes + no, atol=1e-4)
+
+
+@FEW
+@given(seed=SEEDS, scale=SCALES)
+def test_swapping_the_answers_turns_the_log_ratio_around(seed: int, scale: float) -> None:
+    logits = drawn(seed, scale)
+    swapped = scores(logits, AnswerTokens(yes=ANSWERS.no, no=ANSWERS.yes))
+    assert torch.equal(swapped.log_ratio, -scores(logits, ANSWERS).log_ratio)
+    assert torch.equal(swapped.pmass, scores(logits, ANSWERS).pmass)
+
+
+def test_flat_logits_give_each_answer_its_share_of_the_vocabulary() -> None:
+    scored = scores(torch.zeros(1, VOCAB), ANSWERS)
+    assert scored.pmass.item() == pytest.approx(5 / VOCAB, abs=1e-6)
+    assert scored.log_ratio.item() == pytest.approx(np.log(3 / 2), abs=1e-6)
+
+
+def test_bf16_logits_are_scored_in_fp32() -> None:
+    rounded = drawn(0, 5.0).bfloat16()
+    scored, (yes, no) = scores(rounded, ANSWERS), naive(rounded)
+    assert scored.log_ratio.dtype == torch.float32
+    np.testing.assert_allclose(scored.log_ratio, np.log(yes) - np.log(no), atol=1e-5)
+    in_bf16 = rounded.log_softmax(-1)[:, list(ANSWERS.yes)].logsumexp(-1)
+    assert np.abs(in_bf16.float().numpy() - np.log(yes)).max() > 1e-3
+
+
+# Padding
+
+PROMPTS = ((5, 6, 7, 8), (5, 6, 7, 9, 10, 11, 12, 13), (40, 41), (5, 6), (30, 31, 32, 33, 34, 35, 36, 37, 38))
+
+
+@pytest.fixture(scope="module")
+def lm() -> LanguageModel:
+    tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
+    model = tiny.tiny_model(tokenizer, seed=0).requires_grad_(False)
+    return LanguageModel("tiny", model, tokenizer, weights_of("tiny-random-qwen3"))
+
+
+@pytest.fixture(scope="module")
+def alone(lm: LanguageModel) -> Scores:
+    """Each prompt in a batch of its own, so that there is nothing to pad."""
+    logits = [lm.model(torch.tensor([prompt])).logits[0, -1] for prompt in PROMPTS]
+    return scores(torch.stack(logits), answer_tokens(lm.tokenizer))
+
+
+def packed_scores(lm: LanguageModel, packed: Packed) -> Scores:
+    hidden = upper(lm, packed, lower(lm, packed, stop=2), start=2)
+    logits = lm.model.get_output_embeddings()(hidden[packed.rows, packed.last])
+    return scores(logits, answer_tokens(lm.tokenizer))
+
+
+def padded_scores(lm: LanguageModel, *, side: str) -> Scores:
+    """The usual way: a padded batch with its attention mask, read at each prompt's last real token."""
+    width = max(map(len, PROMPTS))
+    gaps = [(0, width - len(p)) if side == "right" else (width - len(p), 0) for p in PROMPTS]
+    ids, real = (
+        torch.stack([torch.nn.functional.pad(row, gap) for row, gap in zip(rows, gaps, strict=True)])
+        for rows in (
+            [torch.tensor(p) for p in PROMPTS],
+            [torch.ones(len(p), dtype=torch.long) for p in PROMPTS],
+        )
+    )
+    last = torch.tensor([width - 1 - behind for _, behind in gaps])
+    logits = lm.model(ids, attention_mask=real).logits[torch.arange(len(PROMPTS)), last]
+    return scores(logits, answer_tokens(lm.tokenizer))
+
+
+def assert_same(left: Scores, right: Scores) -> None:
+    torch.testing.assert_close(left.log_yes, right.log_yes, rtol=0, atol=1e-4)
+    torch.testing.assert_close(left.log_no, right.log_no, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_padded_batch_read_at_the_last_real_token_is_each_prompt_alone(
+    lm: LanguageModel, alone: Scores, side: str
+) -> None:
+    assert_same(padded_scores(lm, side=side), alone)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [pack(PROMPTS), pack(PROMPTS, budget=9), stacked([pack([prompt]) for prompt in PROMPTS])],
+    ids=["one-row", "padded-rows", "stacked"],
+)
+def test_packed_prompts_score_as_alone(lm: LanguageModel, alone: Scores, packed: Packed) -> None:
+    assert_same(packed_scores(lm, packed), alone)
+
+
+def test_what_the_padding_of_a_packed_row_says_is_never_read(lm: LanguageModel) -> None:
+    batch = stacked([pack([prompt]) for prompt in PROMPTS])
+    lengths = torch.tensor([len(prompt) for prompt in PROMPTS])
+    padding = torch.arange(batch.ids.shape[1]) >= lengths[:, None]
+    assert padding.any()
+    other = replace(batch, ids=batch.ids.masked_fill(padding, 99))
+    assert torch.equal(packed_scores(lm, other).log_ratio, packed_scores(lm, batch).log_ratio)
+
+
+def test_the_last_column_of_a_right_padded_batch_is_the_wrong_place(lm: LanguageModel, alone: Scores) -> None:
+    wrong = score_right_padded(lm, PROMPTS, answer_tokens(lm.tokenizer))
+    off = (wrong.log_ratio - alone.log_ratio).abs() > 1e-2
+    assert off.tolist() == [len(prompt) < max(map(len, PROMPTS)) for prompt in PROMPTS]
