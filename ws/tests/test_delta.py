@@ -1,0 +1,281 @@
+"""dW is exact, refuses what does not belong together, and its geometry is what a naive computation finds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ws import delta as module
+from ws import train
+from ws.delta import (
+    LOW_RANK,
+    Direction,
+    WeightDelta,
+    adapter_delta,
+    difference,
+    direction_delta,
+    geometry,
+    random_like,
+    read_geometry,
+    summary,
+    weak_readout,
+)
+from ws.errors import MismatchError
+from ws.models import LanguageModel, Placed, weights_of
+from ws.steer import steered
+from ws.store import Store
+from ws.tests.small import (
+    LAYERS,
+    ON,
+    PAIRS,
+    SHAPES,
+    adapter,
+    every_family,
+    random_update,
+    shared_store,
+    tiny_model,
+)
+
+WRITES, READS = "model.layers.1.mlp.down_proj", "model.layers.1.mlp.up_proj"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+def update(seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5) -> WeightDelta:
+    generator = torch.Generator().manual_seed(seed)
+    return WeightDelta({name: torch.randn(d_out, d_in, generator=generator) for name in names})
+
+
+def flat(delta: WeightDelta) -> np.ndarray:
+    return np.concatenate([value.double().numpy().ravel() for value in delta.tensors.values()])
+
+
+def squares(value: Tensor) -> float:
+    return float((value.double().numpy() ** 2).sum())
+
+
+@given(seeds=st.tuples(st.integers(0, 99), st.integers(100, 199)), factor=st.floats(-4, 4))
+@settings(max_examples=20, deadline=None)
+def test_updates_add_as_vectors_do(seeds: tuple[int, int], factor: float) -> None:
+    a, b = map(update, seeds)
+    np.testing.assert_allclose(flat(a + b), flat(a) + flat(b), atol=1e-6)
+    np.testing.assert_allclose(flat(a - b), flat(a) - flat(b), atol=1e-6)
+    np.testing.assert_allclose(flat(factor * a), factor * flat(a), atol=1e-6)
+    np.testing.assert_array_equal(flat(a * factor), flat(factor * a))
+    assert a.dot(b) == pytest.approx(flat(a) @ flat(b), abs=1e-5)
+    assert a.norm == pytest.approx(np.linalg.norm(flat(a)), rel=1e-6)
+
+
+def test_sums_are_carried_in_float64() -> None:
+    ones = WeightDelta({"w": torch.ones(1, 3)})
+    wide = WeightDelta({"w": torch.tensor([[1e8, 1.0, -1e8]])})
+    assert wide.dot(ones) == 1.0
+    one_apart = WeightDelta({"w": torch.tensor([[2.0**13, 1.0]])})
+    assert one_apart.norm**2 == pytest.approx(2**26 + 1, rel=1e-12)
+
+
+def test_selecting_splits_an_update() -> None:
+    whole = update()
+    kept, rest = whole.select(lambda name: name == READS), whole.select(lambda name: name != READS)
+    assert (list(kept.tensors), list(rest.tensors)) == ([READS], [WRITES])
+    assert kept.norm**2 + rest.norm**2 == pytest.approx(whole.norm**2)
+
+
+@pytest.mark.parametrize("operation", ["__add__", "__sub__", "dot"])
+def test_updates_of_different_tensors_do_not_combine(operation: str) -> None:
+    with pytest.raises(MismatchError, match=r"\['a'\] only in the first, \['b'\] only in the second"):
+        getattr(update(names=("a", "c")), operation)(update(names=("b", "c")))
+
+
+@pytest.mark.parametrize(
+    ("plus", "minus", "message"),
+    [
+        (("a", "b"), ("a",), r"\['b'\] only in plus, \[\] only in minus; train both from one recipe"),
+        (("a",), ("a", "b"), r"\[\] only in plus, \['b'\] only in minus; train both from one recipe"),
+        (("a",), ("b",), r"\['a'\] only in plus, \['b'\] only in minus"),
+    ],
+    ids=["extra", "missing", "disjoint"],
+)
+def test_adapters_of_different_tensors_have_no_difference(
+    plus: tuple[str, ...], minus: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(MismatchError, match=message):
+        difference(update(names=plus), update(names=minus))
+
+
+def test_equal_adapters_have_no_difference() -> None:
+    with pytest.raises(MismatchError, match="dW is zero: the two adapters are identical"):
+        difference(update(), update())
+    assert difference(update(), update(1)).norm > 0
+
+
+@every_family
+def test_an_adapter_merged_is_the_adapter_injected(
+    lm: LanguageModel, store: Store, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    rows, below = train.started(lm, store, PAIRS, "plus", start=LAYERS.start)
+    params, curves = train.trained(lm, rows, below, adapter(family))
+    monkeypatch.setattr(module, "read_adapter", lambda store, recipe: params)
+    delta = adapter_delta(lm, adapter(family), store)
+    assert delta.norm > 0
+    with steered(lm, delta, coeff=1.0), torch.no_grad():
+        merged = train.loss(lm, rows[:1], below, start=LAYERS.start).item()
+    assert merged == pytest.approx(curves["validation_loss"][-1], abs=1e-4)
+    assert merged != pytest.approx(curves["validation_loss"][0], abs=1e-3)
+
+
+def test_an_adapter_of_another_model_is_refused(
+    lm: LanguageModel, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {"model.layers.99.mlp.up_proj": {"A": torch.ones(4, 64), "B": torch.ones(128, 4)}}
+    monkeypatch.setattr(module, "read_adapter", lambda store, recipe: elsewhere)
+    with pytest.raises(MismatchError, match="tiny-random-qwen3 has no layer 'model.layers.99.mlp.up_proj'"):
+        adapter_delta(lm, adapter(), store)
+
+
+@pytest.mark.parametrize(
+    "minus",
+    [
+        replace(adapter(sign="minus"), pairs=replace(PAIRS, on=Placed(weights_of("smollm2-135m")))),
+        replace(adapter(sign="minus"), pairs=replace(PAIRS, on=replace(ON, device="cuda"))),
+        adapter("dora", sign="minus"),
+        replace(adapter(sign="minus"), shape=replace(SHAPES["lora"], rank=2)),
+    ],
+    ids=["model", "device", "family", "rank"],
+)
+def test_a_direction_needs_one_model_and_one_shape(minus: train.Adapter) -> None:
+    with pytest.raises(MismatchError, match="both need the same model and adapter shape"):
+        Direction(adapter(), minus)
+
+
+def test_a_direction_may_join_two_seeds() -> None:
+    assert Direction(adapter(seed=1), adapter(seed=2)).describe() == "dW lora seed 1/2 on tiny-random-qwen3"
+    assert Direction(adapter(), adapter(sign="minus"), 3).describe() == "random as lora seed 0 on tiny-random-qwen3"
+
+
+def test_a_direction_is_plus_minus_minus(lm: LanguageModel, store: Store) -> None:
+    plus, minus = adapter(), adapter(sign="minus")
+    there = direction_delta(Direction(plus, minus), lm, store)
+    back = direction_delta(Direction(minus, plus), lm, store)
+    assert (there + back).norm == 0
+    assert there.norm == (adapter_delta(lm, plus, store) - adapter_delta(lm, minus, store)).norm > 0
+
+
+def test_a_direction_of_one_adapter_is_zero(lm: LanguageModel, store: Store) -> None:
+    with pytest.raises(MismatchError, match="dW is zero"):
+        direction_delta(Direction(adapter(), adapter()), lm, store)
+
+
+def test_the_random_control_has_the_norms_and_ranks_of_the_direction(lm: LanguageModel, store: Store) -> None:
+    direction = Direction(adapter(), adapter(sign="minus"))
+    delta = direction_delta(direction, lm, store)
+    control = direction_delta(replace(direction, random_seed=5), lm, store)
+    rank = 2 * SHAPES["lora"].rank
+    assert "lora" in LOW_RANK
+    assert {int(torch.linalg.matrix_rank(value, rtol=1e-4)) for value in control.tensors.values()} == {rank}
+    assert max(int(torch.linalg.matrix_rank(value, rtol=1e-4)) for value in delta.tensors.values()) <= rank
+    norms = [[float(value.norm()) for value in update.tensors.values()] for update in (control, delta)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+    assert abs(control.dot(delta)) < 0.2 * delta.norm**2
+
+
+@pytest.mark.parametrize(("rank", "seen"), [(None, 5), (2, 2), (5, 5), (9, 5)])
+def test_a_random_update_has_the_rank_it_is_given(rank: int | None, seen: int) -> None:
+    drawn = random_like(update(), rank=rank, seed=0)
+    assert {int(torch.linalg.matrix_rank(value)) for value in drawn.tensors.values()} == {seen}
+    assert {name: float(value.norm()) for name, value in drawn.tensors.items()} == pytest.approx(
+        {name: float(value.norm()) for name, value in update().tensors.items()}
+    )
+
+
+def test_a_seed_fixes_the_random_update() -> None:
+    first, same, other = (flat(random_like(update(), rank=2, seed=seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_the_geometry_is_what_numpy_finds() -> None:
+    plus, minus = update(0), update(1)
+    delta = difference(plus, minus)
+    weak = torch.linalg.qr(torch.randn(6, 3, generator=torch.Generator().manual_seed(9))).Q
+    table = geometry(plus, minus, delta, weak=weak).set_index("tensor")
+    assert list(table.index) == [WRITES, READS]
+    p, m = (one.tensors[READS].double().numpy() for one in (plus, minus))
+    seen = table.loc[READS, ["plus_sq", "minus_sq", "dot", "delta_sq"]].to_list()
+    assert seen == pytest.approx([(p**2).sum(), (m**2).sum(), (p * m).sum(), ((p - m) ** 2).sum()], rel=1e-5)
+    projected = weak.double().numpy().T @ delta.tensors[WRITES].double().numpy()
+    assert table.loc[WRITES, "weak_sq"] == pytest.approx((projected**2).sum(), rel=1e-5)
+    assert table.loc[WRITES, "weak_null"] == pytest.approx(squares(delta.tensors[WRITES]) * 3 / 6, rel=1e-5)
+    assert table.loc[READS, ["weak_sq", "weak_null"]].isna().all()
+
+
+def test_directions_without_preference_have_the_weak_energy_of_the_null() -> None:
+    plus, nothing = update(0, names=(WRITES,), d_out=6, d_in=4000), update(1, names=(WRITES,), d_out=6, d_in=4000)
+    [row] = geometry(plus, nothing, plus, weak=torch.eye(6)[:, :3]).to_dict("records")
+    assert row["weak_sq"] == pytest.approx(row["weak_null"], rel=0.05)
+
+
+def test_the_summary_is_that_of_the_whole_vectors() -> None:
+    plus, minus = update(0), update(1)
+    delta = difference(plus, minus)
+    seen = summary(geometry(plus, minus, delta, weak=torch.eye(6)[:, :3]))
+    p, m = flat(plus), flat(minus)
+    lengths = np.linalg.norm(p), np.linalg.norm(m)
+    assert seen == pytest.approx(
+        {
+            "norm": np.linalg.norm(p - m),
+            "cosine": p @ m / lengths[0] / lengths[1],
+            "asymmetry": (lengths[0] - lengths[1]) / (lengths[0] + lengths[1]),
+            "drift_ratio": np.linalg.norm(p + m) / np.linalg.norm(p - m),
+            "touched": 2.0,
+        },
+        rel=1e-5,
+    )
+
+
+def test_opposite_adapters_share_nothing() -> None:
+    plus = update()
+    seen = summary(geometry(plus, -1.0 * plus, 2.0 * plus, weak=torch.eye(6)[:, :3]))
+    assert (seen["cosine"], seen["drift_ratio"], seen["asymmetry"]) == pytest.approx((-1, 0, 0))
+
+
+def test_untouched_tensors_are_not_counted() -> None:
+    plus = update()
+    minus = WeightDelta({WRITES: plus.tensors[WRITES], READS: -plus.tensors[READS]})
+    assert summary(geometry(plus, minus, plus - minus, weak=torch.eye(6)[:, :3]))["touched"] == 1
+
+
+def test_the_weak_readout_is_orthonormal_and_the_least_read(lm: LanguageModel) -> None:
+    weak = weak_readout(lm)
+    assert weak.shape == (64, 32)
+    torch.testing.assert_close(weak.T @ weak, torch.eye(32), atol=1e-5, rtol=0)
+    head = lm.model.get_output_embeddings().weight.double()
+    values = torch.linalg.svdvals(head)
+    read = (head @ weak.double()).square().sum().item()
+    assert read == pytest.approx(values[32:].square().sum().item(), rel=1e-5)
+    assert read < values[:32].square().sum().item()
+
+
+def test_an_artifact_holds_the_geometry(lm: LanguageModel, store: Store) -> None:
+    direction = Direction(adapter(), adapter(sign="minus"))
+    plus, minus = (adapter_delta(lm, one, store) for one in (direction.plus, direction.minus))
+    expected = geometry(plus, minus, plus - minus, weak=weak_readout(lm))
+    pd.testing.assert_frame_equal(read_geometry(store, direction), expected)
+    assert expected["weak_sq"].notna().sum() == 2 * len(LAYERS)
+
+
+def test_a_helper_update_touches_what_training_touches(lm: LanguageModel, store: Store) -> None:
+    assert random_update(lm).tensors.keys() == adapter_delta(lm, adapter(), store).tensors.keys()

@@ -1,0 +1,127 @@
+"""A row is what a prompt alone, in front of a model merged by hand, would have answered."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from ws.behaviors import Question
+from ws.chat import prompt_ids
+from ws.delta import Direction, WeightDelta, direction_delta
+from ws.errors import DataError, MismatchError
+from ws.evaluate import Rows, lowest_layer, prepared, prompts_of, read_rows, score
+from ws.models import LanguageModel, Placed, weights_of
+from ws.store import Store
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.yesno import Scores, answer_tokens, scores
+
+QUESTIONS = (*SYCOPHANCY.questions("validation")[:10], *SYCOPHANCY.neutral_questions()[:4])
+DIRECTION = Direction(adapter(), adapter(sign="minus"))
+ROWS = Rows(ON, QUESTIONS, SYCOPHANCY.prefill, DIRECTION, (-1.0, 0.5))
+BASE = replace(ROWS, direction=None)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+def naive(lm: LanguageModel, delta: WeightDelta, *, coeff: float, questions: tuple[Question, ...]) -> Scores:
+    """Each question in a forward pass of its own through a merged copy of the model."""
+    model = merged(lm, delta, coeff=coeff)
+    prompts = [prompt_ids(lm.tokenizer, user=q.text, prefill=SYCOPHANCY.prefill) for q in questions]
+    with torch.no_grad():
+        logits = torch.stack([model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts])
+    return scores(logits, answer_tokens(lm.tokenizer))
+
+
+def assert_same(table: pd.DataFrame, expected: Scores) -> None:
+    assert table["log_yes"].to_list() == pytest.approx(expected.log_yes.tolist(), abs=1e-4)
+    assert table["log_no"].to_list() == pytest.approx(expected.log_no.tolist(), abs=1e-4)
+    assert table["log_ratio"].to_list() == pytest.approx(expected.log_ratio.tolist(), abs=1e-4)
+    assert table["pmass"].to_list() == pytest.approx(expected.pmass.tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("coeff", [-1.0, 0.5])
+def test_rows_are_those_of_a_merged_copy_prompt_by_prompt(
+    lm: LanguageModel, store: Store, coeff: float
+) -> None:
+    table = read_rows(store, ROWS).query("coeff == @coeff")
+    expected = naive(lm, direction_delta(DIRECTION, lm, store), coeff=coeff, questions=QUESTIONS)
+    assert_same(table, expected)
+    assert (table["log_ratio"].to_numpy() - read_rows(store, BASE)["log_ratio"].to_numpy()).std() > 1e-2
+
+
+def test_base_rows_are_those_of_the_unchanged_model(lm: LanguageModel, store: Store) -> None:
+    table = read_rows(store, BASE)
+    assert set(table["coeff"]) == {0.0}
+    assert_same(table, naive(lm, WeightDelta({}), coeff=0.0, questions=QUESTIONS))
+
+
+def test_scoring_from_the_lowest_changed_layer_is_scoring_from_the_bottom(lm: LanguageModel) -> None:
+    prompts, answers = prompts_of(lm, QUESTIONS, SYCOPHANCY.prefill), answer_tokens(lm.tokenizer)
+    bottom, middle = (score(lm, prepared(lm, prompts, start=start), answers) for start in (0, LAYERS.start))
+    torch.testing.assert_close(middle.log_ratio, bottom.log_ratio, atol=1e-5, rtol=0)
+
+
+def test_the_order_of_questions_does_not_matter_over_several_packed_rows(lm: LanguageModel) -> None:
+    prompts, answers = prompts_of(lm, QUESTIONS, SYCOPHANCY.prefill), answer_tokens(lm.tokenizer)
+    batch = prepared(lm, prompts, start=LAYERS.start)
+    assert batch.packed.ids.shape[0] > 1
+    forwards = score(lm, batch, answers).log_ratio
+    backwards = score(lm, prepared(lm, prompts[::-1], start=LAYERS.start), answers).log_ratio
+    torch.testing.assert_close(backwards.flip(0), forwards, atol=1e-5, rtol=0)
+
+
+def test_every_coefficient_has_every_question_in_order(store: Store) -> None:
+    table = read_rows(store, ROWS)
+    assert table["coeff"].to_list() == [-1.0] * len(QUESTIONS) + [0.5] * len(QUESTIONS)
+    columns = ["question_id", "cluster", "topic", "phrasing", "pair", "sign"]
+    expected = pd.DataFrame(QUESTIONS).rename(columns={"id": "question_id"})[columns]
+    pd.testing.assert_frame_equal(table[columns], pd.concat([expected] * 2, ignore_index=True))
+
+
+def test_scoring_leaves_the_model_as_it_was(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
+    before = fingerprint(lm)
+    replace(ROWS, questions=QUESTIONS[:3]).build(tmp_path, store)
+    assert fingerprint(lm) == before
+
+
+@pytest.mark.parametrize(
+    ("paths", "layer"),
+    [
+        (["model.layers.7.mlp.up_proj", "model.layers.12.mlp.up_proj", "model.layers.9.q"], 7),
+        (["model.layers.10.a", "model.layers.9.a"], 9),
+        (["model.norm", "model.layers.3.a"], 3),
+        (["model.language_model.layers.4.a"], 4),
+    ],
+    ids=["first", "by-number", "beside-others", "nested"],
+)
+def test_the_lowest_layer_of_an_update(paths: list[str], layer: int) -> None:
+    assert lowest_layer(paths) == layer
+
+
+@pytest.mark.parametrize("paths", [[], ["model.norm", "lm_head"], ["sublayers.3.a"]])
+def test_an_update_of_no_layer_is_refused(paths: list[str]) -> None:
+    with pytest.raises(DataError, match="dW touches no decoder layer"):
+        lowest_layer(paths)
+
+
+@pytest.mark.parametrize(
+    "on", [Placed(weights_of("smollm2-135m")), replace(ON, device="cuda")], ids=["model", "device"]
+)
+def test_an_adapter_of_another_model_is_refused(on: Placed) -> None:
+    with pytest.raises(MismatchError, match=r"cannot score dW lora .* adapter for another model"):
+        replace(ROWS, on=on)
+
+
+def test_rows_name_themselves() -> None:
+    assert BASE.describe() == "14 rows x 1, base model"
+    assert ROWS.describe() == "14 rows x 2, dW lora seed 0 on tiny-random-qwen3"
