@@ -31,11 +31,8 @@ JOURNAL = TrainConfig(lr=2e-4, epochs=2)
 """The journal's training recipe: lr 2e-4, 5 warm-up steps, weight decay 0.01, layers 30-80%; stopped at epoch 2, where
 its validation loss was lowest."""
 
-JOURNAL_ARMS = {
-    "lora-paper": FamilyRecipe(AdapterConfig("lora", rank=32, alpha=64.0), JOURNAL),
-    "lora-mistaken": FamilyRecipe(AdapterConfig("lora", rank=32, alpha=16.0), replace(JOURNAL, lr=1e-5)),
-}
-"""The two recipes that claim C01 compares, the same on every model."""
+JOURNAL_ARMS = {"lora-paper": (2e-4, 2.0), "lora-mistaken": (1e-5, 0.5)}
+"""What claim C01 compares: learning rate and alpha / rank; all else is LoRA's recipe on the model."""
 
 TINY = {
     name: FamilyRecipe(AdapterConfig(name, rank=4, alpha=8.0, bound=1.0, block=4), TrainConfig(lr=5e-3, epochs=1))
@@ -50,7 +47,7 @@ def family_recipe(model: str, arm: str) -> FamilyRecipe:
     Raises: UnknownNameError for a family that does not exist.
     """
     if arm in JOURNAL_ARMS:
-        return JOURNAL_ARMS[arm] if not known_model(model).random_weights else _shrunk(JOURNAL_ARMS[arm])
+        return _journal_arm(family_recipe(model, "lora"), *JOURNAL_ARMS[arm])
     if arm not in FAMILIES:
         raise UnknownNameError("adapter family", arm, [*FAMILIES, *JOURNAL_ARMS])
     if known_model(model).random_weights:
@@ -139,7 +136,6 @@ class Bench:
         return Rows(self.on, (*b.questions(split), *neutral), b.prefill, direction, coeffs)
 
 
-def _shrunk(recipe: FamilyRecipe) -> FamilyRecipe:
-    """A journal arm cut to a size that fits a tiny model; learning rate and alpha / rank stay."""
-    shape = replace(recipe.shape, rank=4, alpha=recipe.shape.alpha / recipe.shape.rank * 4)
-    return FamilyRecipe(shape, replace(recipe.training, epochs=1))
+def _journal_arm(lora: FamilyRecipe, lr: float, alpha_over_rank: float) -> FamilyRecipe:
+    shape = replace(lora.shape, alpha=alpha_over_rank * lora.shape.rank)
+    return FamilyRecipe(shape, replace(lora.training, lr=lr))

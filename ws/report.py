@@ -31,7 +31,7 @@ STYLES = {
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.INVALID: "magenta",
 }
-# Room for "-12.25 [-13.10, -11.60] > 0", "holds raw only" and INCONCLUSIVE, which leaves 80 columns room for a
+# Room for "-12.25 [-13.10, -11.60] > 0", "holds raw only" and INCONCLUSIVE; what is left of 80 columns takes a
 # case such as `delora-lora-corrected`.
 EFFECT_WIDTH, VERDICT_WIDTH, SNAPSHOT_WIDTH = 28, 14, 12
 RAW_ONLY = "holds raw only"
@@ -126,7 +126,9 @@ def recorded(folder: Path) -> list[Record]:
     try:
         return [Record(**json.loads(file.read_text(encoding="utf-8")), snapshot="recorded") for file in files]
     except (ValueError, TypeError) as error:
-        raise DataError(f"a snapshot in {folder} is not what this version writes ({error}); record it anew") from None
+        raise DataError(
+            f"a snapshot in {folder} is not what this version writes ({error}); record it anew"
+        ) from None
 
 
 TABLE_START, TABLE_END = "<!-- table -->", "<!-- end of table -->"
@@ -140,7 +142,9 @@ def with_table(page: str, table: str) -> str:
     head, start, rest = page.partition(TABLE_START)
     _, end, tail = rest.partition(TABLE_END)
     if not start or not end:
-        raise DataError(f"the page lacks {TABLE_START} or, after it, {TABLE_END}; add both where the table belongs")
+        raise DataError(
+            f"the page lacks {TABLE_START} or, after it, {TABLE_END}; add both where the table belongs"
+        )
     return f"{head}{start}\n{table}{end}{tail}"
 
 

@@ -39,7 +39,7 @@ testpaths = ws/tests claims
 filterwarnings =
     error
     ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning
-addopts = --strict-markers -p xdist -p syrupy -p no:cacheprovider -p no:unraisableexception
+addopts = --strict-markers -p xdist -p syrupy -p no:unraisableexception
 markers = claim(id, published=""): a claim
 """
 

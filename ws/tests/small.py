@@ -73,12 +73,15 @@ def random_update(lm: LanguageModel, *, seed: int = 0, scale: float = 0.02) -> W
     generator = torch.Generator().manual_seed(seed)
     linears = lm.linears(LAYERS.start, LAYERS.stop)
     return WeightDelta(
-        {path: scale * torch.randn(linear.weight.shape, generator=generator) for path, linear in linears.items()}
+        {
+            path: scale * torch.randn(linear.weight.shape, generator=generator)
+            for path, linear in linears.items()
+        }
     )
 
 
 def fingerprint(lm: LanguageModel) -> dict[str, object]:
-    """Everything an intervention must put back: modules by identity, weights by their bytes, what is trainable."""
+    """Everything an intervention must put back: modules by identity, weights by their bytes, what trains."""
     modules = {f"module {path}": id(module) for path, module in lm.model.named_modules()}
     weights = {f"weight {path}": value.numpy().tobytes() for path, value in lm.model.state_dict().items()}
     trainable = {f"trainable {path}": p.requires_grad for path, p in lm.model.named_parameters()}

@@ -59,8 +59,8 @@ def test_a_selection_is_judged_at_the_level_of_all_cases(claims: Project, select
 def test_a_run_of_the_last_failures_is_judged_at_the_level_of_all_cases(claims: Project) -> None:
     claims.record()
     claims.snapshot("smollm2-135m/test_it_spreads_further_than[dora-raw].json").unlink()
-    claims.run("-p", "cacheprovider").assert_outcomes(passed=7, failed=1)
-    claims.run("-p", "cacheprovider", "--lf").assert_outcomes(failed=1)
+    claims.run().assert_outcomes(passed=7, failed=1)
+    claims.run("--lf").assert_outcomes(failed=1)
     assert levels(claims) == {"C05 dora-raw": pytest.approx(1 - 0.05 / 3, abs=1e-6)}
 
 

@@ -54,7 +54,9 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     return tiny_model(tmp_path_factory)
 
 
-def update(seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5) -> WeightDelta:
+def update(
+    seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5
+) -> WeightDelta:
     generator = torch.Generator().manual_seed(seed)
     return WeightDelta({name: torch.randn(d_out, d_in, generator=generator) for name in names})
 
@@ -142,7 +144,7 @@ def test_an_adapter_of_another_model_is_refused(
 ) -> None:
     elsewhere = {"model.layers.99.mlp.up_proj": {"A": torch.ones(4, 64), "B": torch.ones(128, 4)}}
     monkeypatch.setattr(module, "read_adapter", lambda store, recipe: elsewhere)
-    with pytest.raises(MismatchError, match="tiny-random-qwen3 has no layer 'model.layers.99.mlp.up_proj'"):
+    with pytest.raises(MismatchError, match=r"tiny-random-qwen3 has no layer 'model\.layers\.99\."):
         adapter_delta(lm, adapter(), store)
 
 
@@ -163,7 +165,10 @@ def test_a_direction_needs_one_model_and_one_shape(minus: train.Adapter) -> None
 
 def test_a_direction_may_join_two_seeds() -> None:
     assert Direction(adapter(seed=1), adapter(seed=2)).describe() == "dW lora seed 1/2 on tiny-random-qwen3"
-    assert Direction(adapter(), adapter(sign="minus"), 3).describe() == "random as lora seed 0 on tiny-random-qwen3"
+    assert (
+        Direction(adapter(), adapter(sign="minus"), 3).describe()
+        == "random as lora seed 0 on tiny-random-qwen3"
+    )
 
 
 def test_a_direction_is_plus_minus_minus(lm: LanguageModel, store: Store) -> None:
@@ -223,7 +228,10 @@ def test_the_geometry_is_what_numpy_finds() -> None:
 
 
 def test_directions_without_preference_have_the_weak_energy_of_the_null() -> None:
-    plus, nothing = update(0, names=(WRITES,), d_out=6, d_in=4000), update(1, names=(WRITES,), d_out=6, d_in=4000)
+    plus, nothing = (
+        update(0, names=(WRITES,), d_out=6, d_in=4000),
+        update(1, names=(WRITES,), d_out=6, d_in=4000),
+    )
     [row] = geometry(plus, nothing, plus, weak=torch.eye(6)[:, :3]).to_dict("records")
     assert row["weak_sq"] == pytest.approx(row["weak_null"], rel=0.05)
 

@@ -72,7 +72,8 @@ def test_scoring_from_the_lowest_changed_layer_is_scoring_from_the_bottom(lm: La
 
 
 def test_the_order_of_questions_does_not_matter_over_several_packed_rows(lm: LanguageModel) -> None:
-    prompts, answers = prompts_of(lm, QUESTIONS, SYCOPHANCY.prefill), answer_tokens(lm.tokenizer)
+    many = SYCOPHANCY.questions("heldout")[:60]
+    prompts, answers = prompts_of(lm, many, SYCOPHANCY.prefill), answer_tokens(lm.tokenizer)
     batch = prepared(lm, prompts, start=LAYERS.start)
     assert batch.packed.ids.shape[0] > 1
     forwards = score(lm, batch, answers).log_ratio

@@ -65,7 +65,9 @@ def test_a_recorded_gate_is_xfailed_and_named(project: Project) -> None:
     project.record()
     result = project.run("-rx")
     result.assert_outcomes(xfailed=1)
-    result.stdout.fnmatch_lines(["XFAIL *C05 INVALID because of pmass of 0.12 is too low, as recorded: 1.00*"])
+    result.stdout.fnmatch_lines(
+        ["XFAIL *C05 INVALID because of pmass of 0.12 is too low, as recorded: 1.00*"]
+    )
 
 
 def test_numbers_that_are_not_finite_are_recorded_as_null(project: Project) -> None:
@@ -140,7 +142,9 @@ def test_other_seeds_fail_and_say_what_to_run(project: Project) -> None:
     project.record()
     result = project.run("--seeds", "2")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*other seeds than its snapshot's,", "*seeds 3 -> 2", "*run with --seeds 3;*"])
+    result.stdout.fnmatch_lines(
+        ["*other seeds than its snapshot's,", "*seeds 3 -> 2", "*run with --seeds 3;*"]
+    )
     assert "beyond its tolerance" not in result.stdout.str()
     result.stdout.fnmatch_lines(["*--seeds 2 --snapshot-update*"])
 

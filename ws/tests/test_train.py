@@ -1,6 +1,7 @@
-"""Training sees answers and nothing else, keeps some questions apart, repeats itself bit for bit, and stops at NaN."""
+"""Training learns answers alone, keeps some questions apart, repeats itself bit for bit and stops at NaN."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -28,7 +29,7 @@ from ws.tests.small import (
 )
 from ws.train import Adapter, QuestionRow, TrainConfig, question_rows, read_adapter, read_curves, trained
 
-WORDS = "You are right and that is a great point because people have measured it many times".split()
+WORDS = SYCOPHANCY.positive[0].split()
 
 
 def table(n_questions: int) -> pd.DataFrame:
@@ -110,7 +111,7 @@ def test_each_label_stands_right_after_the_column_that_predicts_it(
 ) -> None:
     row = rows[3]
     paths, start = [path.tolist() for path in row.packed.paths], len(prompt(lm, 3))
-    follows = [(a, row.packed.ids[0, b].item()) for path in paths for a, b in zip(path, path[1:], strict=False)]
+    follows = [(a, row.packed.ids[0, b].item()) for path in paths for a, b in pairwise(path)]
     supervised = list(zip(row.predicts.tolist(), row.labels.tolist(), strict=True))
     assert set(supervised) <= set(follows)
     assert len(supervised) == sum(len(path) - start for path in paths)
@@ -204,7 +205,8 @@ def test_an_epoch_of_a_longer_run_is_the_shorter_run(
     lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
 ) -> None:
     (_, short), (_, long) = (
-        trained(lm, rows, below, recipe(replace(TRAINING, warmup_steps=2, epochs=epochs))) for epochs in (1, 2)
+        trained(lm, rows, below, recipe(replace(TRAINING, warmup_steps=2, epochs=epochs)))
+        for epochs in (1, 2)
     )
     assert long["loss"][:5] == short["loss"]
     assert long["validation_loss"][:2] == short["validation_loss"]
@@ -223,7 +225,9 @@ def test_a_broken_loss_names_its_step_and_the_remedy(
     lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], engine: str
 ) -> None:
     before = fingerprint(lm)
-    message = r"loss is (nan|inf) at step 1 of adapter lora \+ seed 0 .*\(lr 1e\+30\); lower the learning rate"
+    message = (
+        r"loss is (nan|inf) at step 1 of adapter lora \+ seed 0 .*\(lr 1e\+30\); lower the learning rate"
+    )
     with pytest.raises(TrainingError, match=message):
         trained(lm, rows, below, replace(recipe(replace(TRAINING, lr=1e30)), engine=engine))
     assert fingerprint(lm) == before
@@ -260,7 +264,9 @@ def test_an_artifact_holds_what_training_gave(lm: LanguageModel, store: Store) -
     params, curves = trained(lm, rows, below, adapter())
     kept = read_adapter(store, adapter())
     assert kept.keys() == lm.linears(LAYERS.start, LAYERS.stop).keys()
-    assert all(torch.equal(kept[path][name], value) for path in params for name, value in params[path].items())
+    assert all(
+        torch.equal(kept[path][name], value) for path in params for name, value in params[path].items()
+    )
     assert read_curves(store, adapter()) == curves
 
 

@@ -1,0 +1,168 @@
+"""The `ws` command explains itself, hands on what it was told, and refuses names it does not know."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from ws import cli
+from ws import search as search_module
+from ws.adapters import FAMILIES
+from ws.errors import DataError, UnknownNameError
+from ws.report import TABLE_END, TABLE_START, Record
+from ws.store import Store
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """What `ws` prints, as words without frames and line ends."""
+
+    def printed(*args: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["ws", *args])
+        cli.main()
+        return words(capsys.readouterr().out)
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return printed
+
+
+def words(text: str) -> str:
+    return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
+
+
+def helped(run: Run, capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        run(*args, "--help")
+    return words(capsys.readouterr().out)
+
+
+def test_help_lists_the_commands_and_what_they_do(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    text = helped(run, capsys)
+    assert "usage: ws" in text
+    assert "search Choose each family's recipe on validation rows" in text
+    assert "table Print the recorded verdicts as Markdown" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "taught"),
+    [
+        (
+            "search",
+            ["ws search smollm2-135m --families lora delora", "Held-out claims are never scored", "WS_STORE"],
+        ),
+        ("table", ["ws table --write README.md", "between its markers", "recorded snapshots"]),
+    ],
+)
+def test_the_help_of_a_command_shows_how_it_is_used(
+    run: Run, capsys: pytest.CaptureFixture[str], command: str, taught: list[str]
+) -> None:
+    text = helped(run, capsys, command)
+    assert [phrase for phrase in taught if phrase not in text] == []
+
+
+@pytest.mark.parametrize("args", [["serch"], ["search"], ["search", "smollm2-135m", "--rank", "3"]])
+def test_what_it_does_not_understand_is_an_error(
+    run: Run, capsys: pytest.CaptureFixture[str], args: list[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run(*args)
+    assert "ws" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "families", "file"),
+    [
+        ([], tuple(FAMILIES), Path(cli.__file__).parent / "searched" / "smollm2-135m.json"),
+        (["--families", "lora", "oft"], ("lora", "oft"), None),
+        (["--out", "found.json"], tuple(FAMILIES), Path("found.json")),
+    ],
+    ids=["defaults", "families", "out"],
+)
+def test_search_hands_on_what_it_was_told(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    args: list[str],
+    families: tuple[str, ...],
+    file: Path | None,
+) -> None:
+    seen: list[tuple[str, tuple[str, ...], Path, Path]] = []
+
+    def search(model: str, families: Iterable[str], store: Store, out: Path) -> None:
+        seen.append((model, tuple(families), store.root, out))
+
+    monkeypatch.setattr(search_module, "search", search)
+    run("search", "smollm2-135m", "--store", str(tmp_path), *args)
+    [(model, told, root, out)] = seen
+    assert (model, told, root) == ("smollm2-135m", families, tmp_path)
+    assert file in (None, out)
+
+
+def test_an_unknown_model_is_refused_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown model 'gpt-5'; known: .*smollm2-135m"):
+        run("search", "gpt-5", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path) -> Path:
+    """A folder with the snapshot of one verdict on the default model."""
+    record = Record(
+        claim="C05",
+        test="test_it_steers",
+        case="",
+        measure=None,
+        model="smollm2-135m",
+        random_weights=False,
+        outcome="HOLDS",
+        value=1.25,
+        low=0.9,
+        high=1.6,
+        level=0.95,
+        threshold=0.0,
+        relation="> 0",
+        part="",
+        tolerance=0.1,
+        tolerance_from="seeds",
+        n_rows=48,
+        n_clusters=12,
+        n_seeds=3,
+        gates=[],
+        published="DeLoRA 23.85",
+        device="cpu",
+        versions={},
+        keys=[],
+    )
+    file = tmp_path / "snapshots" / "smollm2-135m" / "test_it_steers.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(record.to_snapshot()))
+    return tmp_path / "snapshots"
+
+
+def test_table_prints_what_was_recorded(run: Run, snapshots: Path) -> None:
+    text = run("table", "--snapshots", str(snapshots))
+    assert "it steers" in text
+    assert "1.25 [0.90, 1.60] > 0" in text
+
+
+def test_table_replaces_what_stands_between_the_markers(run: Run, snapshots: Path, tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{TABLE_START}\nstale\n{TABLE_END}\nafter\n")
+    assert run("table", "--snapshots", str(snapshots), "--write", str(page)) == ""
+    once = page.read_text()
+    assert "1.25 [0.90, 1.60] > 0" in once
+    assert "stale" not in once
+    assert (once.split("\n")[0], once.split("\n")[-2]) == ("before", "after")
+    run("table", "--snapshots", str(snapshots), "--write", str(page))
+    assert page.read_text() == once
+
+
+def test_table_without_snapshots_says_how_to_record_them(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no snapshots in .*smollm2-135m; record them"):
+        run("table", "--snapshots", str(tmp_path))

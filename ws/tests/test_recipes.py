@@ -1,0 +1,178 @@
+"""Which recipe a name stands for, and that a bench asks for what it says."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ws import recipes
+from ws.adapters import FAMILIES, AdapterConfig
+from ws.errors import UnknownNameError
+from ws.models import MODELS
+from ws.recipes import (
+    JOURNAL,
+    JOURNAL_ARMS,
+    Bench,
+    FamilyRecipe,
+    family_recipe,
+    recipe_from,
+    recipe_record,
+    searched,
+)
+from ws.tests.small import every_family
+from ws.train import TrainConfig
+
+BENCH = Bench("smollm2-135m")
+
+rates = st.floats(1e-7, 1.0)
+fractions = st.floats(0, 1)
+any_recipe = st.builds(
+    FamilyRecipe,
+    st.builds(
+        AdapterConfig,
+        st.sampled_from(sorted(FAMILIES)),
+        st.integers(1, 256),
+        rates,
+        rates,
+        st.integers(1, 64),
+    ),
+    st.builds(
+        TrainConfig,
+        rates,
+        st.integers(1, 9),
+        st.integers(0, 20),
+        rates,
+        st.integers(1, 8),
+        rates,
+        st.tuples(fractions, fractions),
+    ),
+)
+FOUND = FamilyRecipe(AdapterConfig("lora", rank=7), TrainConfig(lr=0.125, epochs=1, layers=(0.25, 0.5)))
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package folder in which no search has left anything."""
+    monkeypatch.setattr(recipes, "resources", SimpleNamespace(files=lambda name: tmp_path))
+    (tmp_path / "searched").mkdir()
+    return tmp_path
+
+
+def keep(package: Path, model: str, **chosen: FamilyRecipe) -> None:
+    record = {"chosen": {name: recipe_record(recipe) for name, recipe in chosen.items()}}
+    (package / "searched" / f"{model}.json").write_text(json.dumps(record))
+
+
+@given(recipe=any_recipe)
+def test_a_recipe_survives_json(recipe: FamilyRecipe) -> None:
+    assert recipe_from(json.loads(json.dumps(recipe_record(recipe)))) == recipe
+
+
+def test_a_search_decides_for_its_model_and_family_alone(package: Path) -> None:
+    keep(package, "smollm2-135m", lora=FOUND)
+    assert searched("smollm2-135m") == {"lora": FOUND}
+    assert family_recipe("smollm2-135m", "lora") == FOUND
+    assert family_recipe("smollm2-135m", "dora") == FamilyRecipe(AdapterConfig("dora"), JOURNAL)
+    assert family_recipe("qwen3-0.6b", "lora") == FamilyRecipe(AdapterConfig("lora"), JOURNAL)
+
+
+@every_family
+def test_without_a_search_the_journal_decides(package: Path, family: str) -> None:
+    assert searched("smollm2-135m") == {}
+    assert family_recipe("smollm2-135m", family) == FamilyRecipe(AdapterConfig(family), JOURNAL)
+
+
+@every_family
+def test_random_weights_are_trained_briefly_whatever_a_search_says(package: Path, family: str) -> None:
+    keep(package, "tiny-random-qwen3", **{family: FOUND})
+    recipe = family_recipe("tiny-random-qwen3", family)
+    assert recipe.shape.family == family
+    assert (recipe.shape.rank, recipe.training.epochs) == (4, 1)
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("arm", sorted(JOURNAL_ARMS))
+def test_the_two_journal_arms_keep_their_rate_and_scale_everywhere(
+    package: Path, model: str, arm: str
+) -> None:
+    keep(package, model, lora=FOUND)
+    recipe = family_recipe(model, arm)
+    assert recipe.training.lr == JOURNAL_ARMS[arm].training.lr
+    assert recipe.shape.alpha / recipe.shape.rank == {"lora-paper": 2.0, "lora-mistaken": 0.5}[arm]
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "tiny-random-qwen3"])
+def test_an_unknown_family_is_named_beside_the_known(model: str) -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"unknown adapter family 'lorra'; known: .*delora.*lora-paper"
+    ):
+        family_recipe(model, "lorra")
+
+
+@pytest.mark.parametrize("arm", ["lora", "lora-paper"])
+def test_an_unknown_model_is_named_beside_the_known(arm: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown model 'gpt-5'; known: .*smollm2-135m"):
+        family_recipe("gpt-5", arm)
+
+
+def test_an_unknown_behavior_is_named_beside_the_known() -> None:
+    with pytest.raises(UnknownNameError, match="unknown behavior 'honesty'; known: sycophancy"):
+        Bench("smollm2-135m", behavior_name="honesty").pairs(0)
+
+
+def test_both_signs_of_a_direction_differ_in_their_sign_alone(package: Path) -> None:
+    direction = BENCH.direction("delora", seed=2)
+    assert (direction.plus.sign, direction.minus.sign) == ("plus", "minus")
+    assert (
+        replace(direction.minus, sign="plus")
+        == direction.plus
+        == BENCH.adapter("delora", sign="plus", seed=2)
+    )
+    assert direction.random_seed is None
+
+
+def test_a_seed_varies_pairs_and_training(package: Path) -> None:
+    first, second = (BENCH.adapter("lora", sign="plus", seed=seed) for seed in (0, 1))
+    assert {
+        field.name for field in fields(first) if getattr(first, field.name) != getattr(second, field.name)
+    } == {
+        "pairs",
+        "seed",
+    }
+    assert replace(second.pairs, seed=0) == first.pairs
+
+
+def test_controls_differ_from_the_direction_where_they_should(package: Path) -> None:
+    direction = BENCH.direction("lora", seed=0)
+    assert replace(BENCH.random_direction("lora", seed=0), random_seed=None) == direction
+    assert BENCH.random_direction("lora", seed=0).random_seed is not None
+    same_sign = BENCH.same_sign_direction("lora", seed=0, other=1)
+    assert (same_sign.plus, same_sign.minus) == (direction.plus, BENCH.adapter("lora", sign="plus", seed=1))
+
+
+def test_arms_share_their_pairs(package: Path) -> None:
+    pairs = {BENCH.adapter(arm, sign="plus", seed=0).pairs for arm in (*FAMILIES, *JOURNAL_ARMS)}
+    assert pairs == {BENCH.pairs(0)}
+
+
+def test_validation_rows_and_claim_rows_share_no_question() -> None:
+    validation, judged = (
+        {q.id for q in rows(None).questions} for rows in (BENCH.validation_rows, BENCH.rows)
+    )
+    assert validation
+    assert validation.isdisjoint(judged)
+    assert {q.sign for q in BENCH.rows(None).questions} == {-1, 0, 1}
+
+
+def test_training_questions_are_never_measured() -> None:
+    trained = {text for _, text in BENCH.pairs(0).questions}
+    measured = {q.text for rows in (BENCH.rows(None), BENCH.validation_rows(None)) for q in rows.questions}
+    assert trained.isdisjoint(measured)
+
+
+def test_the_device_is_part_of_what_is_asked_for() -> None:
+    assert Bench("smollm2-135m", device="cuda").pairs(0) != BENCH.pairs(0)

@@ -1,0 +1,172 @@
+"""The measures of a sweep on rows made by hand: what each reads, what it ignores, and when it is gated."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ws.errors import DataError, EstimateError
+from ws.sweep import MIN_CLUSTERS, PMASS_GATE, Sweep
+
+COEFFS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+PAIRS = ("agree", "true")
+
+nats = st.floats(-5, 5)
+several = settings(max_examples=10, deadline=None)
+
+
+def frame(
+    *,
+    effect: float = 0.0,
+    push: float = 0.0,
+    knowledge: float = 0.0,
+    pmass: float = 0.9,
+    clusters: int = 12,
+    seeds: int = 2,
+) -> pd.DataFrame:
+    """Claims in two balanced pairs of phrasings and as many facts, all moving with the coefficient.
+
+    effect: towards the behavior. push: towards Yes, everywhere. knowledge: towards the right answer of facts.
+    """
+    rows = []
+    for seed in range(seeds):
+        for coeff in COEFFS:
+            for cluster in range(clusters):
+                start = 0.3 * cluster - 0.2 * seed
+                for pair in PAIRS:
+                    for sign in (1, -1):
+                        moved = start + coeff * (push + sign * effect)
+                        rows.append((seed, coeff, f"claim{cluster}", f"{pair}{sign}", pair, sign, moved))
+                answer = "yes" if cluster % 2 else "no"
+                moved = start + coeff * (push + (knowledge if answer == "yes" else -knowledge))
+                rows.append((seed, coeff, f"fact{cluster}", answer, "fact", 0, moved))
+    columns = ["seed", "coeff", "cluster", "phrasing", "pair", "sign", "log_ratio"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(question_id=table["cluster"] + "/" + table["phrasing"], pmass=pmass)
+
+
+def with_pmass(table: pd.DataFrame, *, coeff: float, pmass: float) -> pd.DataFrame:
+    return table.assign(pmass=table["pmass"].where(table["coeff"] != coeff, pmass))
+
+
+def shuffled_values(table: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with log-ratios and pmass of no pattern."""
+    numbers = pd.Series(range(len(table)))
+    return table.assign(log_ratio=(numbers * 0.618 % 1 * 8 - 4), pmass=0.5 + (numbers * 0.414 % 1) / 2)
+
+
+def test_raw_is_the_mean_of_one_phrasing() -> None:
+    table = shuffled_values(frame())
+    read = table[(table["coeff"] == 1) & (table["pair"] == "agree") & (table["sign"] == 1)]
+    seen = Sweep(table, "raw").at(1.0)
+    assert seen.value == pytest.approx(read["log_ratio"].mean())
+    assert (seen.n_rows, seen.n_clusters, seen.n_seeds) == (12, 12, 2)
+
+
+def test_corrected_turns_rows_by_their_sign() -> None:
+    table = shuffled_values(frame())
+    read = table[(table["coeff"] == 1) & (table["sign"] != 0)]
+    seen = Sweep(table).at(1.0)
+    assert seen.value == pytest.approx((read["sign"] * read["log_ratio"]).mean())
+    assert (seen.n_rows, seen.n_clusters, seen.n_seeds) == (48, 12, 2)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_corrected_can_keep_to_one_pair(pair: str) -> None:
+    table = shuffled_values(frame())
+    read = table[(table["coeff"] == -2) & (table["pair"] == pair)]
+    seen = Sweep(table, pair=pair).at(-2.0)
+    assert seen.value == pytest.approx((read["sign"] * read["log_ratio"]).mean())
+    assert seen.n_rows == 24
+
+
+def test_effect_and_spread_are_differences_of_means() -> None:
+    sweep = Sweep(shuffled_values(frame()))
+    assert sweep.effect.value == pytest.approx(sweep.at(1.0).value - sweep.at(0.0).value)
+    assert sweep.spread.value == pytest.approx(sweep.at(2.0).value - sweep.at(-2.0).value)
+
+
+@given(effect=nats, push=nats)
+@several
+def test_a_push_towards_yes_is_no_corrected_effect(effect: float, push: float) -> None:
+    table = frame(effect=effect, push=push, clusters=10)
+    corrected, raw = Sweep(table), Sweep(table, "raw")
+    assert corrected.effect.value == pytest.approx(effect, abs=1e-9)
+    assert raw.effect.value == pytest.approx(effect + push, abs=1e-9)
+    assert corrected.spread.value == pytest.approx(4 * effect, abs=1e-9)
+    assert raw.spread.value == pytest.approx(4 * (effect + push), abs=1e-9)
+
+
+@given(push=nats, pair=st.sampled_from(PAIRS))
+@several
+def test_a_pure_push_has_zero_corrected_effect_in_each_pair(push: float, pair: str) -> None:
+    effect = Sweep(frame(push=push, clusters=10), pair=pair).effect
+    assert effect.value == pytest.approx(0, abs=1e-9)
+    assert effect.interval() == pytest.approx((0, 0), abs=1e-9)
+
+
+@given(effect=nats, push=nats, knowledge=nats)
+@several
+def test_facts_tell_the_push_from_the_knowledge(effect: float, push: float, knowledge: float) -> None:
+    sweep = Sweep(frame(effect=effect, push=push, knowledge=knowledge, clusters=10))
+    assert sweep.yes_bias.value == pytest.approx(push, abs=1e-9)
+    assert sweep.fact_knowledge.value == pytest.approx(knowledge, abs=1e-9)
+    assert sweep.yes_bias.n_rows == 10
+
+
+@pytest.mark.parametrize("measure", ["raw", "corrected"])
+def test_pmass_is_that_of_the_rows_of_the_measure(measure: str) -> None:
+    table = shuffled_values(frame())
+    read = table[table["sign"] != 0]
+    read = read[(read["pair"] == "agree") & (read["sign"] == 1)] if measure == "raw" else read
+    sweep = Sweep(table, measure)
+    means = read.groupby("coeff")["pmass"].mean()
+    assert sweep.pmass(1.0).value == pytest.approx(means[1.0])
+    assert sweep.pmass_at_ends.value == pytest.approx((means[-2.0] + means[2.0]) / 2)
+
+
+def test_a_healthy_sweep_has_no_gates() -> None:
+    sweep = Sweep(frame())
+    assert sweep.effect.gates == sweep.spread.gates == ()
+
+
+def test_low_pmass_gates_the_coefficient_it_belongs_to() -> None:
+    sweep = Sweep(with_pmass(frame(), coeff=1.0, pmass=0.3))
+    gates = ("pmass 0.30 < 0.5 at coeff +1",)
+    assert sweep.effect.gates == sweep.at(1.0).gates == gates
+    assert sweep.spread.gates == sweep.at(0.0).gates == ()
+
+
+@pytest.mark.parametrize(("pmass", "trips"), [(PMASS_GATE, False), (PMASS_GATE - 1e-3, True)])
+def test_the_pmass_gate_lies_at_its_constant(pmass: float, trips: bool) -> None:
+    assert bool(Sweep(frame(pmass=pmass)).at(0.0).gates) is trips
+
+
+def test_pmass_itself_is_reported_without_its_gate() -> None:
+    assert Sweep(frame(pmass=0.1)).pmass(1.0).gates == ()
+
+
+@pytest.mark.parametrize(("clusters", "gates"), [(MIN_CLUSTERS, ()), (9, ("too few rows: 9 clusters < 10",))])
+def test_few_clusters_are_gated(clusters: int, gates: tuple[str, ...]) -> None:
+    assert Sweep(frame(clusters=clusters)).effect.gates == gates
+
+
+@pytest.mark.parametrize("reads", ["effect", "yes_bias", "fact_knowledge"])
+def test_a_coefficient_that_was_not_scored_is_named(reads: str) -> None:
+    table = frame()
+    without = Sweep(table[table["coeff"] != 1.0])
+    with pytest.raises(DataError, match=r"no rows at coefficient 1\.0; this sweep has \[.*-2\.0.*2\.0.*\]"):
+        getattr(without, reads)
+
+
+def test_a_pair_that_does_not_exist_has_no_mean() -> None:
+    with pytest.raises(EstimateError, match="the table is empty"):
+        Sweep(frame(), pair="tru").at(0.0)
+
+
+def test_measures_do_not_share_rows_by_chance() -> None:
+    sweep = Sweep(frame(effect=1.0, push=3.0))
+    assert replace(sweep, measure="raw").effect.value == pytest.approx(4)
+    assert sweep.effect.value == pytest.approx(1)
