@@ -31,8 +31,8 @@ STYLES = {
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.INVALID: "magenta",
 }
-# Room for "-12.25 [-13.10, -11.60] > 0", "holds raw only" and INCONCLUSIVE; the rest of 80 columns takes a case
-# such as `delora-lora-corrected`.
+# Room for "-12.25 [-13.10, -11.60] > 0", "holds raw only" and INCONCLUSIVE; the rest of 80 columns takes a
+# case such as `delora-lora-corrected`.
 EFFECT_WIDTH, VERDICT_WIDTH, SNAPSHOT_WIDTH = 28, 14, 12
 RAW_ONLY = "holds raw only"
 RANDOM_WEIGHTS = "random weights: numbers are compared, verdicts are shown but not asserted"

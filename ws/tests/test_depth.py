@@ -22,7 +22,7 @@ SHAPE = {
     # Large enough that attention is far from uniform and a wrong mask or rotation shows.
     "initializer_range": 0.3,
 }
-# Kinds that differ from their neighbour: cut at any layer, an uncut list would pick the wrong rotation.
+# Not the same from any start: cut at layer 1 or 2, a list that stays whole picks the wrong rotation.
 KINDS = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
 EXTRA = {"Llama": {}, "Qwen3": {}, "Gemma3": {"layer_types": KINDS, "sliding_window": 32}}
 CUTS = range(SHAPE["num_hidden_layers"])

@@ -70,7 +70,7 @@ def test_three_seeds_cover_the_truth_whoever_dominates_the_spread(seed_sd: float
     seeds, clusters = seed_sd * rng.normal(size=(200, 3, 1)), rng.normal(size=(200, 1, 40))
     data = 0.7 + seeds + clusters + rng.normal(size=(200, 3, 40))
     low, high = np.transpose([Estimate.of(table(one, n_seeds=3, n_clusters=40)).interval() for one in data])
-    assert 0.9 <= np.mean((low < 0.7) & (high > 0.7)) <= 0.995
+    assert np.mean((low < 0.7) & (high > 0.7)) >= 0.9
 
 
 def test_resampled_seeds_have_the_analytic_variance_where_the_plain_bootstrap_has_two_thirds() -> None:
@@ -104,7 +104,7 @@ def test_degrees_of_freedom_are_those_of_seeds_and_clusters_weighed_by_their_var
 
 def test_an_interval_keeps_its_shape_at_scales_whose_powers_are_no_floats() -> None:
     low, high = noisy(1).interval()
-    assert (1e-150 * noisy(1)).interval() == pytest.approx((1e-150 * low, 1e-150 * high), abs=0)
+    assert (1e-150 * noisy(1)).interval() == pytest.approx((1e-150 * low, 1e-150 * high), rel=1e-9, abs=0)
     assert (1e150 * noisy(1)).interval() == pytest.approx((1e150 * low, 1e150 * high))
 
 
@@ -161,7 +161,7 @@ def test_one_seed_stays_fixed_and_clusters_still_vary() -> None:
     assert e.gates == ()
     topics = np.random.default_rng(0).normal(size=(4, 6)).mean(axis=1)
     half = student_t.ppf(0.975, 3) * topics.std(ddof=1) / 4**0.5
-    assert e.interval() == pytest.approx((e.value - half, e.value + half), rel=0.05)
+    assert e.interval() == pytest.approx((e.value - half, e.value + half), abs=0.05 * half)
 
 
 def test_one_cluster_stays_fixed_and_seeds_still_vary() -> None:
