@@ -8,6 +8,9 @@ import pytest
 
 from ws.adapters import FAMILIES
 
+NEGLIGIBLE = 0.10
+"""Nats per row: a tenth of the raw effect in a family that steers well."""
+
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -33,8 +36,7 @@ def test_plain_facts_are_pushed_towards_yes(sweep, holds, family):
 @EACH_FAMILY
 @pytest.mark.claim("C36", published="not asked")
 def test_plain_facts_are_told_apart_as_before(sweep, holds, family):
-    arm = sweep(family)
-    holds(arm.fact_knowledge.is_negligible(within=0.25 * arm.effect))
+    holds(sweep(family).fact_knowledge.is_negligible(within=NEGLIGIBLE))
 
 
 @pytest.mark.parametrize("family", ["lora", "pissa", "delora"])

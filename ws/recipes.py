@@ -40,6 +40,9 @@ TINY = {
 }
 """A short recipe for models with random weights, where only the pipeline is under test."""
 
+TINY_QUESTIONS = 48
+"""Rows that suffice to exercise the pipeline: 12 claims in 4 phrasings."""
+
 
 def family_recipe(model: str, arm: str) -> FamilyRecipe:
     """The recipe of a family, or of one of C01's two arms, on a model.
@@ -132,8 +135,10 @@ class Bench:
 
     def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
         b = self.behavior
-        neutral = b.neutral_questions() if split == "heldout" else ()
-        return Rows(self.on, (*b.questions(split), *neutral), b.prefill, direction, coeffs)
+        asked, neutral = b.questions(split), b.neutral_questions() if split == "heldout" else ()
+        if known_model(self.model).random_weights:
+            asked, neutral = asked[:TINY_QUESTIONS], neutral[: TINY_QUESTIONS // 4]
+        return Rows(self.on, (*asked, *neutral), b.prefill, direction, coeffs)
 
 
 def _journal_arm(lora: FamilyRecipe, lr: float, alpha_over_rank: float) -> FamilyRecipe:
