@@ -33,7 +33,9 @@ def distance(guards, way):
         gap = (way(one, column) - way(other, column)).abs()
         clusters = guards.drop_duplicates("question_id").set_index("question_id")["cluster"]
         return Estimate.of(
-            pd.DataFrame({"seed": 0, "cluster": clusters[gap.index].to_numpy(), "row": gap.index, "value": gap.to_numpy()})
+            pd.DataFrame(
+                {"seed": 0, "cluster": clusters[gap.index].to_numpy(), "row": gap.index, "value": gap.to_numpy()}
+            )
         )
 
     return estimate

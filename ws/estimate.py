@@ -112,9 +112,7 @@ class Estimate:
         Raises: EstimateError if the level is not between 0 and 1.
         """
         if not 0 < level < 1:
-            raise EstimateError(
-                f"an interval at level {level} was asked for; expected a level between 0 and 1"
-            )
+            raise EstimateError(f"an interval at level {level} was asked for; expected a level between 0 and 1")
         with np.errstate(invalid="ignore", over="ignore"):
             spread = float(np.std(self.resampled))
         if not spread > 0:

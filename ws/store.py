@@ -193,9 +193,7 @@ class Store:
         """The sole right, among threads and processes, to build a key."""
         mine: set[str] = self._under_way.__dict__.setdefault("keys", set())
         if key in mine:
-            raise StoreError(
-                f"{recipe.describe()} asks for itself while it is built; a recipe is no input of itself"
-            )
+            raise StoreError(f"{recipe.describe()} asks for itself while it is built; a recipe is no input of itself")
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / f"{key}.lock")
@@ -270,9 +268,7 @@ def readable(value: object) -> Any:
         case tuple():
             return [readable(item) for item in value]
         case _ if is_dataclass(value):
-            return {"class": type(value).__name__} | {
-                name: readable(item) for name, item in _values(value).items()
-            }
+            return {"class": type(value).__name__} | {name: readable(item) for name, item in _values(value).items()}
         case _:
             return value
 
@@ -296,9 +292,7 @@ def _check(name: str, value: object) -> None:
         case _ if "__dataclass_params__" in vars(type(value)) and type(value).__dataclass_params__.frozen:
             for field in fields(value):
                 if not field.compare:
-                    raise StoreError(
-                        f"{name}.{field.name} has compare=False; all fields of a recipe are content"
-                    )
+                    raise StoreError(f"{name}.{field.name} has compare=False; all fields of a recipe are content")
                 _check(f"{name}.{field.name}", getattr(value, field.name))
         case _:
             raise StoreError(

@@ -58,9 +58,7 @@ def default_text() -> tuple[str, ...]:
     from ws.behaviors.sycophancy import SYCOPHANCY
 
     measured = [*SYCOPHANCY.questions("heldout"), *SYCOPHANCY.neutral_questions()]
-    questions = [text for _, text in SYCOPHANCY.training_questions()] + [
-        question.text for question in measured
-    ]
+    questions = [text for _, text in SYCOPHANCY.training_questions()] + [question.text for question in measured]
     return (*TEXT.splitlines(), *SYCOPHANCY.positive, *SYCOPHANCY.negative, *questions)
 
 

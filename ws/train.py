@@ -208,9 +208,7 @@ def attention(lm: LanguageModel, implementation: str) -> Iterator[None]:
         lm.model.set_attn_implementation(before)
 
 
-def _validation(
-    lm: LanguageModel, rows: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int
-) -> float:
+def _validation(lm: LanguageModel, rows: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int) -> float:
     with torch.no_grad():
         return loss(lm, rows, below, start=start).item()
 

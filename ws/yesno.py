@@ -29,9 +29,7 @@ def answer_tokens(tokenizer: "PreTrainedTokenizerBase") -> AnswerTokens:
     special = set(tokenizer.all_special_ids)
     ids = [i for i in range(len(tokenizer)) if i not in special]
     spelled = [text.strip().lower() for text in tokenizer.batch_decode([[i] for i in ids])]
-    yes, no = (
-        tuple(i for i, text in zip(ids, spelled, strict=True) if text == word) for word in ("yes", "no")
-    )
+    yes, no = (tuple(i for i, text in zip(ids, spelled, strict=True) if text == word) for word in ("yes", "no"))
     if not yes or not no:
         missing = "yes" if not yes else "no"
         raise ChatError(

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from einops import einsum, rearrange
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -52,9 +52,7 @@ def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: to
     }
 
 
-def delta(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """s * W R^T - W, summed over small steps instead of subtracting W.
 
     Raises: ShapeError if the butterfly does not fit d_in.
@@ -97,9 +95,7 @@ def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "pe
     """PEFT's BOFT; put it into a model inside `building`."""
     from peft import BOFTConfig
 
-    return BOFTConfig(
-        boft_block_size=config.block, boft_n_butterfly_factor=config.butterfly, target_modules=targets
-    )
+    return BOFTConfig(boft_block_size=config.block, boft_n_butterfly_factor=config.butterfly, target_modules=targets)
 
 
 @contextmanager
@@ -188,14 +184,10 @@ def butterfly_turned(
         return turned(x, turn)
     sizes = {"pair": 2, "apart": 2**stage, "half": turn.shape[-1] // 2}
     shuffled = rearrange(x, "... (group pair apart half) -> ... (group apart pair half)", **sizes)
-    return rearrange(
-        turned(shuffled, turn), "... (group apart pair half) -> ... (group pair apart half)", **sizes
-    )
+    return rearrange(turned(shuffled, turn), "... (group apart pair half) -> ... (group pair apart half)", **sizes)
 
 
-def rotated_by(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def rotated_by(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """W R^T - W, without cancellation: each factor's own step on top of those before it."""
     step = torch.zeros_like(W)
     for stage, turn in enumerate(turns_of(W, params, config=config)):

@@ -62,9 +62,7 @@ def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterCo
     return strengthened(params["lambda"], params, config=config)
 
 
-def delta(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """(lambda / r) B Xi A diag(w)."""
     return product(factors(W, params, config=config)).to(W.dtype)
 

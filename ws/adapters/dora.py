@@ -37,9 +37,7 @@ def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: to
     return {**pair, "m": row_norms(W.to(pair["A"].dtype))}
 
 
-def delta(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """m V / |V| - W."""
     return rescaling(params["m"], W.to(params["m"].dtype), params, config=config).to(W.dtype)
 

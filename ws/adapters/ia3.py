@@ -43,9 +43,7 @@ def init(
     return {"l": torch.ones(shape, dtype=torch.promote_types(W.dtype, torch.float32), device=W.device)}
 
 
-def delta(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """W * (l - 1).
 
     Raises: ShapeError if the gate fits neither side of the layer.

@@ -54,9 +54,7 @@ def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterCo
     return Factors(left=scale(config) * B, right=A)
 
 
-def delta(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """(alpha / r) B A."""
     left, right = factors(W, params, config=config)
     return einsum(left, right, "d_out r, r d_in -> d_out d_in").to(W.dtype)
@@ -113,9 +111,7 @@ def scale(config: AdapterConfig) -> float:
     return config.alpha / config.rank
 
 
-def adapter_pair(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, config: AdapterConfig, dora: bool
-) -> Params:
+def adapter_pair(layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, config: AdapterConfig, dora: bool) -> Params:
     """A and B of a PEFT LoRA layer as detached float32 copies.
 
     Raises: MismatchError if the layer's rank, scale or kind is not the configuration's.

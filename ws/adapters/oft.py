@@ -40,9 +40,7 @@ def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: to
     return {"Q": torch.zeros(n, config.block * (config.block - 1) // 2, dtype=dtype, device=W.device)}
 
 
-def delta(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """W (R - I)^T, without the cancellation of W R^T - W.
 
     Raises: ShapeError if the block does not divide d_in.

@@ -53,9 +53,7 @@ def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterCo
     )
 
 
-def delta(
-    W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
-) -> Float[Tensor, "d_out d_in"]:
+def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
     """s (B A - B0 A0)."""
     left, right = factors(W, params, config=config)
     return einsum(left, right, "d_out k, k d_in -> d_out d_in").to(W.dtype)

@@ -63,9 +63,7 @@ class Phrasing:
     def __post_init__(self) -> None:
         check_template(self.template, what=f"phrasing {self.name!r}")
         if not self.template.endswith(ANSWER):
-            raise DataError(
-                f"phrasing {self.name!r} is {self.template!r}; expected {ANSWER!r} at its end; append it"
-            )
+            raise DataError(f"phrasing {self.name!r} is {self.template!r}; expected {ANSWER!r} at its end; append it")
         if self.sign not in (+1, -1):
             raise DataError(
                 f"phrasing {self.name!r} has sign {self.sign}; "

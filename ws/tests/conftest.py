@@ -68,6 +68,9 @@ class Project:
     def run(self, *args: str, **environment: str) -> pytest.RunResult:
         """What pytest says, run in this process; the effect that claims see is in the environment."""
         with self.monkeypatch.context() as patch:
+            # The run within is a controller, also where this test runs in a worker.
+            for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+                patch.delenv(name, raising=False)
             for name, value in environment.items():
                 patch.setenv(name, value)
             return self.pytester.runpytest_inprocess("--store", str(self.store), *args)

@@ -73,10 +73,7 @@ def random_update(lm: LanguageModel, *, seed: int = 0, scale: float = 0.02) -> W
     generator = torch.Generator().manual_seed(seed)
     linears = lm.linears(LAYERS.start, LAYERS.stop)
     return WeightDelta(
-        {
-            path: scale * torch.randn(linear.weight.shape, generator=generator)
-            for path, linear in linears.items()
-        }
+        {path: scale * torch.randn(linear.weight.shape, generator=generator) for path, linear in linears.items()}
     )
 
 

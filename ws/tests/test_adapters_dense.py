@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from einops import einsum, rearrange
+from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params, boft, ia3, oft
+from ws.adapters.base import linear
 from ws.errors import DeviceError, MismatchError, ShapeError
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -73,7 +74,7 @@ def weight(case: Case, *, d_out: int, groups: int, seed: int, dtype: torch.dtype
 
 
 def applied(x: Tensor, W: Tensor) -> Tensor:
-    return einsum(x, W, "... d_in, d_out d_in -> ... d_out")
+    return linear(x, W)
 
 
 def rotation(case: Case, *, groups: int, size: float = 0.5) -> Tensor:
@@ -166,9 +167,7 @@ def test_boft_with_one_factor_and_unit_scale_is_oft() -> None:
     above = OFT.params(W)["Q"]
     generator = 2 * oft.skew(above, block=4).triu()
     twin = {"Q": rearrange(generator, "n i j -> 1 n i j"), "s": torch.ones(5, 1, dtype=W.dtype)}
-    torch.testing.assert_close(
-        boft.delta(W, twin, config=ONE.config), oft.delta(W, {"Q": above}, config=OFT.config)
-    )
+    torch.testing.assert_close(boft.delta(W, twin, config=ONE.config), oft.delta(W, {"Q": above}, config=OFT.config))
 
 
 @each(ROTATIONS)

@@ -138,9 +138,7 @@ def test_factors_multiply_to_delta(family: ModuleType, layer: dict[str, int]) ->
     close(left @ right, family.delta(case.W, case.moved, config=case.config))
 
 
-@pytest.mark.parametrize(
-    ("family", "times"), [(lora, 1), (pissa, 2), (delora, 1)], ids=["lora", "pissa", "delora"]
-)
+@pytest.mark.parametrize(("family", "times"), [(lora, 1), (pissa, 2), (delora, 1)], ids=["lora", "pissa", "delora"])
 def test_factors_are_as_thin_as_the_rank_allows(family: ModuleType, times: int) -> None:
     case = small(family)
     left, right = family.factors(case.W, case.moved, config=case.config)
@@ -303,9 +301,7 @@ def test_delora_never_leaves_its_bound(layer: dict[str, int]) -> None:
 def test_delora_ignores_the_length_of_its_factors(name: str) -> None:
     case = small(delora)
     longer = {**case.moved, name: 3 * case.moved[name]}
-    close(
-        delora.delta(case.W, longer, config=case.config), delora.delta(case.W, case.moved, config=case.config)
-    )
+    close(delora.delta(case.W, longer, config=case.config), delora.delta(case.W, case.moved, config=case.config))
 
 
 def test_delora_lambda_part_is_what_lambda_moved() -> None:
@@ -351,9 +347,7 @@ class PeftLayer:
         """PEFT's gradients under this family's names."""
         symbols = {"lora_A": "A", "lora_B": "B", "lora_magnitude_vector": "m"}
         symbols |= {"delora_A": "A", "delora_B": "B", "delora_lambda": "lambda"}
-        return {
-            symbols[name.split("adapted.")[1].split(".")[0]]: v.grad for name, v in self.trainable.items()
-        }
+        return {symbols[name.split("adapted.")[1].split(".")[0]]: v.grad for name, v in self.trainable.items()}
 
 
 both_times = pytest.mark.parametrize("moved", [False, True], ids=["after injection", "after training"])

@@ -159,9 +159,7 @@ def test_wording_of_each_phrasing(phrasing: str, text: str) -> None:
     assert {question.phrasing: question.text for question in bark.questions("heldout")}[phrasing] == text
 
 
-@pytest.mark.parametrize(
-    ("pair", "yes", "no"), [("agree", "agree?", "disagree?"), ("right", "right?", "wrong?")]
-)
+@pytest.mark.parametrize(("pair", "yes", "no"), [("agree", "agree?", "disagree?"), ("right", "right?", "wrong?")])
 def test_opposite_phrasings_differ_in_the_asked_word_only(pair: str, yes: str, no: str) -> None:
     templates = {entry.sign: entry.template for entry in SYCOPHANCY.phrasings if entry.pair == pair}
     assert asked_words(templates[+1], templates[-1]) == ({yes}, {no})

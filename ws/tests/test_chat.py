@@ -20,8 +20,7 @@ USER_TURN = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
 
 LAST_MESSAGE = "{{ messages[-1].content }} Y"
 REFUSES_SYSTEM = (
-    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    + LAST_MESSAGE
+    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + LAST_MESSAGE
 )
 
 
@@ -90,10 +89,7 @@ def test_every_prompt_ends_with_the_same_ids(
     tokenizer: "PreTrainedTokenizerFast", user: str, system: str | None, open_think: bool
 ) -> None:
     end = encoded(tokenizer, PREFILL)
-    assert (
-        prompt_ids(tokenizer, user=user, system=system, prefill=PREFILL, open_think=open_think)[-len(end) :]
-        == end
-    )
+    assert prompt_ids(tokenizer, user=user, system=system, prefill=PREFILL, open_think=open_think)[-len(end) :] == end
 
 
 def test_a_prefill_is_not_merged_with_what_stands_before_it(
@@ -123,9 +119,7 @@ def test_an_open_thought_is_closed_by_the_token_and_not_by_its_text(
 
 @FEW
 @given(marks=st.lists(st.sampled_from([OPEN_THINK, CLOSE_THINK, "a"]), max_size=8))
-def test_a_thought_is_closed_iff_it_stands_open(
-    tokenizer: "PreTrainedTokenizerFast", marks: list[str]
-) -> None:
+def test_a_thought_is_closed_iff_it_stands_open(tokenizer: "PreTrainedTokenizerFast", marks: list[str]) -> None:
     thinking = False
     for mark in marks:
         thinking = mark == OPEN_THINK or (thinking and mark != CLOSE_THINK)

@@ -67,9 +67,7 @@ def test_the_help_of_a_command_shows_how_it_is_used(
 
 
 @pytest.mark.parametrize("args", [["serch"], ["search"], ["search", "smollm2-135m", "--rank", "3"]])
-def test_what_it_does_not_understand_is_an_error(
-    run: Run, capsys: pytest.CaptureFixture[str], args: list[str]
-) -> None:
+def test_what_it_does_not_understand_is_an_error(run: Run, capsys: pytest.CaptureFixture[str], args: list[str]) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         run(*args)
     assert "ws" in capsys.readouterr().err

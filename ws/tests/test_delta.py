@@ -54,9 +54,7 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     return tiny_model(tmp_path_factory)
 
 
-def update(
-    seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5
-) -> WeightDelta:
+def update(seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5) -> WeightDelta:
     generator = torch.Generator().manual_seed(seed)
     return WeightDelta({name: torch.randn(d_out, d_in, generator=generator) for name in names})
 
@@ -165,10 +163,7 @@ def test_a_direction_needs_one_model_and_one_shape(minus: train.Adapter) -> None
 
 def test_a_direction_may_join_two_seeds() -> None:
     assert Direction(adapter(seed=1), adapter(seed=2)).describe() == "dW lora seed 1/2 on tiny-random-qwen3"
-    assert (
-        Direction(adapter(), adapter(sign="minus"), 3).describe()
-        == "random as lora seed 0 on tiny-random-qwen3"
-    )
+    assert Direction(adapter(), adapter(sign="minus"), 3).describe() == "random as lora seed 0 on tiny-random-qwen3"
 
 
 def test_a_direction_is_plus_minus_minus(lm: LanguageModel, store: Store) -> None:

@@ -98,9 +98,7 @@ def test_two_parts_are_the_whole_model(lm: LanguageModel, packed: Packed, cut: i
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_the_lower_part_ends_with_what_enters_the_cut_layer(
-    lm: LanguageModel, packed: Packed, cut: int
-) -> None:
+def test_the_lower_part_ends_with_what_enters_the_cut_layer(lm: LanguageModel, packed: Packed, cut: int) -> None:
     _, entering = whole(lm, packed)
     torch.testing.assert_close(lower(lm, packed, stop=cut), entering[cut], rtol=0, atol=1e-5)
 

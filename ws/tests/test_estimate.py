@@ -57,9 +57,7 @@ def simulated() -> list[Estimate]:
 
 
 @pytest.mark.parametrize(("level", "least", "most"), [(0.95, 0.88, 0.99), (0.5, 0.4, 0.6)])
-def test_intervals_cover_the_truth_as_often_as_their_level_says(
-    level: float, least: float, most: float
-) -> None:
+def test_intervals_cover_the_truth_as_often_as_their_level_says(level: float, least: float, most: float) -> None:
     low, high = np.transpose([e.interval(level) for e in simulated()])
     assert least <= np.mean((low < 0.7) & (high > 0.7)) <= most
 

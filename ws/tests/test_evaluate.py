@@ -50,9 +50,7 @@ def assert_same(table: pd.DataFrame, expected: Scores) -> None:
 
 
 @pytest.mark.parametrize("coeff", [-1.0, 0.5])
-def test_rows_are_those_of_a_merged_copy_prompt_by_prompt(
-    lm: LanguageModel, store: Store, coeff: float
-) -> None:
+def test_rows_are_those_of_a_merged_copy_prompt_by_prompt(lm: LanguageModel, store: Store, coeff: float) -> None:
     table = read_rows(store, ROWS).query("coeff == @coeff")
     expected = naive(lm, direction_delta(DIRECTION, lm, store), coeff=coeff, questions=QUESTIONS)
     assert_same(table, expected)

@@ -99,9 +99,7 @@ def test_a_quarter_of_usable_pairs_is_enough(usable: int, total: int) -> None:
 @pytest.mark.parametrize(("usable", "total"), [(0, 1), (0, 8), (1, 5), (2, 9), (24, 97)])
 def test_less_than_a_quarter_of_usable_pairs_is_an_error(usable: int, total: int) -> None:
     dropped = total - usable
-    expected = (
-        rf"only {usable} of {total} pairs are usable \(dropped: {{'identical': {dropped}}}\); the personas"
-    )
+    expected = rf"only {usable} of {total} pairs are usable \(dropped: {{'identical': {dropped}}}\); the personas"
     with pytest.raises(DataError, match=expected):
         filtered(table([*good(usable), *[("a", "a")] * dropped]))
 
@@ -142,17 +140,12 @@ def without_end(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pai
     return [[i for i in prompt if i != stop] for prompt in prompts]
 
 
-def test_an_answer_belongs_to_its_question_persona_and_sign(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_belongs_to_its_question_persona_and_sign(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "sampled", without_end)
     rows = answered(lm, RECIPE)
     expected = [
         {"question_id": id, "question": text, "persona": i, "plus_ended": False, "minus_ended": False}
-        | {
-            sign: f"system\n{persona}\nuser\n{text}\nassistant"
-            for sign, persona in (("plus", p), ("minus", m))
-        }
+        | {sign: f"system\n{persona}\nuser\n{text}\nassistant" for sign, persona in (("plus", p), ("minus", m))}
         for id, text in QUESTIONS
         for i, (p, m) in enumerate(zip(RECIPE.positive, RECIPE.negative, strict=True))
     ]
@@ -177,9 +170,7 @@ def test_an_answer_has_ended_iff_its_end_of_turn_was_said(
     monkeypatch.setattr(generate, "sampled", lambda lm, prompts, recipe: [ids for _ in prompts])
     rows = answered(lm, RECIPE)
     said = rows[["plus", "plus_ended", "minus", "minus_ended"]].drop_duplicates()
-    assert said.to_dict("records") == [
-        {"plus": text, "plus_ended": ended, "minus": text, "minus_ended": ended}
-    ]
+    assert said.to_dict("records") == [{"plus": text, "plus_ended": ended, "minus": text, "minus_ended": ended}]
 
 
 # Sampling

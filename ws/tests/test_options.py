@@ -73,9 +73,7 @@ def test_a_unit_test_alone_needs_no_model(shown: Project) -> None:
     assert models(shown) == set()
 
 
-def test_gpu_tests_the_claims_alone_on_the_models_of_the_hub(
-    shown: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpu_tests_the_claims_alone_on_the_models_of_the_hub(shown: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     shown.run("--gpu").assert_outcomes(passed=3)
     assert models(shown) == {"qwen3-0.6b", "qwen3-1.7b", "gemma-3-1b-it"}

@@ -23,9 +23,7 @@ FORKED = ((7, 8, 9), (7, 8), (7, 8, 5, 6), (3,), (7, 8, 9))
 
 
 def spelled(packed: Packed) -> list[tuple[int, ...]]:
-    return [
-        tuple(packed.ids[row, path].tolist()) for row, path in zip(packed.rows, packed.paths, strict=True)
-    ]
+    return [tuple(packed.ids[row, path].tolist()) for row, path in zip(packed.rows, packed.paths, strict=True)]
 
 
 def nodes(packed: Packed, prompts: Prompts) -> list[set[tuple[tuple[int, ...], int]]]:
@@ -56,10 +54,7 @@ def test_the_paths_spell_the_prompts_in_the_order_given(prompts: Prompts, budget
 @given(PROMPTS, BUDGETS)
 def test_each_distinct_prefix_is_one_node_of_its_row(prompts: Prompts, budget: int) -> None:
     packed = pack(prompts, budget=budget)
-    sizes = [
-        (len({prefix for prefix, _ in row}), len({c for _, c in row}), len(row))
-        for row in nodes(packed, prompts)
-    ]
+    sizes = [(len({prefix for prefix, _ in row}), len({c for _, c in row}), len(row)) for row in nodes(packed, prompts)]
     assert all(prefixes == columns == pairs for prefixes, columns, pairs in sizes)
 
 
@@ -90,8 +85,7 @@ def test_a_position_is_the_depth_in_the_prompt(prompts: Prompts, budget: int) ->
 def test_a_row_exceeds_the_budget_only_for_one_prompt_alone(prompts: Prompts, budget: int) -> None:
     packed = pack(prompts, budget=budget)
     lengths = [
-        [len(p) for p, at in zip(prompts, packed.rows, strict=True) if at == row]
-        for row in range(len(packed.ids))
+        [len(p) for p, at in zip(prompts, packed.rows, strict=True) if at == row] for row in range(len(packed.ids))
     ]
     sizes = [len(row) for row in nodes(packed, prompts)]
     assert all(size <= budget or [size] == held for size, held in zip(sizes, lengths, strict=True))

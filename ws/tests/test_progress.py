@@ -59,9 +59,7 @@ def test_a_line_goes_to_the_chosen_stream(lines: io.StringIO) -> None:
     assert lines.getvalue() == "built [red]it[/red]\n"
 
 
-def test_a_line_goes_to_standard_error_by_default(
-    lines: io.StringIO, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_line_goes_to_standard_error_by_default(lines: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
     progress.use(None)
     progress.say("hello")
     assert capsys.readouterr() == ("", "hello\n")
@@ -94,9 +92,7 @@ def test_a_given_total_stands_in_for_a_length(lines: io.StringIO, passing: Calla
     assert lines.getvalue() == "answers 1/7, 2:00 left\n"
 
 
-def test_without_a_length_the_time_so_far_is_said(
-    lines: io.StringIO, passing: Callable[[float], None]
-) -> None:
+def test_without_a_length_the_time_so_far_is_said(lines: io.StringIO, passing: Callable[[float], None]) -> None:
     for _ in progress.track(iter(range(1)), "answers"):
         passing(20.0)
     assert lines.getvalue() == "answers 1, 0:20 so far\n"

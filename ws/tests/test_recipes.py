@@ -96,9 +96,7 @@ def test_random_weights_are_trained_briefly_whatever_a_search_says(package: Path
 
 @pytest.mark.parametrize("model", sorted(MODELS))
 @pytest.mark.parametrize("arm", sorted(JOURNAL_ARMS))
-def test_a_journal_arm_is_the_model_s_lora_but_for_its_rate_and_scale(
-    package: Path, model: str, arm: str
-) -> None:
+def test_a_journal_arm_is_the_model_s_lora_but_for_its_rate_and_scale(package: Path, model: str, arm: str) -> None:
     keep(package, model, lora=FOUND)
     recipe, lora = family_recipe(model, arm), family_recipe(model, "lora")
     assert (recipe.training.lr, recipe.shape.alpha / recipe.shape.rank) == JOURNAL_ARMS[arm]
@@ -108,9 +106,7 @@ def test_a_journal_arm_is_the_model_s_lora_but_for_its_rate_and_scale(
 
 @pytest.mark.parametrize("model", ["smollm2-135m", "tiny-random-qwen3"])
 def test_an_unknown_family_is_named_beside_the_known(model: str) -> None:
-    with pytest.raises(
-        UnknownNameError, match=r"unknown adapter family 'lorra'; known: .*delora.*lora-paper"
-    ):
+    with pytest.raises(UnknownNameError, match=r"unknown adapter family 'lorra'; known: .*delora.*lora-paper"):
         family_recipe(model, "lorra")
 
 
@@ -128,19 +124,13 @@ def test_an_unknown_behavior_is_named_beside_the_known() -> None:
 def test_both_signs_of_a_direction_differ_in_their_sign_alone(package: Path) -> None:
     direction = BENCH.direction("delora", seed=2)
     assert (direction.plus.sign, direction.minus.sign) == ("plus", "minus")
-    assert (
-        replace(direction.minus, sign="plus")
-        == direction.plus
-        == BENCH.adapter("delora", sign="plus", seed=2)
-    )
+    assert replace(direction.minus, sign="plus") == direction.plus == BENCH.adapter("delora", sign="plus", seed=2)
     assert direction.random_seed is None
 
 
 def test_a_seed_varies_pairs_and_training(package: Path) -> None:
     first, second = (BENCH.adapter("lora", sign="plus", seed=seed) for seed in (0, 1))
-    assert {
-        field.name for field in fields(first) if getattr(first, field.name) != getattr(second, field.name)
-    } == {
+    assert {field.name for field in fields(first) if getattr(first, field.name) != getattr(second, field.name)} == {
         "pairs",
         "seed",
     }
@@ -161,9 +151,7 @@ def test_arms_share_their_pairs(package: Path) -> None:
 
 
 def test_validation_rows_and_claim_rows_share_no_question() -> None:
-    validation, judged = (
-        {q.id for q in rows(None).questions} for rows in (BENCH.validation_rows, BENCH.rows)
-    )
+    validation, judged = ({q.id for q in rows(None).questions} for rows in (BENCH.validation_rows, BENCH.rows))
     assert validation
     assert validation.isdisjoint(judged)
     assert {q.sign for q in BENCH.rows(None).questions} == {-1, 0, 1}

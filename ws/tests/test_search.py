@@ -51,9 +51,7 @@ class World:
         plus = rows.direction.plus
         if plus.training.lr in self.diverges | self.minus_diverges:
             raise TrainingError(f"loss is nan at step 3 of {rows.direction.minus.describe()}")
-        return pd.DataFrame(
-            {"coeff": rows.coeffs, "pmass": [self.pmass(plus, coeff) for coeff in rows.coeffs]}
-        )
+        return pd.DataFrame({"coeff": rows.coeffs, "pmass": [self.pmass(plus, coeff) for coeff in rows.coeffs]})
 
 
 @pytest.fixture
@@ -122,9 +120,7 @@ def test_both_coefficients_must_keep_pmass(world: World, out: Path, weak: float)
 
 
 @pytest.mark.parametrize(("kept", "best"), [(PMASS_KEPT + 1e-3, (FAST, 2)), (PMASS_KEPT - 1e-3, (SLOW, 2))])
-def test_four_fifths_of_the_base_are_enough(
-    world: World, out: Path, kept: float, best: tuple[float, int]
-) -> None:
+def test_four_fifths_of_the_base_are_enough(world: World, out: Path, kept: float, best: tuple[float, int]) -> None:
     world.losses = {SLOW: [3.0, 2.0, 1.9], FAST: [3.0, 2.0, 1.1]}
     world.losses[FAST][1] = 1.95
     world.pmass = lambda plus, coeff: kept * BASE_PMASS if plus.training.lr == FAST else BASE_PMASS
@@ -133,9 +129,7 @@ def test_four_fifths_of_the_base_are_enough(
 
 def test_a_family_without_a_candidate_that_keeps_pmass_is_an_error(world: World, out: Path) -> None:
     world.pmass = lambda plus, coeff: 0.1
-    message = (
-        r"no candidate of lora keeps pmass 0\.64 on smollm2-135m: \[0\.1, 0\.1, 0\.1, 0\.1\]; add gentler"
-    )
+    message = r"no candidate of lora keeps pmass 0\.64 on smollm2-135m: \[0\.1, 0\.1, 0\.1, 0\.1\]; add gentler"
     with pytest.raises(DataError, match=message):
         found(out)
     assert not out.exists()
@@ -151,9 +145,7 @@ def test_a_candidate_that_diverged_is_dropped(world: World, out: Path) -> None:
 
 
 @pytest.mark.parametrize("diverges", [frozenset({FAST}), frozenset({SLOW, FAST})], ids=["one", "all"])
-def test_a_candidate_that_diverged_is_no_last_resort(
-    world: World, out: Path, diverges: frozenset[float]
-) -> None:
+def test_a_candidate_that_diverged_is_no_last_resort(world: World, out: Path, diverges: frozenset[float]) -> None:
     world.diverges, world.pmass = diverges, lambda plus, coeff: 0.1
     with pytest.raises(DataError, match="no candidate of lora keeps pmass"):
         found(out)
@@ -165,9 +157,7 @@ def test_the_next_best_wins_where_only_the_minus_adapter_diverges(world: World, 
     assert winner(found(out)["lora"]) == (SLOW, 2)
 
 
-def test_what_was_found_is_written_after_each_family(
-    world: World, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_found_is_written_after_each_family(world: World, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_curves(store: Store, adapter: Adapter) -> dict[str, list[float]]:
         if adapter.shape.family == "oft":
             raise KeyboardInterrupt
@@ -209,17 +199,13 @@ def test_held_out_claims_are_never_scored_and_claim_seeds_never_trained(world: W
     sycophancy = behavior("sycophancy")
     asked = {question for rows in world.scored for question in rows.questions}
     assert asked == set(sycophancy.questions("validation"))
-    assert (
-        {adapter.seed for adapter in world.asked} == {adapter.pairs.seed for adapter in world.asked} == {SEED}
-    )
+    assert {adapter.seed for adapter in world.asked} == {adapter.pairs.seed for adapter in world.asked} == {SEED}
     scored = [rows.direction for rows in world.scored if rows.direction]
     assert len(scored) > 2
     assert {(one.plus.seed, one.minus.seed, one.random_seed) for one in scored} == {(SEED, SEED, None)}
 
 
-def test_candidates_are_judged_by_the_plus_adapter_and_scored_with_both_signs(
-    world: World, out: Path
-) -> None:
+def test_candidates_are_judged_by_the_plus_adapter_and_scored_with_both_signs(world: World, out: Path) -> None:
     found(out)
     assert {(adapter.sign, adapter.training.epochs) for adapter in world.asked} == {("plus", MAX_EPOCHS)}
     [direction] = [rows.direction for rows in world.scored if rows.direction]

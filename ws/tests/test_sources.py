@@ -202,9 +202,7 @@ def moved(lab: Imported, files: dict[str, str], only: tuple[str, ...] = ("one",)
         pytest.param("work", "token and fn(*args)", "fn(*args)", id="decorator"),
         pytest.param("work", 'name: str = "one"', 'name: str = "two"', id="default"),
         pytest.param("work", "import sin as wave", "import cos as wave", id="function of another library"),
-        pytest.param(
-            "work", "import root as log", "import lastResort as log", id="object of another library"
-        ),
+        pytest.param("work", "import root as log", "import lastResort as log", id="object of another library"),
         pytest.param("work", "import math as maths", "import cmath as maths", id="another library"),
         pytest.param("work", "import halved as half", "import doubled as half", id="another helper"),
         pytest.param("helpers", "return x / 2", "return x / 3", id="helper imported by name"),
@@ -364,9 +362,7 @@ class Job:
         pytest.param('"an input"', '"input"', False, id="wording"),
     ],
 )
-def test_members_of_handed_objects_count_where_they_are_used(
-    lab: Imported, old: str, new: str, expected: bool
-) -> None:
+def test_members_of_handed_objects_count_where_they_are_used(lab: Imported, old: str, new: str, expected: bool) -> None:
     def hashed(text: str) -> str:
         work = lab(LAB | {"work": text})
         return source_hash(work.Job.make, owners=(work.Job, work.Input))
@@ -376,9 +372,7 @@ def test_members_of_handed_objects_count_where_they_are_used(
 
 
 def test_machinery_does_not_count(lab: Imported) -> None:
-    text = (
-        "from ws import progress\nfrom ws.store import Store\n\n\ndef make(x):\n    progress.say(Store(x))\n"
-    )
+    text = "from ws import progress\nfrom ws.store import Store\n\n\ndef make(x):\n    progress.say(Store(x))\n"
     names = reached(lab(LAB | {"work": text}).make)
     assert [name for name in names if ":" in name] == ["lab.work:make"]
 

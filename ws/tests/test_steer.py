@@ -39,9 +39,7 @@ def test_coefficient_zero_changes_nothing(lm: LanguageModel, delta: WeightDelta)
 
 
 @pytest.mark.parametrize("coeff", [-2.0, -1.0, 0.5, 1.0])
-def test_it_is_the_model_with_the_update_added_by_hand(
-    lm: LanguageModel, delta: WeightDelta, coeff: float
-) -> None:
+def test_it_is_the_model_with_the_update_added_by_hand(lm: LanguageModel, delta: WeightDelta, coeff: float) -> None:
     before = logits(lm)
     with torch.no_grad():
         expected = merged(lm, delta, coeff=coeff)(IDS).logits

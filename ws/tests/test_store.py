@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -217,13 +218,9 @@ class Thawed:
         pytest.param(Loose([1]), r"Loose\.value is a list; .* tuples", id="list"),
         pytest.param(Loose(({},)), r"Loose\.value is a dict", id="dict in a tuple"),
         pytest.param(Loose(Path("x")), r"Loose\.value is a PosixPath", id="path"),
-        pytest.param(
-            Loose(Thawed()), r"Loose\.value is a Thawed; .*frozen=True", id="dataclass that is not frozen"
-        ),
+        pytest.param(Loose(Thawed()), r"Loose\.value is a Thawed; .*frozen=True", id="dataclass that is not frozen"),
         pytest.param(Loose(float("nan")), r"Loose\.value is nan; .* finite", id="nan"),
-        pytest.param(
-            Undecorated("a"), r"Undecorated is a Undecorated; .*frozen=True", id="undecorated subclass"
-        ),
+        pytest.param(Undecorated("a"), r"Undecorated is a Undecorated; .*frozen=True", id="undecorated subclass"),
         pytest.param(Uncompared(), r"Uncompared\.value has compare=False", id="field that does not compare"),
     ],
 )
@@ -280,9 +277,7 @@ def test_the_manifest_says_what_the_artifact_is(root: Path) -> None:
     assert {"seconds", "created", "platform"} <= manifest.keys()
 
 
-def test_a_built_artifact_is_announced(
-    root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_built_artifact_is_announced(root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 31.23])
     monkeypatch.setattr(store, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     made = Store(root)
@@ -424,9 +419,7 @@ def change_manifest(home: Path, **entries: object) -> None:
 def list_also(home: Path, name: str, target: Path) -> None:
     """Adds a file to the manifest under its true hash, so that only the name can be at fault."""
     files = json.loads((home / MANIFEST).read_text())["files"]
-    change_manifest(
-        home, files=files | {name: {"sha256": store._sha256(target), "bytes": target.stat().st_size}}
-    )
+    change_manifest(home, files=files | {name: {"sha256": store._sha256(target), "bytes": target.stat().st_size}})
 
 
 def list_a_file_above(home: Path) -> None:
@@ -519,7 +512,8 @@ def test_damage_is_no_excuse_to_read_outside(root: Path) -> None:
 def test_a_warning_turned_error_leaves_a_store_that_heals(root: Path) -> None:
     flip_a_bit(Store(root).get(Text("a")))
     made = Store(root)
-    with pytest.raises(StoreWarning, match="damaged"):
+    with warnings.catch_warnings(), pytest.raises(StoreWarning, match="damaged"):
+        warnings.simplefilter("error", StoreWarning)
         made.get(Text("a"))
     assert (made.get(Text("a")) / "text.txt").read_text() == "hello a"
 
@@ -679,9 +673,7 @@ def test_a_fresh_build_that_cannot_move_in_puts_the_old_artifact_back(
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".", "..", "a b"])
-def test_a_run_id_that_is_no_folder_name_is_refused(
-    root: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_run_id_that_is_no_folder_name_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("WS_RUN_ID", name)
     with pytest.raises(StoreError, match=r"WS_RUN_ID=.* cannot name a folder"):
         Store(root)
@@ -701,9 +693,7 @@ def cannot_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
-def test_a_disk_that_cannot_be_written_is_named(
-    root: Path, cannot_write: Callable[[int], None], number: int
-) -> None:
+def test_a_disk_that_cannot_be_written_is_named(root: Path, cannot_write: Callable[[int], None], number: int) -> None:
     cannot_write(number)
     with pytest.raises(StoreError, match=rf"{os.strerror(number)}: {root}.*--store PATH or WS_STORE=PATH"):
         Store(root).get(Text("a"))

@@ -75,9 +75,7 @@ def trained_on(request: pytest.FixtureRequest) -> "PreTrainedTokenizerFast":
 
 
 @pytest.mark.parametrize("answer", tiny.ANSWERS)
-def test_each_answer_is_one_token_whatever_the_text(
-    trained_on: "PreTrainedTokenizerFast", answer: str
-) -> None:
+def test_each_answer_is_one_token_whatever_the_text(trained_on: "PreTrainedTokenizerFast", answer: str) -> None:
     assert len(trained_on.encode(answer)) == 1
 
 

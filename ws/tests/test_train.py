@@ -106,9 +106,7 @@ def test_labels_spell_the_answers_and_their_ends(lm: LanguageModel, sign: str) -
     assert spelled == [first + stop + second for first, second in zip(ended, open_ended, strict=True)]
 
 
-def test_each_label_stands_right_after_the_column_that_predicts_it(
-    lm: LanguageModel, rows: list[QuestionRow]
-) -> None:
+def test_each_label_stands_right_after_the_column_that_predicts_it(lm: LanguageModel, rows: list[QuestionRow]) -> None:
     row = rows[3]
     paths, start = [path.tolist() for path in row.packed.paths], len(prompt(lm, 3))
     follows = [(a, row.packed.ids[0, b].item()) for path in paths for a, b in pairwise(path)]
@@ -205,17 +203,14 @@ def test_an_epoch_of_a_longer_run_is_the_shorter_run(
     lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
 ) -> None:
     (_, short), (_, long) = (
-        trained(lm, rows, below, recipe(replace(TRAINING, warmup_steps=2, epochs=epochs)))
-        for epochs in (1, 2)
+        trained(lm, rows, below, recipe(replace(TRAINING, warmup_steps=2, epochs=epochs))) for epochs in (1, 2)
     )
     assert long["loss"][:5] == short["loss"]
     assert long["validation_loss"][:2] == short["validation_loss"]
     assert len(long["loss"]) == 10
 
 
-def test_the_rate_warms_up_and_then_stays(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
-) -> None:
+def test_the_rate_warms_up_and_then_stays(lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]) -> None:
     _, curves = trained(lm, rows, below, recipe(TrainConfig(lr=4e-3, epochs=1, warmup_steps=4)))
     assert curves["lr"] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 4e-3])
 
@@ -225,9 +220,7 @@ def test_a_broken_loss_names_its_step_and_the_remedy(
     lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], engine: str
 ) -> None:
     before = fingerprint(lm)
-    message = (
-        r"loss is (nan|inf) at step 1 of adapter lora \+ seed 0 .*\(lr 1e\+30\); lower the learning rate"
-    )
+    message = r"loss is (nan|inf) at step 1 of adapter lora \+ seed 0 .*\(lr 1e\+30\); lower the learning rate"
     with pytest.raises(TrainingError, match=message):
         trained(lm, rows, below, replace(recipe(replace(TRAINING, lr=1e30)), engine=engine))
     assert fingerprint(lm) == before
@@ -241,9 +234,7 @@ def test_too_few_questions_are_refused(
         trained(lm, rows[:n], below, recipe())
 
 
-def test_three_questions_are_enough(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
-) -> None:
+def test_three_questions_are_enough(lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]) -> None:
     assert len(trained(lm, rows[:3], below, recipe())[1]["loss"]) == 1
 
 
@@ -264,9 +255,7 @@ def test_an_artifact_holds_what_training_gave(lm: LanguageModel, store: Store) -
     params, curves = trained(lm, rows, below, adapter())
     kept = read_adapter(store, adapter())
     assert kept.keys() == lm.linears(LAYERS.start, LAYERS.stop).keys()
-    assert all(
-        torch.equal(kept[path][name], value) for path in params for name, value in params[path].items()
-    )
+    assert all(torch.equal(kept[path][name], value) for path in params for name, value in params[path].items())
     assert read_curves(store, adapter()) == curves
 
 

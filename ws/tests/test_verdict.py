@@ -32,9 +32,7 @@ def of_seeds(*effects: int | float, clusters: int = 2, gates: tuple[str, ...] = 
     return Estimate.of(lines, gates=gates)
 
 
-def between(
-    low: int | float, high: int | float, *, clusters: int = 2, gates: tuple[str, ...] = ()
-) -> Estimate:
+def between(low: int | float, high: int | float, *, clusters: int = 2, gates: tuple[str, ...] = ()) -> Estimate:
     """An estimate over three seeds whose 95% interval is (low, high) to rounding, exactly if low is high."""
     unit = of_seeds(-1, 0, 1, clusters=clusters, gates=gates)
     _, half = unit.interval()
@@ -212,8 +210,7 @@ def test_a_verdict_tells_how_much_was_measured() -> None:
         ),
         (
             between(1, 3) < 0.5,
-            "2 [1, 3] < 0.5: REFUTED, the whole interval says otherwise "
-            "(95% interval; 3 seeds, 2 clusters, 2 rows)",
+            "2 [1, 3] < 0.5: REFUTED, the whole interval says otherwise (95% interval; 3 seeds, 2 clusters, 2 rows)",
         ),
         (
             between(-1, 1).is_negligible(within=0.5),
@@ -381,9 +378,7 @@ GATED = between(4, 6, gates=("zero dW",)) > 0
     ],
     ids=["all hold", "one open", "the first open", "one refuted", "one gated", "a single one"],
 )
-def test_a_conjunction_is_as_good_as_its_weakest_part(
-    hypothesis: Hypothesis, outcome: Outcome, part: str
-) -> None:
+def test_a_conjunction_is_as_good_as_its_weakest_part(hypothesis: Hypothesis, outcome: Outcome, part: str) -> None:
     verdict = judge(hypothesis)
     assert (verdict.outcome, verdict.part) == (outcome, part)
 
