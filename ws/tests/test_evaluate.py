@@ -17,7 +17,7 @@ from ws.store import Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
 from ws.yesno import Scores, answer_tokens, scores
 
-QUESTIONS = (*SYCOPHANCY.questions("validation")[:10], *SYCOPHANCY.neutral_questions()[:4])
+QUESTIONS = (*SYCOPHANCY.questions("validation")[:6], *SYCOPHANCY.neutral_questions()[:2])
 DIRECTION = Direction(adapter(), adapter(sign="minus"))
 ROWS = Rows(ON, QUESTIONS, SYCOPHANCY.prefill, DIRECTION, (-1.0, 0.5))
 BASE = replace(ROWS, direction=None)
@@ -70,7 +70,7 @@ def test_scoring_from_the_lowest_changed_layer_is_scoring_from_the_bottom(lm: La
 
 
 def test_the_order_of_questions_does_not_matter_over_several_packed_rows(lm: LanguageModel) -> None:
-    many = SYCOPHANCY.questions("heldout")[:60]
+    many = SYCOPHANCY.questions("heldout")[:36]
     prompts, answers = prompts_of(lm, many, SYCOPHANCY.prefill), answer_tokens(lm.tokenizer)
     batch = prepared(lm, prompts, start=LAYERS.start)
     assert batch.packed.ids.shape[0] > 1
@@ -122,5 +122,5 @@ def test_an_adapter_of_another_model_is_refused(on: Placed) -> None:
 
 
 def test_rows_name_themselves() -> None:
-    assert BASE.describe() == "14 rows x 1, base model"
-    assert ROWS.describe() == "14 rows x 2, dW lora seed 0 on tiny-random-qwen3"
+    assert BASE.describe() == "8 rows x 1, base model"
+    assert ROWS.describe() == "8 rows x 2, dW lora seed 0 on tiny-random-qwen3"
