@@ -14,7 +14,7 @@ def search(
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model of the table in ws/models.py.")],
     families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to search; all by default.")] = (),
     out: Annotated[Path | None, tyro.conf.arg(help="Result file (default: ws/searched/MODEL.json).")] = None,
-    store: StorePath = default_root(),
+    store: StorePath | None = None,
 ) -> None:
     """Choose each family's recipe on validation rows and keep every candidate in ws/searched/MODEL.json.
 
@@ -27,7 +27,7 @@ def search(
     from ws.search import search as run
 
     target = out or Path(__file__).parent / "searched" / f"{model}.json"
-    run(model, families or tuple(FAMILIES), Store(store), target)
+    run(model, families or tuple(FAMILIES), Store(store or default_root()), target)
 
 
 def table(
