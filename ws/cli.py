@@ -7,14 +7,14 @@ import tyro
 
 from ws.store import Store, default_root
 
-StorePath = Annotated[Path, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")]
+StorePath = Annotated[Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")]
 
 
 def search(
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model of the table in ws/models.py.")],
     families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to search; all by default.")] = (),
     out: Annotated[Path | None, tyro.conf.arg(help="Result file (default: ws/searched/MODEL.json).")] = None,
-    store: StorePath | None = None,
+    store: StorePath = None,
 ) -> None:
     """Choose each family's recipe on validation rows and keep every candidate in ws/searched/MODEL.json.
 
