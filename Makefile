@@ -38,7 +38,7 @@ lint: $(installed) ## check style and layout with ruff
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 
-table: $(installed) ## write the verdicts of the last run into README.md
+table: $(installed) ## write the recorded verdicts into README.md
 	$(bin)/ws table --write README.md
 
 search: $(installed) ## choose the training recipe of each adapter family on validation data

@@ -7,7 +7,9 @@ import tyro
 
 from ws.store import Store, default_root
 
-StorePath = Annotated[Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")]
+StorePath = Annotated[
+    Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
+]
 
 
 def search(
