@@ -29,7 +29,7 @@ claims: $(installed) ## train, measure and judge every claim on the embedded mod
 test: unit smoke ## the project's own tests: unit, then smoke
 
 unit: $(installed) ## tests of the library, in seconds
-	$(pytest) ws/tests -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 $(pytest) ws/tests -n 2 $(ARGS)
 
 smoke: $(installed) ## every claim's whole path, on a tiny random model
 	$(pytest) --smoke $(ARGS)
