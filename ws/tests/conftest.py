@@ -32,14 +32,14 @@ def effect(settings):
     return around
 """
 
-# The plugins are loaded already, by jaxtyping's import hook, so the inner run cannot rewrite their asserts.
+# The plugins are loaded already, so the inner run cannot rewrite their asserts.
 INI = """
 [pytest]
 testpaths = ws/tests claims
 filterwarnings =
     error
     ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning
-addopts = --strict-markers -p xdist -p syrupy -p no:unraisableexception
+addopts = --strict-markers -p fixtures.early -p xdist -p syrupy -p no:unraisableexception
 markers = claim(id, published=""): a claim
 """
 
