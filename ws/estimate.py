@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from ws.errors import EstimateError
 
@@ -117,7 +117,8 @@ class Estimate:
             spread = float(np.std(self.resampled))
         if not spread > 0:
             return self.value - spread, self.value + spread
-        half = float(student_t.ppf((1 + level) / 2, self._degrees_of_freedom(spread))) * spread
+        # The quantile of scipy.stats.t, whose import takes a second.
+        half = float(stdtrit(self._degrees_of_freedom(spread), (1 + level) / 2)) * spread
         return self.value - half, self.value + half
 
     def _degrees_of_freedom(self, spread: float) -> float:

@@ -7,6 +7,7 @@ cancels. All numbers are nats per row.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import pandas as pd
@@ -39,12 +40,12 @@ class Sweep:
         sign = rows["sign"] if self.measure == "corrected" else 1
         return _estimate(rows, sign * rows["log_ratio"], gates=self._gates(rows, coeff))
 
-    @property
+    @cached_property
     def effect(self) -> Estimate:
         """Mean at coefficient +1 minus mean at 0."""
         return self.at(1.0) - self.at(0.0)
 
-    @property
+    @cached_property
     def spread(self) -> Estimate:
         """Mean at the highest coefficient minus mean at the lowest."""
         return self.at(self.rows["coeff"].max()) - self.at(self.rows["coeff"].min())
@@ -54,31 +55,32 @@ class Sweep:
         rows = self._measured(coeff)
         return _estimate(rows, rows["pmass"])
 
-    @property
+    @cached_property
     def pmass_at_ends(self) -> Estimate:
         """Mean pmass of the lowest and the highest coefficient."""
         ends = self.rows["coeff"].min(), self.rows["coeff"].max()
         return 0.5 * (self.pmass(ends[0]) + self.pmass(ends[1]))
 
-    @property
+    @cached_property
     def yes_bias(self) -> Estimate:
         """Movement of the log-ratio on plain facts from 0 to +1: the push towards Yes that is no behavior."""
-        return self._neutral(lambda rows: rows["log_ratio"])
+        return self._on_facts(lambda rows: rows["log_ratio"])
 
-    @property
+    @cached_property
     def fact_knowledge(self) -> Estimate:
         """Movement from 0 to +1 of the log-ratio towards the right answer of plain facts."""
-        return self._neutral(lambda rows: rows["log_ratio"] * rows["phrasing"].map({"yes": 1, "no": -1}))
+        return self._on_facts(lambda rows: rows["log_ratio"] * rows["phrasing"].map({"yes": 1, "no": -1}))
 
-    def _neutral(self, value: Callable[[pd.DataFrame], pd.Series]) -> Estimate:
-        moved, still = (self._rows_at(coeff).query("sign == 0") for coeff in (1.0, 0.0))
+    def _on_facts(self, value: Callable[[pd.DataFrame], pd.Series]) -> Estimate:
+        moved, still = (rows[rows["sign"] == 0] for rows in (self._rows_at(1.0), self._rows_at(0.0)))
         return _estimate(moved, value(moved)) - _estimate(still, value(still))
 
     def _measured(self, coeff: float) -> pd.DataFrame:
         rows = self._rows_at(coeff)
         if self.measure == "raw":
-            return rows.query("pair == 'agree' and sign == 1")
-        return rows.query("sign != 0" if self.pair is None else "sign != 0 and pair == @self.pair")
+            return rows[(rows["pair"] == "agree") & (rows["sign"] == 1)]
+        asked = rows["sign"] != 0
+        return rows[asked if self.pair is None else asked & (rows["pair"] == self.pair)]
 
     def _rows_at(self, coeff: float) -> pd.DataFrame:
         rows = self.rows[self.rows["coeff"] == coeff]
