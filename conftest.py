@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "pytester",
+    "fixtures.early",
     "fixtures.options",
     "fixtures.cases",
     "fixtures.snapshots",

@@ -15,7 +15,7 @@ import pytest
 
 from ws.estimate import Estimate
 
-pytest_plugins = [f"fixtures.{name}" for name in ("options", "cases", "snapshots", "holds", "terminal")]
+pytest_plugins = [f"fixtures.{name}" for name in ("early", "options", "cases", "snapshots", "holds", "terminal")]
 
 
 @pytest.fixture

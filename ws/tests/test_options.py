@@ -136,6 +136,32 @@ def test_the_store_is_where_the_environment_says_without_the_option(
     assert settings(shown)["store"] == str(tmp_path / "elsewhere")
 
 
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that exists, in a folder of its own."""
+    return tmp_path_factory.mktemp("elsewhere") / "store"
+
+
+@pytest.mark.parametrize("path_first", [True, False])
+def test_a_store_that_exists_may_stand_behind_a_blank(shown: Project, elsewhere: Path, path_first: bool) -> None:
+    elsewhere.mkdir()
+    (elsewhere / "conftest.py").write_text("raise AssertionError('a store is no path to test')")
+    store = ("--store", str(elsewhere))
+    args = ("claims", *store) if path_first else (*store, "claims")
+    shown.pytester.runpytest_inprocess(*args).assert_outcomes(passed=1)
+    assert settings(shown)["store"] == str(elsewhere)
+
+
+def test_a_store_inside_another_project_must_not_stand_behind_a_blank(shown: Project, elsewhere: Path) -> None:
+    elsewhere.mkdir()
+    (elsewhere.parent / "pytest.ini").write_text("[pytest]\n")
+    plugins = ("-p", "xdist", "-p", "syrupy")  # which our own pytest.ini would have named
+    behind_blank = shown.pytester.runpytest_inprocess(*plugins, "--store", str(elsewhere), "claims")
+    assert behind_blank.ret == pytest.ExitCode.USAGE_ERROR
+    behind_blank.stderr.fnmatch_lines([f"ERROR: pytest took the store {elsewhere} for *; write --store={elsewhere}"])
+    shown.pytester.runpytest_inprocess(f"--store={elsewhere}", "claims").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_progress_passes_the_capture_of_passing_tests(
     project: Project, monkeypatch: pytest.MonkeyPatch, workers: str
