@@ -28,30 +28,34 @@ def prompt_ids(
             f"the tokenizer {tokenizer.name_or_path!r} has no chat template; use an instruction-tuned model"
         )
     rendered = _rendered(tokenizer, user=user, system=system, **template_options)
-    if system is not None and system not in rendered:
+    # A user who says the persona's words is no system message.
+    if system is not None and rendered.count(system) <= user.count(system):
         raise ChatError(
             f"the chat template of {tokenizer.name_or_path!r} drops the system message {system[:40]!r}; "
             "personas need a system role: use a model whose template has one"
         )
     ids = tokenizer.encode(rendered, add_special_tokens=False)
     if prefill:
-        ids = thought_closed(tokenizer, ids) + tokenizer.encode(prefill, add_special_tokens=False)
+        asked = _rendered(tokenizer, user=user, system=system, answering=False, **template_options)
+        spoken = tokenizer.encode(rendered.removeprefix(asked), add_special_tokens=False)
+        ids = thought_closed(tokenizer, ids, since=len(ids) - len(spoken))
+        ids += tokenizer.encode(prefill, add_special_tokens=False)
     return ids
 
 
-def thought_closed(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> list[int]:
-    """`ids`, and where a `<think>` stands open the special token that closes it, then a blank line.
+def thought_closed(tokenizer: "PreTrainedTokenizerBase", ids: list[int], *, since: int) -> list[int]:
+    """`ids`, and where a `<think>` of the model's own turn, `ids[since:]`, stands open its end and a blank line.
 
-    The text "</think>" may tokenize into pieces that the model never saw as an end of thought, so the token itself
-    is appended.
+    The text "</think>" may tokenize into pieces that the model never saw as an end of thought, so the special token
+    itself is appended.
     """
-    opening, closing = (tokenizer.get_vocab().get(mark) for mark in (OPEN_THINK, CLOSE_THINK))
-    if opening is None or ids[::-1].count(opening) == 0:
+    opening, closing = (_token(tokenizer, mark) for mark in (OPEN_THINK, CLOSE_THINK))
+    turn = ids[since:]
+    if opening is None or opening not in turn:
         return ids
     if closing is None:
         raise ChatError(f"{tokenizer.name_or_path!r} opens {OPEN_THINK} but has no token {CLOSE_THINK}")
-    last_open = len(ids) - 1 - ids[::-1].index(opening)
-    if closing in ids[last_open:]:
+    if closing in turn[len(turn) - 1 - turn[::-1].index(opening) :]:
         return ids
     return [*ids, closing, *tokenizer.encode("\n\n", add_special_tokens=False)]
 
@@ -66,14 +70,21 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     return tokenizer.eos_token_id
 
 
-def _rendered(tokenizer: "PreTrainedTokenizerBase", *, user: str, system: str | None, **options: bool) -> str:
+def _token(tokenizer: "PreTrainedTokenizerBase", mark: str) -> int | None:
+    found = tokenizer.convert_tokens_to_ids(mark)
+    return None if found == tokenizer.unk_token_id else found
+
+
+def _rendered(
+    tokenizer: "PreTrainedTokenizerBase", *, user: str, system: str | None, answering: bool = True, **options: bool
+) -> str:
     from jinja2 import TemplateError
 
     messages = [{"role": "user", "content": user}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answering, **options)
     except TemplateError as error:
         raise ChatError(
             f"the chat template of {tokenizer.name_or_path!r} refuses {[m['role'] for m in messages]}: {error}; "

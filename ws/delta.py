@@ -3,7 +3,7 @@
 It is computed from adapter parameters, never by subtracting merged weights: merging into bf16 first loses most of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,24 +13,26 @@ from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.adapters import family
+from ws.adapters import AdapterConfig, Params, family
 from ws.errors import MismatchError
 from ws.models import LanguageModel, loaded
 from ws.store import Recipe, Store
+from ws.targets import writes_residual
 from ws.train import Adapter, read_adapter
+from ws.update import Dense, LowRank, Update
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightDelta:
-    """An update to some of a model's weights: module path -> dense fp32 tensor of the weight's shape."""
+    """An update to some of a model's weights, by module path."""
 
-    tensors: Mapping[str, Float[Tensor, "_ _"]]
+    tensors: Mapping[str, Update]
 
     def __add__(self, other: "WeightDelta") -> "WeightDelta":
-        return self._paired(other, torch.add)
+        return WeightDelta({name: mine + its for name, mine, its in self._paired(other)})
 
     def __sub__(self, other: "WeightDelta") -> "WeightDelta":
-        return self._paired(other, torch.sub)
+        return WeightDelta({name: mine - its for name, mine, its in self._paired(other)})
 
     def __mul__(self, factor: float) -> "WeightDelta":
         return WeightDelta({name: factor * value for name, value in self.tensors.items()})
@@ -40,30 +42,30 @@ class WeightDelta:
     @property
     def norm(self) -> float:
         """Frobenius norm over all tensors, in base-weight units."""
-        return self.dot(self) ** 0.5
+        # Rounding can leave the square of a vanishing norm below zero.
+        return max(self.dot(self), 0.0) ** 0.5
 
     def dot(self, other: "WeightDelta") -> float:
         """Sum of elementwise products over all tensors, accumulated in float64."""
-        products = self._paired(other, torch.mul).tensors.values()
-        return sum(value.sum(dtype=torch.float64).item() for value in products)
+        return sum(mine.dot(its) for _, mine, its in self._paired(other))
 
     def select(self, keep: Callable[[str], bool]) -> "WeightDelta":
         """The update restricted to the tensors whose path `keep` accepts."""
         return WeightDelta({name: value for name, value in self.tensors.items() if keep(name)})
 
-    def _paired(self, other: "WeightDelta", operation: Callable[[Tensor, Tensor], Tensor]) -> "WeightDelta":
+    def _paired(self, other: "WeightDelta") -> Iterator[tuple[str, Update, Update]]:
         if self.tensors.keys() != other.tensors.keys():
             left, right = self.tensors.keys() - other.tensors.keys(), other.tensors.keys() - self.tensors.keys()
             raise MismatchError(
-                f"cannot combine updates: {sorted(left)[:3]} only in the first, {sorted(right)[:3]} only in the second; "
-                "train both from one recipe"
+                f"cannot combine updates: {sorted(left)[:3]} only in the first, {sorted(right)[:3]} only in the "
+                "second; train both from one recipe"
             )
-        return WeightDelta({name: operation(value, other.tensors[name]) for name, value in self.tensors.items()})
+        return ((name, value, other.tensors[name]) for name, value in self.tensors.items())
 
 
 @dataclass(frozen=True)
 class Direction(Recipe):
-    """What is added to the model, and how two adapters of it lie to each other: `geometry.parquet`, a row per tensor."""
+    """What is added to the model; `geometry.parquet` says per tensor how its two adapters lie to each other."""
 
     plus: Adapter
     minus: Adapter
@@ -99,13 +101,17 @@ def adapter_delta(lm: LanguageModel, adapter: Adapter, store: Store) -> WeightDe
     params = read_adapter(store, adapter)
     if unknown := sorted(params.keys() - linears.keys()):
         raise MismatchError(f"{lm.name} has no layer {unknown[0]!r}; this adapter was trained for another model")
-    module = family(adapter.shape.family)
     return WeightDelta(
-        {
-            name: module.delta(linears[name].weight.detach(), values, config=adapter.shape)
-            for name, values in params.items()
-        }
+        {name: _update(linears[name].weight.detach(), values, adapter.shape) for name, values in params.items()}
     )
+
+
+def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig) -> Update:
+    """A family's update in factors where it has them."""
+    module = family(shape.family)
+    params = {name: value.to(W.device) for name, value in params.items()}
+    factors = module.factors(W, params, config=shape)
+    return Dense(module.delta(W, params, config=shape)) if factors is None else LowRank(*factors)
 
 
 def direction_delta(direction: Direction, lm: LanguageModel, store: Store) -> WeightDelta:
@@ -114,18 +120,15 @@ def direction_delta(direction: Direction, lm: LanguageModel, store: Store) -> We
     Raises: MismatchError if the adapters touch different tensors or are identical.
     """
     delta = difference(adapter_delta(lm, direction.plus, store), adapter_delta(lm, direction.minus, store))
-    if direction.random_seed is None:
-        return delta
-    rank = 2 * direction.plus.shape.rank if direction.plus.shape.family in LOW_RANK else None
-    return random_like(delta, rank=rank, seed=direction.random_seed)
+    return delta if direction.random_seed is None else random_like(delta, seed=direction.random_seed)
 
 
-LOW_RANK = frozenset({"lora", "pissa", "delora"})
-"""Families for which dW of two rank-r adapters has rank at most 2r."""
+EQUAL = 1e-7
+"""A difference shorter than this share of what is subtracted is rounding: squared norms carry float64's 16 digits."""
 
 
 def difference(plus: WeightDelta, minus: WeightDelta) -> WeightDelta:
-    """`plus - minus`. Raises: MismatchError if the two touch different tensors or are equal."""
+    """`plus - minus`. Raises: MismatchError if the two touch different tensors or are equal up to rounding."""
     if plus.tensors.keys() != minus.tensors.keys():
         left, right = plus.tensors.keys() - minus.tensors.keys(), minus.tensors.keys() - plus.tensors.keys()
         raise MismatchError(
@@ -133,23 +136,25 @@ def difference(plus: WeightDelta, minus: WeightDelta) -> WeightDelta:
             "train both from one recipe"
         )
     delta = plus - minus
-    if delta.norm == 0:
+    if delta.norm <= EQUAL * max(plus.norm, minus.norm):
         raise MismatchError("dW is zero: the two adapters are identical; train them on answers of opposite signs")
     return delta
 
 
-def random_like(delta: WeightDelta, *, rank: int | None, seed: int) -> WeightDelta:
-    """Gaussian updates with each tensor's Frobenius norm, and with at most `rank` where one is given."""
+def random_like(delta: WeightDelta, *, seed: int) -> WeightDelta:
+    """Gaussian updates with each tensor's Frobenius norm, and with its rank where it is given in factors."""
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(value: Tensor) -> Tensor:
+    def draw(value: Update) -> Update:
         d_out, d_in = value.shape
-        if rank is None or rank >= min(value.shape):
-            noise = torch.randn(d_out, d_in, generator=generator)
-        else:
+        if isinstance(value, LowRank):
+            # Factors may hold more columns than the update has rank: PiSSA's two signs share what they start from.
+            rank = value.svd().rank
             left, right = torch.randn(d_out, rank, generator=generator), torch.randn(rank, d_in, generator=generator)
-            noise = einsum(left, right, "d_out r, r d_in -> d_out d_in")
-        return (noise * (value.norm().cpu() / noise.norm())).to(value)
+            noise = LowRank(left.to(value.left), right.to(value.right))
+        else:
+            noise = Dense(torch.randn(d_out, d_in, generator=generator).to(value.dense()))
+        return noise * (value.norm / noise.norm)
 
     return WeightDelta({name: draw(value) for name, value in delta.tensors.items()})
 
@@ -159,24 +164,22 @@ def geometry(
 ) -> pd.DataFrame:
     """Per tensor, in squared base-weight units: energies of plus, minus and dW, their dot product, weak-readout energy.
 
-    Columns: tensor, plus_sq, minus_sq, dot, delta_sq, and for tensors that write the residual stream (d_out = d_model,
-    by name `o_proj` or `down_proj`) weak_sq, the energy of dW in the weak-readout directions, and weak_null, what
-    directions without preference would have there.
+    Columns: tensor, plus_sq, minus_sq, dot, delta_sq, and for tensors that write the residual stream weak_sq, the
+    energy of dW in the weak-readout directions, and weak_null, what directions without preference would have there.
     """
     rows = []
     for name, value in delta.tensors.items():
-        d_out = value.shape[0]
-        energy = _squared(value)
-        writes = name.endswith(("o_proj", "down_proj")) and d_out == weak.shape[0]
+        energy = value.dot(value)
+        writes = writes_residual(name, value.shape, d_model=weak.shape[0])
         rows.append(
             {
                 "tensor": name,
-                "plus_sq": _squared(plus.tensors[name]),
-                "minus_sq": _squared(minus.tensors[name]),
-                "dot": (plus.tensors[name] * minus.tensors[name]).sum(dtype=torch.float64).item(),
+                "plus_sq": plus.tensors[name].dot(plus.tensors[name]),
+                "minus_sq": minus.tensors[name].dot(minus.tensors[name]),
+                "dot": plus.tensors[name].dot(minus.tensors[name]),
                 "delta_sq": energy,
-                "weak_sq": _squared(weak.T @ value) if writes else float("nan"),
-                "weak_null": energy * weak.shape[1] / d_out if writes else float("nan"),
+                "weak_sq": value.before(weak.T).norm ** 2 if writes else float("nan"),
+                "weak_null": energy * weak.shape[1] / len(weak) if writes else float("nan"),
             }
         )
     return pd.DataFrame(rows)
@@ -211,7 +214,3 @@ def weak_readout(lm: LanguageModel) -> Float[Tensor, "d_model k"]:
 def read_geometry(store: Store, direction: Direction) -> pd.DataFrame:
     """The table that `geometry` made for this direction."""
     return pd.read_parquet(store.get(direction) / "geometry.parquet")
-
-
-def _squared(value: Tensor) -> float:
-    return value.square().sum(dtype=torch.float64).item()

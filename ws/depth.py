@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ws.errors import DataError
 from ws.models import LanguageModel
 from ws.packing import Packed
 
@@ -31,12 +32,24 @@ def upper(
 
 
 def _run(decoder: nn.Module, packed: Packed, *, lm: LanguageModel, **inputs: Tensor) -> Tensor:
+    _check_window(packed, lm)
     return decoder(
         attention_mask=packed.mask(dtype=lm.dtype, device=lm.device),
         position_ids=packed.positions.to(lm.device),
         use_cache=False,
         **inputs,
     ).last_hidden_state
+
+
+def _check_window(packed: Packed, lm: LanguageModel) -> None:
+    """Raises: DataError if a prompt is longer than a layer's attention window, which the packed mask leaves open."""
+    config = lm.model.get_decoder().config
+    longest, window = int(packed.positions.max()) + 1, getattr(config, "sliding_window", None)
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()) and longest > window:
+        raise DataError(
+            f"a prompt of {longest} tokens is longer than the attention window of {lm.name}, {window} tokens; "
+            "shorten the questions or the answers"
+        )
 
 
 @contextmanager

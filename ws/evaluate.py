@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ws.behaviors import Question
 from ws.chat import prompt_ids
-from ws.delta import Direction, direction_delta
+from ws.delta import Direction, WeightDelta, direction_delta
 from ws.depth import lower, upper
 from ws.errors import DataError, MismatchError
 from ws.models import LanguageModel, Placed, loaded
@@ -53,23 +53,31 @@ class Rows(Recipe):
 
     def build(self, out: Path, store: Store) -> None:
         lm = loaded(self.on, store)
-        prompts = prompts_of(lm, self.questions, self.prefill)
-        answers = answers_of(lm)
         if self.direction is None:
-            frames = [_frame(self.questions, 0.0, score(lm, prepared(lm, prompts, start=0), answers))]
+            batch = prepared(lm, prompts_of(lm, self.questions, self.prefill), start=0)
+            rows = _frame(self.questions, 0.0, score(lm, batch, answers_of(lm)))
         else:
             delta = direction_delta(self.direction, lm, store)
-            batch = prepared(lm, prompts, start=lowest_layer(delta.tensors))
-            frames = []
-            for coeff in track(self.coeffs, f"score {self.describe()}"):
-                with steered(lm, delta, coeff=coeff):
-                    frames.append(_frame(self.questions, coeff, score(lm, batch, answers)))
-        pd.concat(frames, ignore_index=True).to_parquet(out / "rows.parquet")
+            coeffs = track(self.coeffs, f"score {self.describe()}")
+            rows = swept(lm, self.questions, delta, coeffs=coeffs, prefill=self.prefill)
+        rows.to_parquet(out / "rows.parquet")
 
 
 def read_rows(store: Store, recipe: Rows) -> pd.DataFrame:
     """Columns question_id, cluster, topic, phrasing, pair, sign, coeff, log_yes, log_no, log_ratio, pmass (nats)."""
     return pd.read_parquet(store.get(recipe) / "rows.parquet")
+
+
+def swept(
+    lm: LanguageModel, questions: tuple[Question, ...], delta: WeightDelta, *, coeffs: Iterable[float], prefill: str
+) -> pd.DataFrame:
+    """The questions scored with each coefficient of an update in turn; a line per coefficient and question."""
+    batch = prepared(lm, prompts_of(lm, questions, prefill), start=lowest_layer(delta.tensors))
+    answers, frames = answers_of(lm), []
+    for coeff in coeffs:
+        with steered(lm, delta, coeff=coeff, tokens=batch.packed.ids.numel()):
+            frames.append(_frame(questions, coeff, score(lm, batch, answers)))
+    return pd.concat(frames, ignore_index=True)
 
 
 @lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,13 @@ class Pairs(Recipe):
     max_new_tokens: int = 24
     temperature: float = 0.8
     top_p: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.questions or not self.positive or len(self.positive) != len(self.negative):
+            raise DataError(
+                f"cannot pair {len(self.positive)} positive with {len(self.negative)} negative personas over "
+                f"{len(self.questions)} questions; give questions and as many personas of one side as of the other"
+            )
 
     def describe(self) -> str:
         return f"pairs seed {self.seed} on {self.on.describe()}"
@@ -117,7 +125,7 @@ def filtered(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, object]]:
 def is_repetitive(text: str) -> bool:
     """True where an answer is stuck: over half of its words (of at least 8) repeat the word just before."""
     words = text.split()
-    return len(words) >= 8 and sum(a == b for a, b in zip(words, words[1:], strict=False)) > len(words) / 2
+    return len(words) >= 8 and sum(a == b for a, b in pairwise(words)) > len(words) / 2
 
 
 def _flaw(plus: str, minus: str) -> str | None:

@@ -92,14 +92,15 @@ def _ways(lm: LanguageModel, recipe: Guards, answers: AnswerTokens) -> dict[str,
 
 
 def _thinking_prompt(lm: LanguageModel, question: Question, prefill: str, way: str) -> list[int]:
-    """A prompt whose thought stands open, closed by our guard, by the special token, or by the bug: spelled-out text."""
+    """A prompt with an open thought, closed by our guard, by the special token, or by the bug: spelled-out text."""
     tokenizer = lm.tokenizer
-    opened = [*prompt_ids(tokenizer, user=question.text), tokenizer.get_vocab()[OPEN_THINK]]
+    asked = prompt_ids(tokenizer, user=question.text)
+    opened = [*asked, tokenizer.get_vocab()[OPEN_THINK]]
     answer, blank = (tokenizer.encode(text, add_special_tokens=False) for text in (prefill, "\n\n"))
     spelled = [i for piece in ("</", "think", ">") for i in tokenizer.encode(piece, add_special_tokens=False)]
     match way:
         case "guarded":
-            return [*thought_closed(tokenizer, opened), *answer]
+            return [*thought_closed(tokenizer, opened, since=len(asked)), *answer]
         case "token":
             return [*opened, tokenizer.get_vocab()[CLOSE_THINK], *blank, *answer]
     return [*opened, *spelled, *blank, *answer]

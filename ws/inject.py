@@ -12,30 +12,40 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ws.adapters import AdapterConfig, Params, boft, family, ia3, oft
-from ws.adapters.base import check_rank
+from ws.adapters import AdapterConfig, Params, boft, family
 from ws.errors import MismatchError
 from ws.models import LanguageModel
+from ws.targets import Targets, targeted
 
 Engine = Literal["native", "peft"]
 
-RANKED = frozenset({"lora", "dora", "pissa", "delora"})
-"""Families whose size is a rank."""
+PREFIX = "adapter_"
+"""What the name of an adapter's parameter starts with, behind the full path of its layer."""
 
 
 @contextmanager
 def injected(
-    lm: LanguageModel, shape: AdapterConfig, *, layers: range, seed: int, engine: Engine = "native"
+    lm: LanguageModel,
+    shape: AdapterConfig,
+    *,
+    layers: range,
+    seed: int,
+    targets: Targets = "all",
+    engine: Engine = "native",
 ) -> Iterator[Callable[[], dict[str, Params]]]:
-    """The model with a fresh adapter in every linear of `layers`; yields a function that reads its parameters now.
+    """The model with a fresh adapter in the targeted linears of `layers`; yields what reads its parameters now.
 
     Only the adapter's trainable parameters require gradients inside. On leaving, the model has the very modules and
     weights it had before. Both signs of a seed start from the same values.
     Raises: ShapeError if the rank or block does not fit a layer.
     """
-    linears = lm.linears(layers.start, layers.stop)
+    linears = {
+        name: linear
+        for name, linear in lm.linears(layers.start, layers.stop).items()
+        if targeted(name, tuple(linear.weight.shape), d_model=lm.d_model, targets=targets)
+    }
     for linear in linears.values():
-        _check_fits(linear, shape)
+        family(shape.family).check(linear.weight, config=shape)
     originals = {name: linear.weight.detach().clone() for name, linear in linears.items()}
     inject = _inject_native if engine == "native" else _inject_peft
     try:
@@ -57,14 +67,14 @@ class AdaptedLinear(nn.Module):
         self.names = tuple(params)
         for name, value in params.items():
             if name in self.family.TRAINABLE:
-                self.register_parameter(f"adapter_{name}", nn.Parameter(value.detach().clone()))
+                self.register_parameter(PREFIX + name, nn.Parameter(value.detach().clone()))
             else:
-                self.register_buffer(f"adapter_{name}", value.detach().clone())
+                self.register_buffer(PREFIX + name, value.detach().clone())
 
     @property
     def params(self) -> dict[str, Tensor]:
         """The family's parameters under the paper's symbols."""
-        return {name: getattr(self, f"adapter_{name}") for name in self.names}
+        return {name: getattr(self, PREFIX + name) for name in self.names}
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         y = self.family.forward(x, self.linear.weight, self.params, config=self.shape)
@@ -87,8 +97,9 @@ def _inject_native(
     generator = torch.Generator().manual_seed(seed)
     adapted = {}
     for name, linear in linears.items():
-        side = {"feedforward": is_feedforward_output(name)} if shape.family == ia3.NAME else {}
-        params = family(shape.family).init(originals[name], config=shape, generator=generator, **side)
+        params = family(shape.family).init(
+            originals[name], config=shape, generator=generator, feedforward=is_feedforward_output(name)
+        )
         adapted[name] = AdaptedLinear(linear, params, shape).to(lm.device)
         lm.model.set_submodule(name, adapted[name])
     return lambda: {name: _kept(module.params) for name, module in adapted.items()}
@@ -128,12 +139,3 @@ def _kept(params: Params) -> Params:
 def _matching(paths: Iterable[str]) -> str:
     """A regular expression that matches exactly these module paths."""
     return "|".join(path.replace(".", r"\.") for path in paths)
-
-
-def _check_fits(linear: nn.Linear, shape: AdapterConfig) -> None:
-    if shape.family in RANKED:
-        check_rank(linear.weight, rank=shape.rank)
-    if shape.family == oft.NAME:
-        oft.count_blocks(linear.weight, block=shape.block)
-    if shape.family == boft.NAME:
-        boft.butterfly_shape(linear.weight, config=shape)

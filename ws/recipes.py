@@ -15,6 +15,7 @@ from ws.delta import Direction
 from ws.errors import UnknownNameError
 from ws.evaluate import COEFFS, Rows
 from ws.generate import Pairs
+from ws.inject import Engine
 from ws.models import Placed, known_model, weights_of
 from ws.train import Adapter, TrainConfig
 
@@ -85,6 +86,8 @@ class Bench:
     model: str
     device: str = "cpu"
     behavior_name: str = "sycophancy"
+    engine: Engine = "native"
+    """What trains the adapters; "peft" is the reference that the native engine is compared with."""
 
     @property
     def behavior(self) -> Behavior:
@@ -108,7 +111,7 @@ class Bench:
 
     def custom_adapter(self, recipe: FamilyRecipe, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
         """The adapter of any recipe."""
-        return Adapter(self.pairs(seed), sign, recipe.shape, recipe.training, seed)
+        return Adapter(self.pairs(seed), sign, recipe.shape, recipe.training, seed, self.engine)
 
     def direction(self, arm: str, *, seed: int) -> Direction:
         """dW of a family: its plus adapter minus its minus adapter."""

@@ -1,41 +1,71 @@
 """Steering in weight space: the model with `coeff * dW` added, and the very same model again afterwards."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
+from torch import Tensor, nn
 
 from ws.delta import WeightDelta
 from ws.errors import MismatchError
 from ws.models import LanguageModel
+from ws.update import Dense, Update
 
 
 @contextmanager
-def steered(lm: LanguageModel, delta: WeightDelta, *, coeff: float) -> Iterator[LanguageModel]:
-    """The model with `coeff * delta` added to its weights; restores them bit for bit, also after an exception.
+def steered(
+    lm: LanguageModel, delta: WeightDelta, *, coeff: float, tokens: int | None = None
+) -> Iterator[LanguageModel]:
+    """The model with `coeff * delta` added to its weights; restores it bit for bit, also after an exception.
 
-    Saved weights are copied back: (w + d) - d is not w in floating point.
-    Raises: MismatchError if a tensor has no counterpart of its shape, or the weights are not fp32, where adding a
-    small update would round most of it away.
+    An update in factors is multiplied beside the weight where that is cheaper for the `tokens` that will run (None:
+    many), and merged elsewhere. Nothing is merged into weights of less than fp32, where rounding would take most of it.
+    Raises: MismatchError if a tensor has no counterpart of its shape.
     """
     linears = lm.linears(0, lm.n_layers)
     for name, value in delta.tensors.items():
         if name not in linears or linears[name].weight.shape != value.shape:
             seen = tuple(linears[name].weight.shape) if name in linears else "no such layer"
             raise MismatchError(
-                f"dW has {name} of shape {tuple(value.shape)}, {lm.name} has {seen}; this dW is for another model"
+                f"dW has {name} of shape {value.shape}, {lm.name} has {seen}; this dW is for another model"
             )
-        if linears[name].weight.dtype != torch.float32:
-            raise MismatchError(
-                f"{lm.name} holds {name} in {linears[name].weight.dtype}; effects are measured in float32: load it so"
-            )
-    saved = {name: linears[name].weight.detach().clone() for name in delta.tensors}
+    with ExitStack() as restored:
+        for name, value in delta.tensors.items():
+            if merges(value, linears[name].weight, tokens=tokens):
+                restored.enter_context(_merged(linears[name], value, coeff))
+            else:
+                restored.enter_context(_beside(linears[name], value, coeff))
+        yield lm
+
+
+def merges(update: Update, weight: Tensor, *, tokens: int | None) -> bool:
+    """Whether an update goes into its weight: only into fp32, and unless its factors are cheaper for the tokens."""
+    if weight.dtype != torch.float32:
+        return False
+    d_out, d_in = update.shape
+    return tokens is None or isinstance(update, Dense) or tokens * (d_out + d_in) > d_out * d_in
+
+
+@contextmanager
+def _merged(linear: nn.Linear, update: Update, coeff: float) -> Iterator[None]:
+    # The saved weight is copied back: (w + d) - d is not w in floating point.
+    saved = linear.weight.detach().clone()
     try:
         with torch.no_grad():
-            for name, value in delta.tensors.items():
-                linears[name].weight.add_(value, alpha=coeff)
-        yield lm
+            update.add_to(linear.weight, coeff=coeff)
+        yield
     finally:
         with torch.no_grad():
-            for name, weight in saved.items():
-                linears[name].weight.copy_(weight)
+            linear.weight.copy_(saved)
+
+
+@contextmanager
+def _beside(linear: nn.Linear, update: Update, coeff: float) -> Iterator[None]:
+    def added(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return (output.float() + coeff * update.apply(inputs[0])).to(output.dtype)
+
+    handle = linear.register_forward_hook(added)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -26,11 +26,12 @@ from ws.chat import end_of_turn, prompt_ids
 from ws.depth import lower, upper
 from ws.errors import DataError, TrainingError
 from ws.generate import Pairs, read_pairs
-from ws.inject import Engine, injected
+from ws.inject import PREFIX, Engine, injected
 from ws.models import LanguageModel, layer_range, loaded
 from ws.packing import Packed, pack, stacked
 from ws.progress import track
 from ws.store import Recipe, Store
+from ws.targets import Targets
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -52,6 +53,8 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     layers: tuple[float, float] = (0.3, 0.8)
     """Adapted layers as fractions of the depth."""
+    targets: Targets = "all"
+    """Which linears of these layers: all, those that read the residual stream, or those that write it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Adapter(Recipe):
         start = layer_range(lm.n_layers, *self.training.layers).start
         rows, below = started(lm, store, self.pairs, self.sign, start=start)
         params, curves = trained(lm, rows, below, self)
-        flat = {f"{layer}/{name}": value for layer, values in params.items() for name, value in values.items()}
+        flat = {f"{layer}.{PREFIX}{name}": value for layer, values in params.items() for name, value in values.items()}
         save_file(flat, out / "adapter.safetensors", metadata={"family": self.shape.family, "sign": self.sign})
         (out / "curves.json").write_text(json.dumps(curves, indent=2))
 
@@ -87,7 +90,7 @@ def read_adapter(store: Store, recipe: Adapter) -> dict[str, Params]:
 
     layers: dict[str, dict[str, Tensor]] = {}
     for path, value in load_file(store.get(recipe) / "adapter.safetensors").items():
-        layer, _, name = path.rpartition("/")
+        layer, _, name = path.rpartition(f".{PREFIX}")
         layers.setdefault(layer, {})[name] = value
     return layers
 
@@ -151,18 +154,27 @@ def trained(
     layers = layer_range(lm.n_layers, *config.layers)
     curves: dict[str, list[float]] = {"loss": [], "validation_loss": [], "gradient_norm": [], "lr": []}
     generator = torch.Generator().manual_seed(recipe.seed)
+
+    def validation() -> float:
+        with torch.no_grad():
+            value = loss(lm, held, below, start=layers.start).item()
+        _check_finite(value, recipe, step=len(curves["loss"]))
+        return value
+
     per_epoch = math.ceil(len(kept) / config.questions_per_step)
     with (
         attention(lm, "eager"),
         torch.random.fork_rng(),
-        injected(lm, recipe.shape, layers=layers, seed=recipe.seed, engine=recipe.engine) as parameters,
+        injected(
+            lm, recipe.shape, layers=layers, targets=config.targets, seed=recipe.seed, engine=recipe.engine
+        ) as parameters,
     ):
         trainable = [p for p in lm.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trainable, lr=config.lr, weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: min(1.0, (step + 1) / max(1, config.warmup_steps))
         )
-        curves["validation_loss"].append(_validation(lm, held, below, start=layers.start))
+        curves["validation_loss"].append(validation())
         progress = iter(track(range(config.epochs * per_epoch), f"train {recipe.describe()}"))
         for _ in range(config.epochs):
             order = torch.randperm(len(kept), generator=generator).tolist()
@@ -179,7 +191,7 @@ def trained(
                 optimizer.zero_grad()
                 curves["loss"].append(value.item())
                 curves["gradient_norm"].append(norm.item())
-            curves["validation_loss"].append(_validation(lm, held, below, start=layers.start))
+            curves["validation_loss"].append(validation())
         next(progress, None)
         return parameters(), curves
 
@@ -206,11 +218,6 @@ def attention(lm: LanguageModel, implementation: str) -> Iterator[None]:
         yield
     finally:
         lm.model.set_attn_implementation(before)
-
-
-def _validation(lm: LanguageModel, rows: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int) -> float:
-    with torch.no_grad():
-        return loss(lm, rows, below, start=start).item()
 
 
 def _check_finite(value: float, recipe: Adapter, *, step: int) -> None:

@@ -50,8 +50,21 @@ class Family(Protocol):
     TRAINABLE: tuple[str, ...]
     """Names of the parameters that training changes; the others are fixed at the start."""
 
-    def init(self, W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
-        """Start values; the layer computes exactly W x with them (up to rounding)."""
+    def check(self, W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+        """Raises: ShapeError if an adapter of this configuration does not fit the layer."""
+
+    def init(
+        self,
+        W: Float[Tensor, "d_out d_in"],
+        *,
+        config: AdapterConfig,
+        generator: torch.Generator,
+        feedforward: bool = False,
+    ) -> Params:
+        """Start values; the layer computes exactly W x with them (up to rounding).
+
+        `feedforward` is true for the layer that writes the MLP's output, which IA3 scales at the input.
+        """
 
     def delta(
         self, W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig

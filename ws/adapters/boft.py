@@ -40,7 +40,18 @@ NO_EXTENSION = "Failed to load the CUDA extension"
 ONE_FACTOR = "Setting boft_n_butterfly_factor to 1"
 
 
-def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+    """Raises: ShapeError if the butterfly does not fit d_in."""
+    butterfly_shape(W, config=config)
+
+
+def init(
+    W: Float[Tensor, "d_out d_in"],
+    *,
+    config: AdapterConfig,
+    generator: torch.Generator,
+    feedforward: bool = False,
+) -> Params:
     """{"Q": zeros [m, n, block, block], "s": ones [d_out, 1]}.
 
     Raises: ShapeError if the butterfly does not fit d_in.

@@ -36,7 +36,18 @@ SHORTEST = 1e-4
 """PEFT's floor under the lengths of A's rows and B's columns."""
 
 
-def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+    """Raises: ShapeError if the rank does not fit the layer."""
+    check_rank(W, rank=config.rank)
+
+
+def init(
+    W: Float[Tensor, "d_out d_in"],
+    *,
+    config: AdapterConfig,
+    generator: torch.Generator,
+    feedforward: bool = False,
+) -> Params:
     """A uniform within 1/sqrt(d_in) of zero, B zero, lambda the configured bound, w the column norms of W.
 
     Raises: ShapeError if the rank does not fit.

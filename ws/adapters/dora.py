@@ -28,7 +28,18 @@ NAME = "dora"
 TRAINABLE = ("A", "B", "m")
 
 
-def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+    """Raises: ShapeError if the rank does not fit the layer."""
+    check_rank(W, rank=config.rank)
+
+
+def init(
+    W: Float[Tensor, "d_out d_in"],
+    *,
+    config: AdapterConfig,
+    generator: torch.Generator,
+    feedforward: bool = False,
+) -> Params:
     """LoRA's start, and m the row norms of W.
 
     Raises: ShapeError if the rank does not fit.

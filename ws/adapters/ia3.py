@@ -30,6 +30,10 @@ NAME = "ia3"
 TRAINABLE = ("l",)
 
 
+def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+    """A gate fits every layer."""
+
+
 def init(
     W: Float[Tensor, "d_out d_in"],
     *,

@@ -27,7 +27,18 @@ NAME = "lora"
 TRAINABLE = ("A", "B")
 
 
-def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+    """Raises: ShapeError if the rank does not fit the layer."""
+    check_rank(W, rank=config.rank)
+
+
+def init(
+    W: Float[Tensor, "d_out d_in"],
+    *,
+    config: AdapterConfig,
+    generator: torch.Generator,
+    feedforward: bool = False,
+) -> Params:
     """A uniform, B zero; at least float32, on the device of W.
 
     Raises: ShapeError if the rank does not fit.

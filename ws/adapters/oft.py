@@ -30,7 +30,18 @@ NAME = "oft"
 TRAINABLE = ("Q",)
 
 
-def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+    """Raises: ShapeError if the block does not divide d_in."""
+    count_blocks(W, block=config.block)
+
+
+def init(
+    W: Float[Tensor, "d_out d_in"],
+    *,
+    config: AdapterConfig,
+    generator: torch.Generator,
+    feedforward: bool = False,
+) -> Params:
     """{"Q": zeros [n, block (block - 1) / 2]}: what stands above the diagonal of each Q_k, row by row.
 
     Raises: ShapeError if the block does not divide d_in.

@@ -30,7 +30,18 @@ NAME = "pissa"
 TRAINABLE = ("A", "B")
 
 
-def init(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig, generator: torch.Generator) -> Params:
+def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
+    """Raises: ShapeError if the rank does not fit the layer."""
+    check_rank(W, rank=config.rank)
+
+
+def init(
+    W: Float[Tensor, "d_out d_in"],
+    *,
+    config: AdapterConfig,
+    generator: torch.Generator,
+    feedforward: bool = False,
+) -> Params:
     """The top r singular directions as (A0, B0) and as the trainable (A, B); chance plays no part.
 
     Raises: ShapeError if the rank does not fit.

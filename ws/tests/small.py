@@ -15,6 +15,7 @@ from ws.generate import Pairs
 from ws.models import LanguageModel, Placed, loaded, weights_of
 from ws.store import Store
 from ws.train import Adapter, TrainConfig
+from ws.update import Dense, LowRank, Update
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,22 +65,27 @@ def merged(lm: LanguageModel, delta: WeightDelta, *, coeff: float) -> "PreTraine
     with torch.no_grad():
         for path, value in delta.tensors.items():
             weight = model.get_submodule(path).weight
-            weight.copy_(weight + coeff * value)
+            weight.copy_(weight + coeff * value.dense())
     return model
 
 
 def random_update(lm: LanguageModel, *, seed: int = 0, scale: float = 0.02) -> WeightDelta:
-    """A dense update of every linear layer of LAYERS."""
+    """An update of every linear layer of LAYERS: dense in attention, in factors in the MLP."""
     generator = torch.Generator().manual_seed(seed)
+
+    def draw(path: str, d_out: int, d_in: int) -> Update:
+        if "mlp" not in path:
+            return scale * Dense(torch.randn(d_out, d_in, generator=generator))
+        left, right = torch.randn(d_out, 3, generator=generator), torch.randn(3, d_in, generator=generator)
+        return scale * LowRank(left, right)
+
     linears = lm.linears(LAYERS.start, LAYERS.stop)
-    return WeightDelta(
-        {path: scale * torch.randn(linear.weight.shape, generator=generator) for path, linear in linears.items()}
-    )
+    return WeightDelta({path: draw(path, *linear.weight.shape) for path, linear in linears.items()})
 
 
 def fingerprint(lm: LanguageModel) -> dict[str, object]:
     """Everything an intervention must put back: modules by identity, weights by their bytes, what trains."""
-    modules = {f"module {path}": id(module) for path, module in lm.model.named_modules()}
+    modules = {f"module {path}": (id(module), len(module._forward_hooks)) for path, module in lm.model.named_modules()}
     weights = {f"weight {path}": value.numpy().tobytes() for path, value in lm.model.state_dict().items()}
     trainable = {f"trainable {path}": p.requires_grad for path, p in lm.model.named_parameters()}
     config = {

@@ -113,7 +113,7 @@ def test_an_open_thought_is_closed_by_the_token_and_not_by_its_text(
     spelling: "PreTrainedTokenizerFast",
 ) -> None:
     opening, closing = spelling.convert_tokens_to_ids([OPEN_THINK, CLOSE_THINK])
-    assert thought_closed(spelling, [5, opening]) == [5, opening, closing, *encoded(spelling, "\n\n")]
+    assert thought_closed(spelling, [5, opening], since=0) == [5, opening, closing, *encoded(spelling, "\n\n")]
     assert closing not in encoded(spelling, CLOSE_THINK)
 
 
@@ -125,27 +125,47 @@ def test_a_thought_is_closed_iff_it_stands_open(tokenizer: "PreTrainedTokenizerF
         thinking = mark == OPEN_THINK or (thinking and mark != CLOSE_THINK)
     ids = tokenizer.convert_tokens_to_ids(marks)
     end = [*tokenizer.convert_tokens_to_ids([CLOSE_THINK]), *encoded(tokenizer, "\n\n")]
-    assert thought_closed(tokenizer, ids) == ids + end * thinking
+    assert thought_closed(tokenizer, ids, since=0) == ids + end * thinking
+
+
+def test_a_thought_in_the_users_words_is_not_the_models(tokenizer: "PreTrainedTokenizerFast") -> None:
+    asked = "What does <think> mean?"
+    bare = prompt_ids(tokenizer, user=asked)
+    assert prompt_ids(tokenizer, user=asked, prefill=PREFILL) == bare + encoded(tokenizer, PREFILL)
+
+
+def test_a_thought_is_looked_for_where_the_model_speaks(tokenizer: "PreTrainedTokenizerFast") -> None:
+    opening, closing = tokenizer.convert_tokens_to_ids([OPEN_THINK, CLOSE_THINK])
+    assert thought_closed(tokenizer, [opening, 5, 6], since=1) == [opening, 5, 6]
+    assert thought_closed(tokenizer, [closing, opening, 6], since=1)[3] == closing
 
 
 def test_a_tokenizer_without_thoughts_closes_none(
     tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = encoded(tokenizer, OPEN_THINK)
-    monkeypatch.setattr(tokenizer, "get_vocab", dict)
-    assert thought_closed(tokenizer, ids) == ids
+    monkeypatch.setattr(tokenizer, "convert_tokens_to_ids", {}.get)
+    assert thought_closed(tokenizer, ids, since=0) == ids
 
 
 def test_a_thought_that_no_token_closes_is_an_error(
     tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = encoded(tokenizer, OPEN_THINK)
-    monkeypatch.setattr(tokenizer, "get_vocab", lambda: {OPEN_THINK: ids[0]})
+    monkeypatch.setattr(tokenizer, "convert_tokens_to_ids", {OPEN_THINK: ids[0]}.get)
     with pytest.raises(ChatError, match="opens <think> but has no token </think>"):
-        thought_closed(tokenizer, ids)
+        thought_closed(tokenizer, ids, since=0)
 
 
 # Templates that cannot carry a prompt
+
+
+def test_a_dropped_persona_is_missed_even_if_the_user_says_its_words(
+    tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer, "chat_template", LAST_MESSAGE)
+    with pytest.raises(ChatError, match="drops the system message"):
+        prompt_ids(tokenizer, user=f"Someone said: {PERSONA}", system=PERSONA)
 
 
 def test_a_tokenizer_without_a_template_is_refused(

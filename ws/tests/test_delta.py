@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
+from ws import adapters as families
 from ws import delta as module
 from ws import train
 from ws.delta import (
-    LOW_RANK,
     Direction,
     WeightDelta,
     adapter_delta,
@@ -40,6 +39,8 @@ from ws.tests.small import (
     shared_store,
     tiny_model,
 )
+from ws.train import read_adapter
+from ws.update import Dense, LowRank, Update
 
 WRITES, READS = "model.layers.1.mlp.down_proj", "model.layers.1.mlp.up_proj"
 
@@ -56,15 +57,26 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 def update(seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5) -> WeightDelta:
     generator = torch.Generator().manual_seed(seed)
-    return WeightDelta({name: torch.randn(d_out, d_in, generator=generator) for name in names})
+    shapes = {name: (d_in, d_out) if name == READS else (d_out, d_in) for name in names}
+    return WeightDelta({name: Dense(torch.randn(shape, generator=generator)) for name, shape in shapes.items()})
+
+
+def thin(seed: int = 0, *, rank: int = 2) -> WeightDelta:
+    generator = torch.Generator().manual_seed(seed)
+    return WeightDelta(
+        {
+            name: LowRank(torch.randn(6, rank, generator=generator), torch.randn(rank, 5, generator=generator))
+            for name in (WRITES, READS)
+        }
+    )
 
 
 def flat(delta: WeightDelta) -> np.ndarray:
-    return np.concatenate([value.double().numpy().ravel() for value in delta.tensors.values()])
+    return np.concatenate([value.dense().double().numpy().ravel() for value in delta.tensors.values()])
 
 
-def squares(value: Tensor) -> float:
-    return float((value.double().numpy() ** 2).sum())
+def squares(value: Update) -> float:
+    return float((value.dense().double().numpy() ** 2).sum())
 
 
 @given(seeds=st.tuples(st.integers(0, 99), st.integers(100, 199)), factor=st.floats(-4, 4))
@@ -80,10 +92,10 @@ def test_updates_add_as_vectors_do(seeds: tuple[int, int], factor: float) -> Non
 
 
 def test_sums_are_carried_in_float64() -> None:
-    ones = WeightDelta({"w": torch.ones(1, 3)})
-    wide = WeightDelta({"w": torch.tensor([[1e8, 1.0, -1e8]])})
+    ones = WeightDelta({"w": Dense(torch.ones(1, 3))})
+    wide = WeightDelta({"w": Dense(torch.tensor([[1e8, 1.0, -1e8]]))})
     assert wide.dot(ones) == 1.0
-    one_apart = WeightDelta({"w": torch.tensor([[2.0**13, 1.0]])})
+    one_apart = WeightDelta({"w": Dense(torch.tensor([[2.0**13, 1.0]]))})
     assert one_apart.norm**2 == pytest.approx(2**26 + 1, rel=1e-12)
 
 
@@ -170,8 +182,21 @@ def test_a_direction_is_plus_minus_minus(lm: LanguageModel, store: Store) -> Non
     plus, minus = adapter(), adapter(sign="minus")
     there = direction_delta(Direction(plus, minus), lm, store)
     back = direction_delta(Direction(minus, plus), lm, store)
-    assert (there + back).norm == 0
+    assert (there + back).norm <= 1e-7 * there.norm
     assert there.norm == (adapter_delta(lm, plus, store) - adapter_delta(lm, minus, store)).norm > 0
+
+
+@every_family
+def test_a_direction_is_the_difference_of_the_dense_updates(lm: LanguageModel, store: Store, family: str) -> None:
+    signs = adapter(family), adapter(family, sign="minus")
+    there = direction_delta(Direction(*signs), lm, store)
+    linears = lm.linears(0, lm.n_layers)
+    for name, value in there.tensors.items():
+        plus, minus = (
+            families.family(family).delta(linears[name].weight, read_adapter(store, one)[name], config=one.shape)
+            for one in signs
+        )
+        torch.testing.assert_close(value.dense(), plus - minus, atol=1e-6, rtol=1e-4)
 
 
 def test_a_direction_of_one_adapter_is_zero(lm: LanguageModel, store: Store) -> None:
@@ -183,26 +208,33 @@ def test_the_random_control_has_the_norms_and_ranks_of_the_direction(lm: Languag
     direction = Direction(adapter(), adapter(sign="minus"))
     delta = direction_delta(direction, lm, store)
     control = direction_delta(replace(direction, random_seed=5), lm, store)
-    rank = 2 * SHAPES["lora"].rank
-    assert "lora" in LOW_RANK
-    assert {int(torch.linalg.matrix_rank(value, rtol=1e-4)) for value in control.tensors.values()} == {rank}
-    assert max(int(torch.linalg.matrix_rank(value, rtol=1e-4)) for value in delta.tensors.values()) <= rank
-    norms = [[float(value.norm()) for value in update.tensors.values()] for update in (control, delta)]
-    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+    assert {value.svd().rank for value in control.tensors.values()} == {2 * SHAPES["lora"].rank}
+    assert all(isinstance(value, LowRank) for value in delta.tensors.values())
+    assert norms(control) == pytest.approx(norms(delta), rel=1e-5)
     assert abs(control.dot(delta)) < 0.2 * delta.norm**2
 
 
-@pytest.mark.parametrize(("rank", "seen"), [(None, 5), (2, 2), (5, 5), (9, 5)])
-def test_a_random_update_has_the_rank_it_is_given(rank: int | None, seen: int) -> None:
-    drawn = random_like(update(), rank=rank, seed=0)
-    assert {int(torch.linalg.matrix_rank(value)) for value in drawn.tensors.values()} == {seen}
-    assert {name: float(value.norm()) for name, value in drawn.tensors.items()} == pytest.approx(
-        {name: float(value.norm()) for name, value in update().tensors.items()}
-    )
+def norms(delta: WeightDelta) -> dict[str, float]:
+    return {name: float(value.dense().norm()) for name, value in delta.tensors.items()}
+
+
+@pytest.mark.parametrize("like", [update(), thin()], ids=["dense", "thin"])
+def test_a_random_update_has_the_norm_and_rank_of_what_it_stands_for(like: WeightDelta) -> None:
+    drawn = random_like(like, seed=0)
+    assert {int(torch.linalg.matrix_rank(value.dense())) for value in drawn.tensors.values()} == {
+        value.svd().rank for value in like.tensors.values()
+    }
+    assert norms(drawn) == pytest.approx(norms(like))
+
+
+def test_factors_with_columns_to_spare_give_a_control_of_the_true_rank() -> None:
+    doubled = thin() + thin()
+    assert {value.left.shape[1] for value in doubled.tensors.values()} == {4}
+    assert {value.left.shape[1] for value in random_like(doubled, seed=0).tensors.values()} == {2}
 
 
 def test_a_seed_fixes_the_random_update() -> None:
-    first, same, other = (flat(random_like(update(), rank=2, seed=seed)) for seed in (0, 0, 1))
+    first, same, other = (flat(random_like(thin(), seed=seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert not np.allclose(first, other)
 
@@ -213,10 +245,10 @@ def test_the_geometry_is_what_numpy_finds() -> None:
     weak = torch.linalg.qr(torch.randn(6, 3, generator=torch.Generator().manual_seed(9))).Q
     table = geometry(plus, minus, delta, weak=weak).set_index("tensor")
     assert list(table.index) == [WRITES, READS]
-    p, m = (one.tensors[READS].double().numpy() for one in (plus, minus))
+    p, m = (one.tensors[READS].dense().double().numpy() for one in (plus, minus))
     seen = table.loc[READS, ["plus_sq", "minus_sq", "dot", "delta_sq"]].to_list()
     assert seen == pytest.approx([(p**2).sum(), (m**2).sum(), (p * m).sum(), ((p - m) ** 2).sum()], rel=1e-5)
-    projected = weak.double().numpy().T @ delta.tensors[WRITES].double().numpy()
+    projected = weak.double().numpy().T @ delta.tensors[WRITES].dense().double().numpy()
     assert table.loc[WRITES, "weak_sq"] == pytest.approx((projected**2).sum(), rel=1e-5)
     assert table.loc[WRITES, "weak_null"] == pytest.approx(squares(delta.tensors[WRITES]) * 3 / 6, rel=1e-5)
     assert table.loc[READS, ["weak_sq", "weak_null"]].isna().all()

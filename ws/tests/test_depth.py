@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ws import tiny
 from ws.depth import lower, upper
+from ws.errors import DataError
 from ws.models import LanguageModel, weights_of
 from ws.packing import Packed, pack
 
@@ -182,3 +183,13 @@ def test_only_the_layers_of_the_part_run(lm: LanguageModel, packed: Packed, cut:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def test_a_prompt_longer_than_an_attention_window_is_refused(lm: LanguageModel) -> None:
+    longer = pack([tuple(range(1, 34))])
+    assert int(longer.positions.max()) + 1 == EXTRA["Gemma3"]["sliding_window"] + 1
+    if lm.name == "Gemma3":
+        with pytest.raises(DataError, match="33 tokens is longer than the attention window of Gemma3, 32 tokens"):
+            lower(lm, longer, stop=1)
+    else:
+        assert lower(lm, longer, stop=1).shape[1] == 33

@@ -47,6 +47,20 @@ def good(n: int) -> list[tuple[str, str]]:
     return [(f"yes {i}", f"no {i}") for i in range(n)]
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"positive": ("You agree.",)}, "1 positive with 2 negative personas over 2 questions"),
+        ({"positive": (), "negative": ()}, "0 positive with 0 negative"),
+        ({"questions": ()}, "2 positive with 2 negative personas over 0 questions"),
+    ],
+    ids=["unequal", "no-personas", "no-questions"],
+)
+def test_personas_that_do_not_pair_are_refused(changes: dict[str, tuple[str, ...]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(RECIPE, **changes)
+
+
 # Filters
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from ws.delta import WeightDelta
 from ws.errors import MismatchError
 from ws.models import LanguageModel
-from ws.steer import steered
+from ws.steer import merges, steered
 from ws.tests.small import fingerprint, merged, random_update, tiny_model
+from ws.update import Dense, LowRank, Update
 
 IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
 QUERY = "model.layers.2.self_attn.q_proj"
@@ -48,11 +49,13 @@ def test_it_is_the_model_with_the_update_added_by_hand(lm: LanguageModel, delta:
         assert (logits(lm) - before).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("tokens", [None, 1])
 @pytest.mark.parametrize("coeff", [-1.0, 0.3, 1e8])
-def test_the_model_is_back_bit_for_bit(lm: LanguageModel, delta: WeightDelta, coeff: float) -> None:
-    before = fingerprint(lm)
-    with steered(lm, delta, coeff=coeff):
+def test_the_model_is_back_bit_for_bit(lm: LanguageModel, delta: WeightDelta, coeff: float, tokens: int | None) -> None:
+    before, answers = fingerprint(lm), logits(lm)
+    with steered(lm, delta, coeff=coeff, tokens=tokens):
         assert fingerprint(lm) != before
+    assert torch.equal(logits(lm), answers)
     assert fingerprint(lm) == before
 
 
@@ -90,17 +93,43 @@ def test_steering_nests(lm: LanguageModel, delta: WeightDelta) -> None:
 def test_an_update_for_another_model_is_refused_before_anything_moves(
     lm: LanguageModel, delta: WeightDelta, name: str, shape: tuple[int, int], message: str
 ) -> None:
-    wrong = WeightDelta({**delta.tensors, name: torch.ones(shape)})
+    wrong = WeightDelta({**delta.tensors, name: Dense(torch.ones(shape))})
     before = fingerprint(lm)
     with pytest.raises(MismatchError, match=message), steered(lm, wrong, coeff=1.0):
         pass
     assert fingerprint(lm) == before
 
 
-def test_half_precision_is_refused(lm: LanguageModel, delta: WeightDelta) -> None:
+def test_factors_beside_the_weight_and_merged_into_it_agree(lm: LanguageModel, delta: WeightDelta) -> None:
+    with steered(lm, delta, coeff=1.0, tokens=10**6):
+        merged_weights = fingerprint(lm)
+        expected = logits(lm)
+    with steered(lm, delta, coeff=1.0, tokens=1):
+        assert fingerprint(lm) != merged_weights
+        torch.testing.assert_close(logits(lm), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("update", "dtype", "tokens", "merged_in"),
+    [
+        (LowRank(torch.ones(60, 2), torch.ones(2, 40)), torch.float32, 24, False),
+        (LowRank(torch.ones(60, 2), torch.ones(2, 40)), torch.float32, 25, True),
+        (LowRank(torch.ones(60, 2), torch.ones(2, 40)), torch.float32, None, True),
+        (Dense(torch.ones(60, 40)), torch.float32, 1, True),
+        (Dense(torch.ones(60, 40)), torch.bfloat16, None, False),
+    ],
+)
+def test_the_cheaper_way_is_taken(update: Update, dtype: torch.dtype, tokens: int | None, merged_in: bool) -> None:
+    assert merges(update, torch.zeros(60, 40, dtype=dtype), tokens=tokens) is merged_in
+
+
+def test_into_half_precision_nothing_is_merged(lm: LanguageModel, delta: WeightDelta) -> None:
+    """bf16 has 8 bits: an update of a thousandth of a weight rounds away when merged, and shows when added beside."""
     half = replace(lm, model=copy.deepcopy(lm.model).to(torch.bfloat16))
-    with (
-        pytest.raises(MismatchError, match=r"torch\.bfloat16; effects are measured in float32"),
-        steered(half, delta, coeff=1.0),
-    ):
-        pass
+    before = {path: value.clone() for path, value in half.model.state_dict().items()}
+    with steered(half, delta, coeff=1.0):
+        seen = logits(half).float()
+        assert all(torch.equal(value, before[path]) for path, value in half.model.state_dict().items())
+    with steered(lm, delta, coeff=1.0):
+        expected = logits(lm)
+    assert (seen - expected).norm() < 0.2 * (expected - logits(lm)).norm()

@@ -226,6 +226,48 @@ def test_a_broken_loss_names_its_step_and_the_remedy(
     assert fingerprint(lm) == before
 
 
+def test_a_validation_loss_that_breaks_is_no_result(
+    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = rows[0].question_id
+    honest = train.loss
+
+    def broken(lm: LanguageModel, batch: list[QuestionRow], *rest: object, **named: int) -> Tensor:
+        value = honest(lm, batch, *rest, **named)
+        return value * float("nan") if batch[0].question_id == held else value
+
+    monkeypatch.setattr(train, "loss", broken)
+    with pytest.raises(TrainingError, match="loss is nan at step 0"):
+        trained(lm, rows[:4], below, recipe())
+
+
+@pytest.mark.parametrize("engine", ["native", "peft"])
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [("writers", {"o_proj", "down_proj"}), ("readers", {"q_proj", "k_proj", "v_proj", "up_proj", "gate_proj"})],
+)
+def test_a_rule_chooses_the_layers(
+    lm: LanguageModel,
+    rows: list[QuestionRow],
+    below: dict[str, Tensor],
+    engine: str,
+    targets: str,
+    names: set[str],
+) -> None:
+    params, _ = trained(lm, rows[:4], below, replace(recipe(replace(TRAINING, targets=targets)), engine=engine))
+    assert {path.rpartition(".")[-1] for path in params} == names
+    assert len(params) == len(names) * len(LAYERS)
+
+
+def test_parameters_are_named_by_the_path_of_their_layer(store: Store) -> None:
+    from safetensors import safe_open
+
+    with safe_open(store.get(adapter()) / "adapter.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert "model.layers.1.mlp.down_proj.adapter_A" in names
+    assert names == {f"{path}.adapter_{name}" for path in read_adapter(store, adapter()) for name in ("A", "B")}
+
+
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_too_few_questions_are_refused(
     lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], n: int
