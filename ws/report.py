@@ -2,11 +2,10 @@
 
 import json
 import math
-import os
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from io import StringIO
 from itertools import groupby
@@ -23,8 +22,6 @@ from ws.verdict import Outcome, Verdict
 Twins = tuple[str, ...]
 Columns = tuple[int, int, int, int]
 
-LAST_RUN = "last-run.json"
-"""The file of the store's root that holds the records of the latest run."""
 STYLES = {
     Outcome.HOLDS: "green",
     Outcome.REFUTED: "red",
@@ -87,28 +84,6 @@ def numbers(verdict: Verdict) -> dict[str, Any]:
 
 def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def save(records: Sequence[Record], path: Path) -> None:
-    """Records as JSON at `path`, which appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    text = json.dumps([asdict(record) for record in ordered(records)], indent=1, ensure_ascii=False, allow_nan=False)
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(path)
-
-
-def load(path: Path) -> list[Record]:
-    """The records of a run.
-
-    Raises: DataError if there are none at `path`, or they are not what this version writes.
-    """
-    try:
-        return [Record(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        raise DataError(f"no run has left its verdicts at {path}; run `pytest claims/` first") from None
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} does not hold the verdicts of a run ({error}); run `pytest claims/` again") from None
 
 
 def recorded(folder: Path) -> list[Record]:

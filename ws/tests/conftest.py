@@ -1,11 +1,14 @@
 """A small project with the claim plugins, for tests that run pytest within pytest."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fixtures.holds import PROPERTY
+from ws.report import Record
 
 CONFTEST = """
 import os
@@ -52,12 +55,25 @@ def test_it_steers(effect, holds):
 """
 
 
-@dataclass(frozen=True)
+class Listener:
+    """A plugin that keeps the records of a run's cases."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            self.records += [Record(**fields) for name, fields in report.user_properties if name == PROPERTY]
+
+
+@dataclass
 class Project:
     """A folder with claims in it, on which pytest can be run."""
 
     pytester: pytest.Pytester
     monkeypatch: pytest.MonkeyPatch
+    records: list[Record] = field(default_factory=list)
+    """Of the cases of the latest run."""
 
     def claims(self, source: str = STEERS, *, name: str = "test_claims") -> None:
         """Write a module of claims."""
@@ -73,7 +89,9 @@ class Project:
                 patch.delenv(name, raising=False)
             for name, value in environment.items():
                 patch.setenv(name, value)
-            return self.pytester.runpytest_inprocess("--store", str(self.store), *args)
+            listener = Listener()
+            self.records = listener.records
+            return self.pytester.runpytest_inprocess("--store", str(self.store), *args, plugins=[listener])
 
     @property
     def store(self) -> Path:
@@ -96,10 +114,6 @@ class Project:
     def fields(self, name: str = "smollm2-135m/test_it_steers.json") -> dict[str, Any]:
         """What one snapshot says."""
         return json.loads(self.snapshot(name).read_text())
-
-    def last_run(self) -> list[dict[str, Any]]:
-        """The records that the latest run left in the store."""
-        return json.loads((self.store / "last-run.json").read_text())
 
 
 @pytest.fixture

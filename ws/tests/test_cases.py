@@ -29,9 +29,9 @@ def claims(project: Project) -> Project:
     return project
 
 
-def levels(project: Project) -> dict[str, float]:
+def levels(project: Project) -> dict[str, float | None]:
     """The level at which each case of the last run was judged."""
-    return {f"{record['claim']} {record['case']}": record["level"] for record in project.last_run()}
+    return {f"{record.claim} {record.case}": record.level for record in project.records}
 
 
 def test_cases_of_one_measure_share_the_error_rate(claims: Project) -> None:
@@ -66,7 +66,7 @@ def test_a_run_of_the_last_failures_is_judged_at_the_level_of_all_cases(claims: 
 
 def test_a_second_model_has_its_own_cases(claims: Project) -> None:
     claims.run("--model", "smollm2-135m", "--model", "tiny-random-qwen3")
-    assert len(claims.last_run()) == 14
+    assert len(claims.records) == 14
     assert levels(claims)["C05 dora-raw"] == pytest.approx(1 - 0.05 / 3, abs=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_a_second_model_has_its_own_cases(claims: Project) -> None:
 )
 def test_a_keyword_selects_by_claim_and_by_case(claims: Project, keyword: str, cases: int) -> None:
     claims.run("-k", keyword)
-    assert len(claims.last_run()) == cases
+    assert len(claims.records) == cases
 
 
 def test_every_case_has_a_snapshot_named_after_it(claims: Project) -> None:

@@ -2,12 +2,10 @@
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 
 from ws import report
-from ws.errors import DataError
 from ws.report import Record
 from ws.tests.conftest import Project
 
@@ -164,32 +162,12 @@ def test_numbers_keep_two_digits_that_say_something(x: float | None, shown: str)
     assert report.number(x) == shown
 
 
-def test_records_survive_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "store" / report.LAST_RUN
-    report.save(list(reversed(RECORDS)), path)
-    assert report.load(path) == report.ordered(RECORDS)
-    assert [file.name for file in path.parent.iterdir()] == [report.LAST_RUN]
-
-
-def test_records_that_are_not_there_are_missed(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="run `pytest claims/` first"):
-        report.load(tmp_path / "absent.json")
-
-
-@pytest.mark.parametrize("text", ["{", '[{"claim": "C05"}]', "3"], ids=["cut", "other fields", "no list"])
-def test_records_of_another_kind_are_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / report.LAST_RUN
-    path.write_text(text)
-    with pytest.raises(DataError, match="does not hold the verdicts of a run"):
-        report.load(path)
-
-
-def test_a_run_ends_with_the_table_and_leaves_it_in_the_store(project: Project) -> None:
+def test_a_run_ends_with_the_table(project: Project) -> None:
     project.claims(CLAIMS)
     project.record()
     result = project.run()
     result.assert_outcomes(passed=2, xfailed=2)
-    table = report.terminal(report.load(project.store / report.LAST_RUN), width=80)
+    table = report.terminal(project.records, width=80)
     assert table in result.stdout.str()
     assert table.count("holds raw only") == 2
     assert table.count(" same") == 4
@@ -207,31 +185,19 @@ def test_the_table_says_what_is_new_missing_and_changed(project: Project) -> Non
 def test_workers_leave_the_same_table(project: Project) -> None:
     project.claims(CLAIMS)
     project.record()
-    alone = project.run()
-    kept = (project.store / report.LAST_RUN).read_text()
+    alone, records = project.run(), project.records
     shared = project.run("-n", "2")
     shared.assert_outcomes(passed=2, xfailed=2)
     assert shared.ret == pytest.ExitCode.OK
-    assert (project.store / report.LAST_RUN).read_text() == kept
-    assert report.terminal(report.load(project.store / report.LAST_RUN)) in shared.stdout.str()
-    assert report.terminal(report.load(project.store / report.LAST_RUN)) in alone.stdout.str()
+    assert report.ordered(project.records) == report.ordered(records)
+    assert report.terminal(records) in shared.stdout.str()
+    assert report.terminal(records) in alone.stdout.str()
 
 
-def test_a_run_without_claims_leaves_the_last_table_alone(project: Project) -> None:
-    project.record()
-    kept = json.loads((project.store / report.LAST_RUN).read_text())
+def test_a_run_without_claims_shows_no_table(project: Project) -> None:
+    assert "= claims =" in project.run().stdout.str()
     project.claims("def test_it(): pass\n")
-    assert "claims ==" not in project.run("claims").stdout.str()
-    assert project.last_run() == kept
-
-
-def test_a_store_that_cannot_be_written_is_said_and_not_fatal(project: Project) -> None:
-    project.record()
-    (project.store / report.LAST_RUN).unlink()
-    (project.store / report.LAST_RUN).mkdir()
-    result = project.run()
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["`ws table` will not know of this run: *"])
+    assert "= claims =" not in project.run("claims").stdout.str()
 
 
 def test_a_record_is_plain_json() -> None:
