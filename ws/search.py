@@ -8,7 +8,7 @@ tried. Held-out claims are never scored here.
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,13 @@ LEARNING_RATES = {
 BOUNDS = {"delora": (0.5, 1.0, 3.0)}
 """DeLoRA's size is set by its bound, whatever the learning rate; PEFT's 15 destroys a small model."""
 
+SEARCHED: dict[str, Callable[[FamilyRecipe], float]] = {
+    "lr": lambda recipe: recipe.training.lr,
+    "bound": lambda recipe: recipe.shape.bound,
+    "epochs": lambda recipe: recipe.training.epochs,
+}
+"""What candidates of a family differ in."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -50,7 +57,8 @@ class Candidate:
 
     def record(self) -> dict[str, object]:
         """The JSON form."""
-        numbers = {"validation_loss": round(self.validation_loss, 5), "pmass": self.pmass, "chosen": self.chosen}
+        loss = round(self.validation_loss, 5) if math.isfinite(self.validation_loss) else None
+        numbers = {"validation_loss": loss, "pmass": self.pmass, "chosen": self.chosen}
         return numbers | recipe_record(self.recipe)
 
 
@@ -66,29 +74,36 @@ def grid(name: str) -> tuple[FamilyRecipe, ...]:
 def search(model: str, families: Iterable[str], store: Store, out: Path) -> dict[str, list[Candidate]]:
     """Searches family by family and writes `out` after each, so that a killed search goes on where it was.
 
+    `at_edge` in `out` says where a winner lies at the end of what was tried.
+
     Raises: UnknownNameError for an unknown family; DataError if no candidate of a family keeps enough pmass.
     """
+    families = tuple(families)
+    for name in families:
+        if name not in FAMILIES:
+            raise UnknownNameError("adapter family", name, FAMILIES)
     bench, kept = Bench(model), json.loads(out.read_text()) if out.is_file() else {"chosen": {}, "candidates": {}}
     results = {}
     base = _pmass(bench, store, None)
     for name in families:
-        if name not in FAMILIES:
-            raise UnknownNameError("adapter family", name, FAMILIES)
         candidates = sorted(
             (c for recipe in grid(name) for c in trained_candidates(bench, store, recipe)),
             key=lambda c: c.validation_loss,
         )
         results[name] = chosen(bench, store, candidates, least=PMASS_KEPT * base)
-        winner = next(c for c in results[name] if c.chosen)
+        winner, edges = winner_of(results[name]), at_edge(results[name])
         kept["chosen"][name] = recipe_record(winner.recipe)
         kept["candidates"][name] = [c.record() for c in results[name]]
+        kept.setdefault("at_edge", {})[name] = edges
         kept["base_pmass"] = base
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(kept, indent=1) + "\n")
+        out.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n")
         say(
             f"{name}: lr {winner.recipe.training.lr:g}, {winner.recipe.training.epochs} epochs, "
             f"validation loss {winner.validation_loss:.4f}, pmass {winner.pmass:.3f} (base {base:.3f})"
         )
+        if edges:
+            say(f"{name}: its winner has the {' and the '.join(edges)} of the candidates; the best may lie beyond")
     return results
 
 
@@ -122,6 +137,26 @@ def chosen(bench: Bench, store: Store, ranked: list[Candidate], *, least: float)
         f"no candidate of {ranked[0].recipe.shape.family} keeps pmass {least:.2f} on {bench.model}: "
         f"{[c.pmass for c in ranked]}; add gentler candidates (lower learning rates or bounds) to ws/search.py"
     )
+
+
+def winner_of(candidates: list[Candidate]) -> Candidate:
+    """The one that was chosen."""
+    return next(candidate for candidate in candidates if candidate.chosen)
+
+
+def at_edge(candidates: list[Candidate]) -> list[str]:
+    """Which values of the winner are the least or the greatest that were tried, such as `lowest lr`.
+
+    A value that all candidates share was not searched and has no edge.
+    """
+    winner = winner_of(candidates).recipe
+    tried = {name: [value(candidate.recipe) for candidate in candidates] for name, value in SEARCHED.items()}
+    return [
+        f"{end} {name}"
+        for name, values in tried.items()
+        for end, extreme in (("lowest", min), ("highest", max))
+        if min(values) < max(values) and SEARCHED[name](winner) == extreme(values)
+    ]
 
 
 def _pmass(bench: Bench, store: Store, recipe: FamilyRecipe | None) -> float:

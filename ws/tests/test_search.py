@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 
 from ws import search as module
-from ws.adapters import FAMILIES
+from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
 from ws.errors import DataError, TrainingError, UnknownNameError
 from ws.evaluate import Rows
-from ws.recipes import recipe_from
-from ws.search import BOUNDS, LEARNING_RATES, MAX_EPOCHS, PMASS_KEPT, SEED, Candidate, grid, search
+from ws.recipes import FamilyRecipe, recipe_from
+from ws.search import BOUNDS, LEARNING_RATES, MAX_EPOCHS, PMASS_KEPT, SEED, Candidate, at_edge, grid, search
 from ws.store import Store
 from ws.tests.small import every_family
-from ws.train import Adapter
+from ws.train import Adapter, TrainConfig
 
 MODEL = "smollm2-135m"
 BASE_PMASS = 0.8
@@ -144,6 +144,13 @@ def test_a_candidate_that_diverged_is_dropped(world: World, out: Path) -> None:
     assert {rows.direction.plus.training.lr for rows in world.scored if rows.direction} == {SLOW}
 
 
+def test_the_loss_of_a_candidate_that_diverged_is_null_in_the_file(world: World, out: Path) -> None:
+    world.diverges = frozenset({FAST})
+    found(out)
+    kept = json.loads(out.read_text(), parse_constant=pytest.fail)
+    assert [record["validation_loss"] for record in kept["candidates"]["lora"]] == [1.0, 2.0, None]
+
+
 @pytest.mark.parametrize("diverges", [frozenset({FAST}), frozenset({SLOW, FAST})], ids=["one", "all"])
 def test_a_candidate_that_diverged_is_no_last_resort(world: World, out: Path, diverges: frozenset[float]) -> None:
     world.diverges, world.pmass = diverges, lambda plus, coeff: 0.1
@@ -193,6 +200,43 @@ def test_the_file_says_what_was_chosen_and_what_was_tried(world: World, out: Pat
     assert [record["chosen"] for record in tried] == [True, False, False, False]
 
 
+def tried(lr: float, epochs: int, bound: float = 1.0, *, chosen: bool = False) -> Candidate:
+    """A candidate of DeLoRA."""
+    return Candidate(FamilyRecipe(AdapterConfig("delora", bound=bound), TrainConfig(lr, epochs)), 1.0, chosen=chosen)
+
+
+@pytest.mark.parametrize(
+    ("lr", "epochs", "bound", "edges"),
+    [
+        (2.0, 2, 2.0, []),
+        (1.0, 2, 2.0, ["lowest lr"]),
+        (3.0, 2, 2.0, ["highest lr"]),
+        (2.0, 2, 3.0, ["highest bound"]),
+        (1.0, 1, 1.0, ["lowest lr", "lowest bound", "lowest epochs"]),
+    ],
+)
+def test_the_edges_are_named_at_which_a_winner_lies(lr: float, epochs: int, bound: float, edges: list[str]) -> None:
+    others = [tried(float(n), n, float(n)) for n in (1, 2, 3)]
+    assert at_edge([*others, tried(lr, epochs, bound, chosen=True)]) == edges
+
+
+def test_a_value_that_no_candidate_varies_has_no_edge() -> None:
+    assert at_edge([tried(1.0, 1), tried(2.0, 1, chosen=True)]) == ["highest lr"]
+
+
+def test_a_search_says_where_its_winner_lies_at_an_edge(
+    world: World, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(module, "say", said.append)
+    world.losses = {SLOW: [3.0, 1.0, 1.5], FAST: [3.0, 2.0, 2.5]}
+    found(out)
+    assert json.loads(out.read_text())["at_edge"] == {"lora": ["lowest lr", "lowest epochs"]}
+    assert said[-1] == (
+        "lora: its winner has the lowest lr and the lowest epochs of the candidates; the best may lie beyond"
+    )
+
+
 def test_held_out_claims_are_never_scored_and_claim_seeds_never_trained(world: World, out: Path) -> None:
     world.pmass = lambda plus, coeff: BASE_PMASS if plus.training.epochs == 1 else 0.1
     found(out, ("lora", "delora"))
@@ -224,9 +268,10 @@ def test_the_bound_is_searched_where_it_sets_the_size() -> None:
     assert LEARNING_RATES.keys() == FAMILIES.keys()
 
 
-def test_an_unknown_family_is_refused(world: World, out: Path) -> None:
+def test_an_unknown_family_is_refused_before_anything_is_trained_or_scored(world: World, out: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown adapter family 'lorra'; known: .*lora"):
-        found(out, ("lorra",))
+        found(out, ("lora", "lorra"))
+    assert world.asked == world.scored == []
 
 
 def test_an_unknown_model_is_refused(world: World, out: Path) -> None:
