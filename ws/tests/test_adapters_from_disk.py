@@ -1,0 +1,231 @@
+"""What a folder in PEFT's format says is not believed: what this package would not compute exactly is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ws.errors import MismatchError, ShapeError
+from ws.models import LanguageModel
+from ws.peft_files import CONFIG, PICKLE, PREFIX, WEIGHTS, load_peft, save_peft
+from ws.tests.small import tiny_model
+from ws.tests.test_peft_files import SHAPES, moved
+
+Spoil = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+@pytest.fixture
+def folder(lm: LanguageModel, tmp_path: Path) -> Path:
+    """A LoRA that this package wrote."""
+    save_peft(tmp_path, lm, moved(lm, "lora"), SHAPES["lora"])
+    return tmp_path
+
+
+def change(folder: Path, **settings: object) -> None:
+    """Put settings into the configuration of a folder."""
+    written = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(written | settings))
+
+
+def rewrite(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
+    """Edit the tensors of a folder."""
+    tensors = load_file(folder / WEIGHTS)
+    edit(tensors)
+    save_file(tensors, folder / WEIGHTS)
+
+
+def test_patterns_and_paths_in_the_configuration_are_not_read(lm: LanguageModel, folder: Path) -> None:
+    expected, _ = load_peft(folder, lm)
+    for hostile in ["(a+)+$", "(", ["../../etc/passwd"], None]:
+        change(folder, target_modules=hostile, layers_pattern=hostile, base_model_name_or_path="/nowhere")
+        seen, _ = load_peft(folder, lm)
+        assert seen.keys() == expected.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"use_rslora": True}, "use_rslora=True, expected False"),
+        ({"rank_pattern": {"q_proj": 8}}, r"rank_pattern=\{'q_proj': 8\}, expected \{\}"),
+        ({"alpha_pattern": {"q_proj": 8}}, r"alpha_pattern=\{'q_proj': 8\}, expected \{\}"),
+        ({"bias": "all"}, "bias='all', expected 'none'"),
+        ({"lora_bias": True}, "lora_bias=True, expected False"),
+        ({"modules_to_save": ["lm_head"]}, r"modules_to_save=\['lm_head'\], expected None"),
+        ({"lora_dropout": 0.1}, "lora_dropout=0.1, expected 0.0"),
+        ({"fan_in_fan_out": True}, "fan_in_fan_out=True, expected False"),
+        ({"layer_replication": [[0, 2]]}, r"layer_replication=\[\[0, 2\]\], expected None"),
+        ({"init_lora_weights": "olora"}, "init_lora_weights='olora', expected True"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights='pissa_niter_4', expected True"),
+        ({"a_setting_of_2030": 7}, "a_setting_of_2030=7, expected None"),
+        ({"peft_type": "VERA"}, "'peft_type': 'VERA'.*expected a peft_type of BOFT, DELORA, IA3, LORA, OFT"),
+        ({"peft_type": ["LORA"]}, "of none of the families"),
+        ({"use_dora": True, "init_lora_weights": "pissa"}, "of none of the families"),
+        ({"r": "4"}, "setting r is '4', expected a whole number"),
+        ({"r": True}, "setting r is True, expected a whole number"),
+        ({"lora_alpha": float("nan")}, "setting lora_alpha is nan, expected a finite number"),
+        ({"lora_alpha": None}, "setting lora_alpha is None, expected a finite number"),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
+)
+def test_a_setting_that_changes_the_formula_is_refused(
+    lm: LanguageModel, folder: Path, settings: dict[str, object], message: str
+) -> None:
+    change(folder, **settings)
+    with pytest.raises(MismatchError, match=message):
+        load_peft(folder, lm)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("lora", {"init_lora_weights": "gaussian"}),
+        ("lora", {"init_lora_weights": False}),
+        ("delora", {"init_weights": False}),
+        ("ia3", {"init_ia3_weights": False}),
+        ("oft", {"init_weights": False}),
+        ("lora", {"a_setting_of_2030": None}),
+        ("lora", {"task_type": "CAUSAL_LM", "peft_version": "0.30.0"}),
+    ],
+    ids=str,
+)
+def test_a_setting_that_does_not_is_read_over(
+    lm: LanguageModel, tmp_path: Path, name: str, settings: dict[str, object]
+) -> None:
+    save_peft(tmp_path, lm, moved(lm, name), SHAPES[name])
+    change(tmp_path, **settings)
+    assert load_peft(tmp_path, lm)[1] == SHAPES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("oft", {"use_cayley_neumann": True}),
+        ("oft", {"coft": True}),
+        ("oft", {"block_share": True}),
+        ("boft", {"boft_dropout": 0.1}),
+        ("delora", {"module_dropout": 0.1}),
+        ("delora", {"lambda_pattern": {"q_proj": 2.0}}),
+        ("ia3", {"fan_in_fan_out": True}),
+    ],
+    ids=str,
+)
+def test_settings_of_the_other_families_are_refused_too(
+    lm: LanguageModel, tmp_path: Path, name: str, settings: dict[str, object]
+) -> None:
+    save_peft(tmp_path, lm, moved(lm, name), SHAPES[name])
+    change(tmp_path, **settings)
+    with pytest.raises(MismatchError, match=f"{next(iter(settings))}=.*for a {name} adapter"):
+        load_peft(tmp_path, lm)
+
+
+def test_a_setting_that_an_older_peft_did_not_write_counts_as_its_default(lm: LanguageModel, tmp_path: Path) -> None:
+    save_peft(tmp_path, lm, moved(lm, "oft"), SHAPES["oft"])
+    written = json.loads((tmp_path / CONFIG).read_text())
+    del written["use_cayley_neumann"], written["coft"]
+    (tmp_path / CONFIG).write_text(json.dumps(written))
+    with pytest.raises(MismatchError, match="use_cayley_neumann=True, expected False"):
+        load_peft(tmp_path, lm)
+
+
+def as_pickle(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / PICKLE)
+
+
+def without_weights(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+
+
+def without_settings(folder: Path) -> None:
+    (folder / CONFIG).unlink()
+
+
+def with_text(folder: Path) -> None:
+    (folder / CONFIG).write_text("r: 4")
+
+
+def with_a_list(folder: Path) -> None:
+    (folder / CONFIG).write_text("[4]")
+
+
+def cut_short(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-10])
+
+
+def of_another_model(folder: Path) -> None:
+    rewrite(folder, lambda tensors: tensors.update({f"{PREFIX}model.layers.99.mlp.up_proj.x": torch.zeros(1)}))
+
+
+def with_nothing(folder: Path) -> None:
+    rewrite(folder, lambda tensors: tensors.clear())
+
+
+def one_missing(folder: Path) -> None:
+    rewrite(folder, lambda tensors: tensors.pop(min(tensors)))
+
+
+def one_more(folder: Path) -> None:
+    rewrite(folder, lambda tensors: tensors.update({min(tensors).replace("lora_A", "lora_C"): torch.zeros(1)}))
+
+
+def one_turned(folder: Path) -> None:
+    rewrite(folder, lambda tensors: tensors.update({min(tensors): tensors[min(tensors)].T.contiguous()}))
+
+
+def one_nan(folder: Path) -> None:
+    rewrite(folder, lambda tensors: tensors[min(tensors)].fill_(float("nan")))
+
+
+def one_of_integers(folder: Path) -> None:
+    rewrite(folder, lambda tensors: tensors.update({min(tensors): tensors[min(tensors)].int()}))
+
+
+def odd_and_marked(folder: Path) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    cut = {name: value[:3] if "lora_A" in name else value[:, :3].contiguous() for name, value in tensors.items()}
+    save_file(cut, folder / WEIGHTS, metadata={"family": "pissa"})
+    change(folder, r=3)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (as_pickle, r"found: adapter_model\.bin, a pickle, which can run code.*save the adapter anew"),
+        (without_weights, "has no adapter_model.safetensors"),
+        (without_settings, "has no adapter_config.json; give the folder"),
+        (with_text, "is no JSON"),
+        (with_a_list, "holds a list, expected an object"),
+        (cut_short, "is damaged"),
+        (of_another_model, r"layers.99.mlp.up_proj.x'\] that .* lacks and 14 that it has.*use the adapter with"),
+        (with_nothing, "0 that it has"),
+        (one_missing, r"lora_A.weight of shape None, expected \(4, \d+\)"),
+        (one_more, r"lora_C.weight of shape \(1,\), expected None"),
+        (one_turned, r"of shape \(\d+, 4\), expected \(4, \d+\)"),
+        (one_nan, "lora_A.weight that are no finite numbers"),
+        (one_of_integers, "lora_A.weight that are no finite numbers"),
+        (odd_and_marked, "LoRA of rank 3, expected an even rank"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_spoilt_folder_is_refused(lm: LanguageModel, folder: Path, spoil: Spoil, message: str) -> None:
+    spoil(folder)
+    with pytest.raises(MismatchError, match=message):
+        load_peft(folder, lm)
+
+
+@pytest.mark.parametrize(("name", "setting"), [("lora", "r"), ("delora", "r"), ("oft", "oft_block_size")])
+def test_a_size_that_does_not_fit_is_refused_before_memory_is_taken(
+    lm: LanguageModel, tmp_path: Path, name: str, setting: str
+) -> None:
+    save_peft(tmp_path, lm, moved(lm, name), SHAPES[name])
+    change(tmp_path, **{setting: 10**12})
+    with pytest.raises(ShapeError, match="choose a"):
+        load_peft(tmp_path, lm)
