@@ -15,7 +15,7 @@ pytest := $(bin)/python -m pytest
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke lint table search clean
+.PHONY: help claims test unit smoke lint table search bench clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,10 @@ table: $(installed) ## write the recorded verdicts into README.md
 
 search: $(installed) ## choose the training recipe of each adapter family on validation data
 	$(bin)/ws search $(MODEL)
+
+bench: $(installed) ## measure speed and memory against the plain way; an hour, on a quiet machine
+	$(bin)/ws bench $(ARGS)
+	$(bin)/ws bench --write README.md
 
 clean: ## remove .venv and caches, never the store of trained adapters
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis __pycache__

@@ -1,0 +1,228 @@
+"""One measurement in a process of its own: `python -m ws.bench.arm RESULT` with the job as JSON on standard input.
+
+The model, its inputs and the libraries are loaded, and a small piece of the work is done, before the clock starts.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from ws.bench import data, ours, plain, work
+from ws.bench.measurement import Job, Measurement, Work, save
+from ws.bench.probe import Mark, Probe, exact_fp32, now, peak_bytes, spans, step_marks
+from ws.bench.settings import ALL_COEFFS, Settings, crops, scoring, training
+from ws.delta import direction_delta
+from ws.errors import MismatchError
+from ws.evaluate import answers_of, lowest_layer, prepared, prompts_of
+from ws.generate import read_pairs
+from ws.hardware import tune_malloc
+from ws.models import LanguageModel, layer_range, load, loaded
+from ws.store import Store
+from ws.train import Adapter, started, trained
+
+
+def measured(job: Job) -> Measurement:
+    """The work of a job, done between two probes of the machine's speed."""
+    store = Store(Path(job.store))
+    lm = _model(job, store)
+    exact_fp32(lm.device)
+    probe = Probe(lm)
+    before = probe.both()
+    done = WAYS[job.section, job.way == "ours"](lm, store, job.settings, job.family, probe)
+    done = replace(done, memory=peak_bytes(lm.device))
+    return Measurement(job.section, job.way, job.family, job.repeat, done, (before, probe.both()))
+
+
+def _model(job: Job, store: Store) -> LanguageModel:
+    """The model as our recipes load it, or as transformers does by default, or that with what helps it most."""
+    on = job.settings.bench.on
+    if job.way == "ours":
+        return loaded(on, store)
+    if job.way == "hf-tuned":
+        tune_malloc()
+        return load(on.weights, store=store, device=on.device, attention="eager")
+    return load(on.weights, store=store, device=on.device)
+
+
+def train_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
+    """What `Adapter.build` runs; each step pays for the states below the adapter, as in a recipe of one epoch."""
+    recipe = training(settings, family)
+    start = layer_range(lm.n_layers, *recipe.training.layers).start
+    began = now(lm.device)
+    rows, below = started(lm, store, recipe.pairs, recipe.sign, start=start)
+    a_question = (now(lm.device) - began) / len(rows)
+    rows = rows[: settings.questions]
+    steps = data.steps({row.question_id: (row,) for row in rows}, recipe.training, seed=recipe.seed)
+    with step_marks(probe) as marks:
+        began = now(lm.device)
+        _, curves = trained(lm, rows, below, recipe)
+    counted = data.timed(len(steps), epochs=settings.epochs)
+    done = Work(
+        amount=sum(len(path) for i in counted for row in steps[i] for path in row.packed.paths),
+        seconds=0.0,
+        results=tuple(curves["loss"]),
+        flops=_flops(lm, recipe, [work.shared_rows(steps[i]) for i in counted]),
+    )
+    return _timed(done, marks, counted, began=began, extra=a_question * sum(len(steps[i]) for i in counted))
+
+
+def train_plain(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
+    """PEFT and the HF Trainer on the same answers in the same order."""
+    recipe = training(settings, family)
+    questions = data.sequences(lm.tokenizer, read_pairs(store, recipe.pairs), sign=recipe.sign)
+    questions = dict(list(questions.items())[: settings.questions])
+    steps = data.steps(questions, recipe.training, seed=recipe.seed)
+    counted = data.timed(len(steps), epochs=settings.epochs)
+    flops = _flops(lm, recipe, [work.alone(len(row.ids) for row in steps[i]) for i in counted])
+    with tempfile.TemporaryDirectory() as scratch, step_marks(probe) as marks:
+        began = now(lm.device)
+        losses = plain.trained(lm, steps, recipe, scratch=Path(scratch))
+    amount = sum(len(row.ids) for i in counted for row in steps[i])
+    return _timed(Work(amount, 0.0, tuple(losses), flops=flops), marks, counted, began=began)
+
+
+def _timed(done: Work, marks: Sequence[Mark], counted: Sequence[int], *, began: float, extra: float = 0.0) -> Work:
+    """The work with the time of the counted steps, and `extra` seconds at their mean speed.
+
+    Raises: MismatchError if not every loss has its step.
+    """
+    if len(marks) != len(done.results):
+        raise MismatchError(
+            f"{len(marks)} steps of a torch optimizer gave {len(done.results)} losses; step times are taken at "
+            "the optimizer, so measure with a training loop that steps one once a loss"
+        )
+    each = spans(marks, counted)
+    seconds = sum(time for time, _ in each)
+    capacity = sum(time * speed for time, speed in each)
+    return replace(
+        done,
+        seconds=seconds + extra,
+        capacity=capacity * (seconds + extra) / seconds,
+        once_seconds=marks[0].end - began - median(time for time, _ in each),
+    )
+
+
+def _flops(lm: LanguageModel, recipe: Adapter, steps: Sequence[work.Tokens]) -> int | None:
+    if recipe.shape.family != "lora":
+        return None
+    layers = layer_range(lm.n_layers, *recipe.training.layers)
+    adapted = lm.linears(layers.start, layers.stop).values()
+    entries = recipe.shape.rank * sum(sum(linear.weight.shape) for linear in adapted)
+    return work.training(work.sizes(lm, start=layers.start), steps, trained=entries)
+
+
+def eval_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
+    """What `Rows.build` runs, for the unchanged model and for all other coefficients."""
+    rows = scoring(settings)
+    other = settings.bench.validation_rows(rows.direction, coeffs=(1.0,))
+    ours.log_ratios(replace(other, questions=other.questions[:2]), store)
+    prompts = prompts_of(lm, rows.questions, rows.prefill)
+    began = now(lm.device)
+    found = ours.log_ratios(rows, store)
+    seconds = now(lm.device) - began
+    start = lowest_layer(direction_delta(rows.direction, lm, store).tensors)
+    sizes = work.sizes(lm, start=start)
+    whole, upper = (work.shared(prepared(lm, prompts, start=first).packed, read=len(prompts)) for first in (0, start))
+    flops = work.lower(sizes, whole) + work.upper(sizes, whole) + work.lower(sizes, upper)
+    flops += len(rows.coeffs) * work.upper(sizes, upper)
+    return Work(found.numel(), seconds, tuple(found.flatten().tolist()), flops=flops)
+
+
+def eval_plain(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
+    """Every coefficient merged into the weights, every prompt padded to its batch."""
+    rows = scoring(settings)
+    prompts, answers = prompts_of(lm, rows.questions, rows.prefill), answers_of(lm)
+    update = _dense(lm, store, settings)
+    plain.log_ratios(lm, prompts[:1], answers, update, coeffs=(1.0,))
+    began = now(lm.device)
+    found = plain.log_ratios(lm, prompts, answers, update, coeffs=ALL_COEFFS)
+    seconds = now(lm.device) - began
+    sizes, tokens = work.sizes(lm, start=0), work.alone(map(len, prompts))
+    flops = len(ALL_COEFFS) * work.upper(sizes, tokens)
+    return Work(found.numel(), seconds, tuple(found.flatten().tolist()), flops=flops)
+
+
+def svd_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
+    """Crops of dW by its factors."""
+    delta = direction_delta(scoring(settings).direction, lm, store)
+    keep = _crops(settings)
+    next(ours.cropped(delta.select(lambda path: path == min(delta.tensors)), keep))
+    return _projected(ours.cropped(delta, keep), lm.device)
+
+
+def svd_plain(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
+    """Crops of dW as a dense matrix a tensor."""
+    update, keep = _dense(lm, store, settings), _crops(settings)
+    next(plain.cropped({path: update[path] for path in [min(update)]}, keep))
+    return _projected(plain.cropped(update, keep), lm.device)
+
+
+def _projected(crops: Iterator[dict[str, tuple[Tensor, Tensor]]], device: torch.device) -> Work:
+    """The time it takes to make the crops, and of each, outside that time, a number that equal crops share."""
+    seconds, found, began = 0.0, [], now(device)
+    for crop in crops:
+        seconds += now(device) - began
+        found.append(_projection(crop))
+        began = now(device)
+    return Work(len(found), seconds, tuple(found))
+
+
+def _dense(lm: LanguageModel, store: Store, settings: Settings) -> dict[str, Tensor]:
+    delta = direction_delta(scoring(settings).direction, lm, store)
+    return {path: update.dense().to(lm.device) for path, update in delta.tensors.items()}
+
+
+def _crops(settings: Settings) -> tuple[slice, ...]:
+    return crops(2 * scoring(settings).direction.plus.shape.rank)
+
+
+def _projection(crop: dict[str, tuple[Tensor, Tensor]]) -> float:
+    """A crop between two random vectors a tensor, summed: equal crops have equal ones."""
+    generator = torch.Generator().manual_seed(0)
+    total = 0.0
+    for path in sorted(crop):
+        left, right = (factor.cpu().double() for factor in crop[path])
+        above = torch.randn(left.shape[0], generator=generator, dtype=torch.float64)
+        below = torch.randn(right.shape[1], generator=generator, dtype=torch.float64)
+        total += (above @ left @ (right @ below)).item()
+    return total
+
+
+WAYS = {
+    ("train", True): train_ours,
+    ("train", False): train_plain,
+    ("eval", True): eval_ours,
+    ("eval", False): eval_plain,
+    ("svd", True): svd_ours,
+    ("svd", False): svd_plain,
+}
+"""The work of each section, ours and the plain way."""
+
+
+def prepare(job: Job) -> None:
+    """Build what the measurements read: model, pairs, and the two LoRA adapters of dW."""
+    store, settings = Store(Path(job.store)), job.settings
+    store.get(training(settings, "lora").pairs)
+    if job.section != "train":
+        direction = scoring(settings).direction
+        for adapter in (direction.plus, direction.minus):
+            store.get(adapter)
+
+
+def main() -> None:
+    """Do the job on standard input and save what was measured; a job of way `prepare` only fills the store."""
+    job = Job.from_json(sys.stdin.read())
+    if job.way == "prepare":
+        prepare(job)
+    else:
+        save(measured(job), Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Our way: what `Adapter`, `Rows` and a spectrum lens run, by the very functions they run."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.delta import WeightDelta
+from ws.evaluate import Rows
+from ws.store import Store
+
+
+def log_ratios(rows: Rows, store: Store) -> Float[Tensor, "coeffs prompts"]:
+    """log P(yes) - log P(no) of every question: the unchanged model first, then every coefficient."""
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = [_built(recipe, store, Path(scratch)) for recipe in (replace(rows, direction=None), rows)]
+    values = torch.tensor(pd.concat(parts)["log_ratio"].to_list())
+    return values.reshape(-1, len(rows.questions))
+
+
+def _built(rows: Rows, store: Store, out: Path) -> pd.DataFrame:
+    rows.build(out, store)
+    return pd.read_parquet(out / "rows.parquet")
+
+
+def cropped(delta: WeightDelta, keep: Iterable[slice]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+    """Each crop of dW as two factors a tensor; the first waits for one SVD of every tensor's factors."""
+    spectra = {path: update.svd() for path, update in delta.tensors.items()}
+    for part in keep:
+        crops = {path: spectrum.crop(part) for path, spectrum in spectra.items()}
+        yield {path: (crop.left, crop.right) for path, crop in crops.items()}

@@ -1,0 +1,70 @@
+"""What a benchmark measures, and the recipes and rows it measures on."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ws.adapters import FAMILIES
+from ws.evaluate import COEFFS, Rows
+from ws.recipes import Bench
+from ws.train import Adapter
+
+Section = Literal["train", "eval", "svd", "claims"]
+SECTIONS: tuple[Section, ...] = ("train", "eval", "svd")
+"""What is measured unless told otherwise; `claims` takes an hour and is asked for by name."""
+
+ALL_COEFFS = (0.0, *COEFFS)
+CROPS_A_SIDE = 20
+"""Crops that keep the top of the spectrum, and as many that keep the rest: 40."""
+PLAIN_BATCH = 8
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured; the defaults take about an hour on two cores."""
+
+    model: str = "smollm2-135m"
+    device: str = "cpu"
+    families: tuple[str, ...] = tuple(FAMILIES)
+    repeats: int = 3
+    """Measurements of each way; the ways take turns."""
+    questions: int = 20
+    """Questions of the training pairs; every tenth is held out."""
+    epochs: int = 1
+    questions_per_step: int = 3
+    """Three questions with five answers each are the batch nearest to 16 rows."""
+    rows: int = 48
+    """Held-out questions scored at each coefficient."""
+
+    @property
+    def bench(self) -> Bench:
+        return Bench(self.model, self.device)
+
+
+def quick(settings: Settings) -> Settings:
+    """The same with the fewest steps and rows that still measure something."""
+    return replace(settings, families=("lora",), repeats=1, questions=10, epochs=1, rows=12)
+
+
+def training(settings: Settings, family: str) -> Adapter:
+    """The adapter that both ways train: a family's own recipe but for its length, at a constant rate."""
+    adapter = settings.bench.adapter(family, sign="plus", seed=SEED)
+    config = replace(
+        adapter.training,
+        epochs=settings.epochs,
+        warmup_steps=0,
+        questions_per_step=settings.questions_per_step,
+    )
+    return replace(adapter, training=config)
+
+
+def scoring(settings: Settings) -> Rows:
+    """The first held-out questions under dW of LoRA."""
+    rows = settings.bench.rows(settings.bench.direction("lora", seed=SEED))
+    return replace(rows, questions=rows.questions[: settings.rows])
+
+
+def crops(rank: int) -> tuple[slice, ...]:
+    """40 cuts through a spectrum with `rank` values that are not zero."""
+    tops = [max(1, round(rank * (i + 1) / CROPS_A_SIDE)) for i in range(CROPS_A_SIDE)]
+    return (*(slice(0, top) for top in tops), *(slice(top, None) for top in tops))

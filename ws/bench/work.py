@@ -1,0 +1,100 @@
+"""How many floating-point operations a piece of work takes, by formula.
+
+A product with a weight of n entries takes 2 n operations a token forwards, 2 n backwards towards its input and, where
+it is trained, 2 n towards itself. Attention takes 4 operations for each pair of a token and a token it may see, times
+the width of the heads, forwards, and twice that backwards. Only real tokens count, never padding; where prompts share
+tokens, each counts once. Norms, rotary embeddings, softmax and the optimizer are left out; so is what an implementation
+saves or wastes within a layer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ws.models import LanguageModel
+from ws.packing import Packed
+from ws.train import QuestionRow
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Entries of a model's weights, below and from the first layer that changes."""
+
+    lower: int
+    upper: int
+    head: int
+    lower_heads: int
+    """Width of all heads of a layer, times the layers below."""
+    upper_heads: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What goes through the layers."""
+
+    nodes: int
+    pairs: int
+    """Pairs of a token and a token it may see, itself included."""
+    read: int
+    """Tokens whose logits are computed."""
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.nodes + other.nodes, self.pairs + other.pairs, self.read + other.read)
+
+
+NONE = Tokens(0, 0, 0)
+
+
+def sizes(lm: LanguageModel, *, start: int) -> Sizes:
+    """The sizes of a model whose layers change from `start` on."""
+    config = lm.model.get_decoder().config
+    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = config.num_attention_heads * dim
+    entries = [sum(linear.weight.numel() for linear in lm.linears(i, i + 1).values()) for i in range(lm.n_layers)]
+    return Sizes(
+        lower=sum(entries[:start]),
+        upper=sum(entries[start:]),
+        head=lm.model.get_output_embeddings().weight.numel(),
+        lower_heads=start * heads,
+        upper_heads=(lm.n_layers - start) * heads,
+    )
+
+
+def alone(lengths: Iterable[int]) -> Tokens:
+    """Sequences in rows of their own, with logits at every token."""
+    return sum((Tokens(n, n * (n + 1) // 2, n) for n in lengths), start=NONE)
+
+
+def shared(packed: Packed, *, read: int) -> Tokens:
+    """Packed prompts, each node once."""
+    found = NONE
+    for row in range(packed.ids.shape[0]):
+        paths = [path for path, home in zip(packed.paths, packed.rows.tolist(), strict=True) if home == row]
+        depths = {column: depth for path in paths for depth, column in enumerate(path.tolist(), start=1)}
+        found += Tokens(len(depths), sum(depths.values()), 0)
+    return found + Tokens(0, 0, read)
+
+
+def shared_rows(rows: Iterable[QuestionRow]) -> Tokens:
+    """Training rows of one question each."""
+    return sum((shared(row.packed, read=len(row.predicts)) for row in rows), start=NONE)
+
+
+def lower(sizes: Sizes, tokens: Tokens) -> int:
+    """One forward pass through the layers that never change."""
+    return 2 * sizes.lower * tokens.nodes + 4 * sizes.lower_heads * tokens.pairs
+
+
+def upper(sizes: Sizes, tokens: Tokens) -> int:
+    """One forward pass through the layers above them and the head."""
+    return 2 * sizes.upper * tokens.nodes + 4 * sizes.upper_heads * tokens.pairs + 2 * sizes.head * tokens.read
+
+
+def step(sizes: Sizes, tokens: Tokens, *, trained: int) -> int:
+    """A training step above the first adapted layer, with `trained` parameters that each meet every token once."""
+    backward = 2 * sizes.upper * tokens.nodes + 8 * sizes.upper_heads * tokens.pairs + 2 * sizes.head * tokens.read
+    return upper(sizes, tokens) + backward + 6 * trained * tokens.nodes
+
+
+def training(sizes: Sizes, steps: Sequence[Tokens], *, trained: int) -> int:
+    """Steps that start at the embeddings."""
+    return sum(lower(sizes, tokens) + step(sizes, tokens, trained=trained) for tokens in steps)
