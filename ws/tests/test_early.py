@@ -14,6 +14,7 @@ from ws.tests.conftest import Project
 RUNS = {
     "": True,
     "ws/tests": True,
+    "ws/tests -n 2": False,  # the workers will
     "claims ws/tests": True,
     "--smoke": True,
     "--smoke claims": True,

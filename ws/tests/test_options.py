@@ -19,6 +19,8 @@ def test_it_shows(settings, store, model_name):
     shown = asdict(settings) | {"store": str(settings.store), "model_name": model_name}
     Path(f"{model_name}.json").write_text(json.dumps(shown))
 """
+LIGHT = 'pytest_plugins = ["fixtures.early", "fixtures.options"]'
+"""A conftest for runs in processes of their own, which would spend seconds on importing the other plugins."""
 SAYS = """
 import pytest
 from ws import progress
@@ -55,6 +57,20 @@ def test_a_bare_run_tests_everything_on_the_default_model(shown: Project) -> Non
     found = settings(shown)
     assert models(shown) == {"smollm2-135m"}
     assert (found["device"], found["seeds"], found["fresh"], found["smoke"]) == ("cpu", None, False, False)
+
+
+def test_the_reference_engine_is_chosen_by_name(shown: Project) -> None:
+    shown.run().assert_outcomes(passed=2)
+    assert settings(shown)["engine"] == "native"
+    shown.run("--engine", "peft").assert_outcomes(passed=2)
+    assert settings(shown)["engine"] == "peft"
+    refused = shown.run("--engine", "torch")
+    refused.stderr.fnmatch_lines(["*argument --engine: invalid choice: 'torch' (choose from*native*peft*"])
+
+
+def test_the_reference_engine_records_no_snapshots(shown: Project) -> None:
+    refused = shown.run("--engine", "peft", "--snapshot-update")
+    refused.stderr.fnmatch_lines(["*snapshots are the native engine's*drop --engine"])
 
 
 def test_smoke_tests_the_claims_alone_on_the_tiny_model(shown: Project) -> None:
@@ -162,11 +178,12 @@ def test_a_store_inside_another_project_must_not_stand_behind_a_blank(shown: Pro
     shown.pytester.runpytest_inprocess(f"--store={elsewhere}", "claims").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", "1"])
 def test_progress_passes_the_capture_of_passing_tests(
     project: Project, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     monkeypatch.delenv("WS_QUIET", raising=False)
+    project.pytester.makeconftest(LIGHT)
     project.claims(SAYS)
     result = project.pytester.runpytest_subprocess("claims", "-n", workers)
     result.assert_outcomes(passed=2)
@@ -176,6 +193,7 @@ def test_progress_passes_the_capture_of_passing_tests(
 
 def test_the_workers_of_a_run_share_its_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WS_RUN_ID", "of another run")
+    project.pytester.makeconftest(LIGHT)
     project.claims(
         "import os, pytest\n"
         "@pytest.mark.parametrize('n', [1, 2])\n"
