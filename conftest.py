@@ -12,4 +12,5 @@ pytest_plugins = [
     "fixtures.models",
     "fixtures.adapters",
     "fixtures.evaluations",
+    "fixtures.lenses",
 ]

@@ -16,6 +16,8 @@ from ws.errors import UnknownNameError
 from ws.evaluate import COEFFS, Rows
 from ws.generate import Pairs
 from ws.inject import Engine
+from ws.lenses.rows import CutRows
+from ws.lenses.variants import Variant
 from ws.models import Placed, known_model, weights_of
 from ws.train import Adapter, TrainConfig
 
@@ -137,6 +139,11 @@ class Bench:
     def validation_rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
         """Validation questions under a direction: for choosing recipes, never for a claim."""
         return self._rows("validation", direction, coeffs)
+
+    def cut_rows(self, variant: Variant) -> CutRows:
+        """Held-out questions of the agree pair under a cut of a direction, at coefficient +1."""
+        rows = self.rows(None)
+        return CutRows(self.on, tuple(q for q in rows.questions if q.pair == "agree"), rows.prefill, variant)
 
     def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
         b = self.behavior

@@ -50,6 +50,13 @@ class Sweep:
         """Mean at the highest coefficient minus mean at the lowest."""
         return self.at(self.rows["coeff"].max()) - self.at(self.rows["coeff"].min())
 
+    @property
+    def movement(self) -> Estimate:
+        """Mean distance that a row's log-ratio moves from 0 to +1, whichever way; nats."""
+        moved, still = (self._measured(coeff).set_index(["seed", "question_id"]).sort_index() for coeff in (1.0, 0.0))
+        _check_paired(moved, still)
+        return _estimate(moved.reset_index(), (moved["log_ratio"] - still["log_ratio"]).abs().reset_index(drop=True))
+
     def pmass(self, coeff: float) -> Estimate:
         """Mean share of the next-token probability that is a Yes or a No, over the measure's rows."""
         rows = self._measured(coeff)
@@ -96,6 +103,14 @@ class Sweep:
         if (clusters := rows["cluster"].nunique()) < MIN_CLUSTERS:
             gates.append(f"too few rows: {clusters} clusters < {MIN_CLUSTERS}")
         return tuple(gates)
+
+
+def _check_paired(moved: pd.DataFrame, still: pd.DataFrame) -> None:
+    if not moved.index.equals(still.index):
+        raise DataError(
+            f"{len(moved)} rows at coefficient +1 and {len(still)} at 0 are not the same rows; "
+            "score both on one set of questions and seeds"
+        )
 
 
 def _estimate(rows: pd.DataFrame, values: pd.Series, *, gates: tuple[str, ...] = ()) -> Estimate:

@@ -165,3 +165,10 @@ def test_training_questions_are_never_measured() -> None:
 
 def test_the_device_is_part_of_what_is_asked_for() -> None:
     assert Bench("smollm2-135m", device="cuda").pairs(0) != BENCH.pairs(0)
+
+
+def test_a_bench_of_the_reference_engine_trains_with_it() -> None:
+    bench = Bench("tiny-random-qwen3", engine="peft")
+    direction = bench.direction("lora", seed=0)
+    assert {direction.plus.engine, direction.minus.engine} == {"peft"}
+    assert Bench("tiny-random-qwen3").adapter("lora", sign="plus", seed=0).engine == "native"

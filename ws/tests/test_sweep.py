@@ -57,6 +57,20 @@ def shuffled_values(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(log_ratio=(numbers * 0.618 % 1 * 8 - 4), pmass=0.5 + (numbers * 0.414 % 1) / 2)
 
 
+def test_movement_is_how_far_rows_move_whichever_way() -> None:
+    sweep = Sweep(frame(effect=0.3, push=0.1), "corrected", pair="agree")
+    # Rows of one sign move by push + effect, of the other by push - effect.
+    assert sweep.movement.value == pytest.approx((0.4 + 0.2) / 2)
+    assert Sweep(frame(push=-0.5), "raw").movement.value == pytest.approx(0.5)
+
+
+def test_movement_needs_the_same_rows_at_both_coefficients() -> None:
+    rows = frame()
+    torn = rows[(rows["coeff"] != 1.0) | (rows["cluster"] != "claim3")]
+    with pytest.raises(DataError, match="are not the same rows; score both on one set"):
+        _ = Sweep(torn).movement
+
+
 def test_raw_is_the_mean_of_one_phrasing() -> None:
     table = shuffled_values(frame())
     read = table[(table["coeff"] == 1) & (table["pair"] == "agree") & (table["sign"] == 1)]

@@ -1,0 +1,97 @@
+"""How far the top directions of several updates point the same way, left and right, against chance.
+
+Proposed in the journal and never run ("lens search on hold", 2026-04-27): the one weight-space test that does not
+depend on a family's parameters. Its caution: families that start from the same random A (lora, dora and delora of one
+seed) share input directions before they have learnt anything, so compare different seeds, or left sides only.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.delta import WeightDelta
+from ws.errors import MismatchError, ShapeError
+from ws.lenses.chance import ALL, Chance, Random, chance
+from ws.lenses.modules import kind_of, layer_of
+from ws.update import Update
+
+Sides = tuple[Float[Tensor, "_ k"], Float[Tensor, "_ k"]]
+
+
+def principal_cosines(a: Float[Tensor, "d k"], b: Float[Tensor, "d l"]) -> Float[Tensor, " m"]:
+    """Cosines of the principal angles between the spans of two orthonormal bases, falling."""
+    return torch.linalg.svdvals(a.T @ b).clamp(max=1.0)
+
+
+def overlap(a: Float[Tensor, "d k"], b: Float[Tensor, "d l"]) -> float:
+    """|A^T B|^2 / min(k, l): 1 if one span holds the other, 0 if they are orthogonal (journal, subspace overlap)."""
+    return ((a.T @ b).square().sum() / min(a.shape[1], b.shape[1])).item()
+
+
+def overlap_by_chance(k: int, *, d: int) -> Chance:
+    """Of two random subspaces of k directions: k / d and its spread."""
+    return chance(torch.ones(k), left=Random(k, d), right=ALL)
+
+
+def overlaps(deltas: Mapping[str, WeightDelta], k: int) -> pd.DataFrame:
+    """The overlap of every two updates' top k singular directions, a row per pair, tensor and side.
+
+    Columns: first, second, tensor, layer, kind, side (left: outputs, right: inputs), k, width, overlap, chance,
+    chance_sd, z (standard deviations above chance) and angle, the smallest principal angle in degrees.
+    Raises: MismatchError for less than two updates or updates of different tensors; ShapeError if k is more than the
+    rank of one of them.
+    """
+    if len(deltas) < 2:
+        raise MismatchError(f"the overlap of {list(deltas)}; expected two updates or more")
+    tops = {name: _tops(name, delta, k) for name, delta in deltas.items()}
+    rows = [
+        {"first": first, "second": second, **row}
+        for first, second in combinations(tops, 2)
+        for row in _pair(first, tops[first], second, tops[second], k)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _tops(name: str, delta: WeightDelta, k: int) -> dict[str, Sides]:
+    return {path: _top(f"{path} of {name}", update, k) for path, update in delta.tensors.items()}
+
+
+def _top(name: str, update: Update, k: int) -> Sides:
+    spectrum = update.svd()
+    if not 1 <= k <= spectrum.rank:
+        raise ShapeError(
+            f"K = {k} directions of {name}, which has rank {spectrum.rank}; choose K from 1 to that, or train wider"
+        )
+    return spectrum.left[:, :k], spectrum.right[:k].T
+
+
+def _pair(
+    first: str, mine: Mapping[str, Sides], second: str, its: Mapping[str, Sides], k: int
+) -> list[dict[str, object]]:
+    if mine.keys() != its.keys():
+        raise MismatchError(
+            f"{first} and {second} are updates of different tensors; train them from one recipe, on one model"
+        )
+    return [
+        {"tensor": path, "layer": layer_of(path), "kind": kind_of(path), "side": side, **_row(a, b, k)}
+        for path in mine
+        for side, a, b in zip(("left", "right"), mine[path], its[path], strict=True)
+    ]
+
+
+def _row(a: Float[Tensor, "d k"], b: Float[Tensor, "d k"], k: int) -> dict[str, int | float]:
+    width, seen = len(a), overlap(a, b)
+    null = overlap_by_chance(k, d=width)
+    return {
+        "k": k,
+        "width": width,
+        "overlap": seen,
+        "chance": null.mean,
+        "chance_sd": null.sd,
+        "z": (seen - null.mean) / null.sd if null.sd else float("nan"),
+        "angle": principal_cosines(a, b)[0].acos().rad2deg().item(),
+    }

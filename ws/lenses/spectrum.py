@@ -1,0 +1,149 @@
+"""Lenses on the singular values of dW itself: its top, middle or bottom, by count or by energy.
+
+The journal's T8 ("fork_plan T1-T8 status check", 2026-04-27). There the shares are of all min(d_out, d_in) values, so
+that the top quarter of a low-rank dW is all of it; here they are of its rank, the values that stand out of rounding.
+
+That a crop of a low-rank dW holds most of its energy is true by construction (journal, "lens search on hold"). Hence
+the control `EqualSpectrum`: random directions with dW's own singular values, on which the same crops keep the same.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.delta import WeightDelta
+from ws.errors import ShapeError, UnknownNameError
+from ws.lenses.base import Lens, some
+from ws.lenses.families import has_factors
+from ws.models import LanguageModel
+from ws.update import LowRank, Spectrum, Update
+
+PARTS = ("top", "middle", "bottom")
+MEASURES = ("index", "energy")
+
+ROUNDING = 1e-9
+"""0.7 * 10 is 7.000000000000001: a share is not missed by less than this."""
+
+
+@dataclass(frozen=True)
+class SpectrumCrop(Lens):
+    """A share of dW's own singular directions in every tensor; keep=False gives all the others.
+
+    Raises: UnknownNameError for another part or measure; ShapeError for a share outside (0, 1], a tensor of rank 0,
+    or if nothing is left in any tensor.
+    """
+
+    part: str = "top"
+    share: float = 0.25
+    by: str = "index"
+    keep: bool = True
+
+    def __post_init__(self) -> None:
+        check_band(self.part, self.share, self.by)
+
+    def apply(self, delta: WeightDelta, lm: LanguageModel) -> WeightDelta:
+        crops = {path: self._crop(path, value) for path, value in delta.tensors.items()}
+        return some({path: crop for path, crop in crops.items() if crop is not None}, self)
+
+    def _crop(self, path: str, update: Update) -> LowRank | None:
+        """The part of one tensor, or None where no direction above rounding is in it."""
+        spectrum = update.svd()
+        rank = real_rank(path, spectrum)
+        taken = torch.full_like(spectrum.values, not self.keep, dtype=torch.bool)
+        taken[band(spectrum.values[:rank], part=self.part, share=self.share, by=self.by)] = self.keep
+        return spectrum.crop(taken) if taken[:rank].any() else None
+
+    def describe(self) -> str:
+        return band_name(self.part, self.share, self.by, keep=self.keep) + " of dW's spectrum"
+
+
+@dataclass(frozen=True)
+class EqualSpectrum(Lens):
+    """Random directions with dW's singular values: what a crop does to any update of this spectrum."""
+
+    seed: int
+
+    def apply(self, delta: WeightDelta, lm: LanguageModel) -> WeightDelta:
+        return random_low_rank_of_equal_spectrum(delta, seed=self.seed)
+
+    def describe(self) -> str:
+        return f"random directions, dW's singular values (seed {self.seed})"
+
+    def applies(self, family: str) -> str | None:
+        if has_factors(family):
+            return None
+        return f"the dW of {family} has full rank: nothing about its spectrum holds by construction"
+
+
+def random_low_rank_of_equal_spectrum(delta: WeightDelta, *, seed: int) -> WeightDelta:
+    """Per tensor U diag(S) V^T with dW's singular values S and random orthonormal U and V.
+
+    Raises: ShapeError if a tensor has rank 0.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(path: str, update: Update) -> LowRank:
+        spectrum = update.svd()
+        values = spectrum.values[: real_rank(path, spectrum)]
+        left, right = (orthonormal(width, len(values), generator).to(values) for width in update.shape)
+        return LowRank(left * values, right.T)
+
+    return WeightDelta({path: draw(path, value) for path, value in delta.tensors.items()})
+
+
+def orthonormal(width: int, k: int, generator: torch.Generator) -> Float[Tensor, "width k"]:
+    """k random orthonormal directions, uniform over all choices. Raises: ShapeError if there are not that many."""
+    if not 1 <= k <= width:
+        raise ShapeError(f"{k} orthonormal directions in a space of width {width}; choose from 1 to {width}")
+    return torch.linalg.qr(torch.randn(width, k, generator=generator)).Q
+
+
+def real_rank(path: str, spectrum: Spectrum) -> int:
+    """The numerical rank of a tensor. Raises: ShapeError if it is 0."""
+    if spectrum.rank == 0:
+        raise ShapeError(
+            f"the update of {path} is zero: rank 0, expected 1 or more; leave it out with Modules or Layers, or train "
+            "until it moves"
+        )
+    return spectrum.rank
+
+
+def check_band(part: str, share: float, by: str) -> None:
+    """Raises: UnknownNameError for another part or measure; ShapeError for a share outside (0, 1]."""
+    if part not in PARTS:
+        raise UnknownNameError("part of a spectrum", part, PARTS)
+    if by not in MEASURES:
+        raise UnknownNameError("measure of a spectrum", by, MEASURES)
+    if not 0 < share <= 1:
+        raise ShapeError(f"a share of {share} of a spectrum; expected more than 0, at most 1")
+
+
+def band(values: Float[Tensor, " rank"], *, part: str, share: float, by: str) -> slice:
+    """The places of a share of falling singular values: the first, the last, or those around the middle.
+
+    A cut at f is after the fewest leading values that make up f of their number or of their energy (squares), so
+    that parts whose ends meet share no value: top 25%, middle 50% and bottom 25% are the whole.
+    """
+    match part:
+        case "top":
+            start, stop = 0.0, share
+        case "middle":
+            start, stop = (1 - share) / 2, (1 + share) / 2
+        case _:
+            start, stop = 1 - share, 1.0
+    return slice(_cut(values, start, by), _cut(values, stop, by))
+
+
+def _cut(values: Float[Tensor, " rank"], fraction: float, by: str) -> int:
+    if fraction <= ROUNDING:
+        return 0
+    weights = torch.ones_like(values) if by == "index" else values.square()
+    held = weights.double().cumsum(0) / weights.double().sum()
+    return min(int((held < fraction - ROUNDING).sum()) + 1, len(values))
+
+
+def band_name(part: str, share: float, by: str, *, keep: bool) -> str:
+    """Such as: top 25%, all but bottom 50% of the energy."""
+    return f"{'' if keep else 'all but '}{part} {share:.0%}{' of the energy' if by == 'energy' else ''}"

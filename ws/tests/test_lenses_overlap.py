@@ -1,0 +1,123 @@
+"""Overlaps and energies of random directions are what their exact moments say."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ws.delta import WeightDelta
+from ws.errors import MismatchError, ShapeError
+from ws.lenses.chance import ALL, Random, chance
+from ws.lenses.overlap import overlap, overlap_by_chance, overlaps, principal_cosines
+from ws.lenses.spectrum import orthonormal
+from ws.models import LanguageModel
+from ws.tests.small import random_update, tiny_model
+from ws.update import LowRank
+
+UP = "model.layers.1.mlp.up_proj"
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+def test_a_known_angle_is_found() -> None:
+    angle = 0.3
+    a = torch.eye(4)[:, :2]
+    b = torch.tensor([[1.0, 0], [0, math.cos(angle)], [0, math.sin(angle)], [0, 0]])
+    assert principal_cosines(a, b).tolist() == pytest.approx([1, math.cos(angle)])
+    assert overlap(a, b) == pytest.approx((1 + math.cos(angle) ** 2) / 2)
+    assert overlap(a, torch.eye(4)[:, 2:]) == 0
+    assert overlap(a, torch.eye(4)[:, :3]) == 1
+
+
+@pytest.mark.parametrize(("k", "d"), [(1, 5), (3, 8), (7, 8), (8, 64)])
+def test_random_subspaces_overlap_as_chance_says(k: int, d: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    seen = np.array([overlap(*(orthonormal(d, k, generator) for _ in range(2))) for _ in range(3000)])
+    null = overlap_by_chance(k, d=d)
+    assert null.mean == pytest.approx(k / d)
+    assert seen.mean() == pytest.approx(null.mean, abs=4 * null.sd / 3000**0.5)
+    assert seen.std() == pytest.approx(null.sd, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [(Random(2, 6), ALL), (Random(2, 6), Random(3, 5)), (ALL, Random(4, 5)), (Random(1, 6), Random(1, 5))],
+    ids=["left", "both", "right", "single"],
+)
+@pytest.mark.parametrize("values", [[1.0], [3.0, 2.0, 1.0], [1.0] * 5], ids=["one", "falling", "flat"])
+def test_random_directions_hold_what_chance_says(left: Random, right: Random, values: list[float]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    A = torch.zeros(6, 5)
+    A[range(len(values)), range(len(values))] = torch.tensor(values)
+
+    def share() -> float:
+        P = orthonormal(6, left.k, generator) if left is not ALL else torch.eye(6)
+        Q = orthonormal(5, right.k, generator) if right is not ALL else torch.eye(5)
+        return ((P.T @ A @ Q).square().sum() / A.square().sum()).item()
+
+    seen = np.array([share() for _ in range(4000)])
+    null = chance(torch.tensor(values), left=left, right=right)
+    assert seen.mean() == pytest.approx(null.mean, abs=4 * null.sd / 4000**0.5 + 1e-6)
+    assert seen.std() == pytest.approx(null.sd, rel=0.1, abs=1e-4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=st.lists(st.floats(0.1, 5), min_size=1, max_size=6), k=st.integers(1, 9))
+def test_chance_knows_no_units_and_no_spread_of_everything(values: list[float], k: int) -> None:
+    spectrum = torch.tensor(values)
+    null = chance(spectrum, left=Random(k, 9), right=ALL)
+    assert chance(7 * spectrum, left=Random(k, 9), right=ALL) == pytest.approx(null, abs=1e-5)
+    assert chance(spectrum, left=ALL, right=Random(k, 9)) == pytest.approx(null, abs=1e-9)
+    assert (null.sd == 0) == (k == 9)
+    assert null.mean == pytest.approx(k / 9)
+
+
+def test_a_subspace_must_fit_its_space() -> None:
+    with pytest.raises(ShapeError, match="9 directions in a space of width 8; choose from 1 to 8"):
+        overlap_by_chance(9, d=8)
+    with pytest.raises(ShapeError, match="the share of a zero update in random directions"):
+        chance(torch.zeros(3), left=Random(1, 2), right=ALL)
+
+
+def test_updates_that_share_outputs_overlap_left_and_not_right(lm: LanguageModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    left, mine, its = (torch.randn(*shape, generator=generator) for shape in ((128, 3), (3, 64), (3, 64)))
+    first, second = (WeightDelta({UP: LowRank(left, right)}) for right in (mine, its))
+    table = overlaps({"lora": first, "dora": second, "oft": first}, 3)
+    assert list(zip(table["first"], table["second"], strict=True)) == [
+        pair for pair in (("lora", "dora"), ("lora", "oft"), ("dora", "oft")) for _ in range(2)
+    ]
+    row = table.query("first == 'lora' and second == 'dora'").set_index("side")
+    assert row.loc["left", ["layer", "kind", "k", "width", "tensor"]].to_list() == [1, "up", 3, 128, UP]
+    assert row.loc["left", "overlap"] == pytest.approx(1, abs=1e-4)
+    assert row.loc["left", "z"] > 50
+    assert abs(row.loc["right", "z"]) < 4
+    assert row.loc["right", "chance"] == pytest.approx(3 / 64)
+    assert row.loc["left", "angle"] == pytest.approx(0, abs=0.1)
+    assert row.loc["right", "angle"] > 30
+    same = table.query("first == 'lora' and second == 'oft'")
+    assert same["overlap"].to_list() == pytest.approx([1, 1], abs=1e-4)
+
+
+def test_independent_updates_overlap_by_chance(lm: LanguageModel) -> None:
+    table = overlaps({str(seed): random_update(lm, seed=seed) for seed in range(4)}, 3)
+    assert len(table) == 6 * 21 * 2
+    assert table["z"].mean() == pytest.approx(0, abs=4 / len(table) ** 0.5)
+    assert table["z"].std() == pytest.approx(1, abs=0.2)
+
+
+def test_what_cannot_be_compared_is_refused(lm: LanguageModel) -> None:
+    delta = random_update(lm)
+    with pytest.raises(MismatchError, match=r"the overlap of \['lora'\]; expected two updates or more"):
+        overlaps({"lora": delta}, 3)
+    with pytest.raises(ShapeError, match=r"K = 4 directions of .*mlp\.gate_proj of lora, which has rank 3"):
+        overlaps({"lora": delta, "oft": delta}, 4)
+    part = delta.select(lambda path: path == UP)
+    with pytest.raises(MismatchError, match="lora and oft are updates of different tensors; train them from one"):
+        overlaps({"lora": delta, "oft": part}, 3)

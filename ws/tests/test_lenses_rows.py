@@ -1,0 +1,124 @@
+"""Rows of a cut are those of the cut update, every cut is an artifact of its own, and what does not fit is refused."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from ws.delta import Direction, WeightDelta, direction_delta
+from ws.errors import MismatchError
+from ws.evaluate import swept
+from ws.lenses.base import RandomLike, Whole
+from ws.lenses.identity import Identity, read_gap
+from ws.lenses.modules import Modules
+from ws.lenses.names import LENSES, named
+from ws.lenses.rows import CutRows, read_cut_rows
+from ws.lenses.spectrum import EqualSpectrum, SpectrumCrop
+from ws.lenses.variants import Cut, PartCut, SharedCut, Variant
+from ws.models import LanguageModel, Placed, weights_of
+from ws.store import Store
+from ws.tests.small import ON, SYCOPHANCY, adapter, shared_store, tiny_model
+
+QUESTIONS = SYCOPHANCY.questions("validation")[:4]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+def direction(family: str = "lora") -> Direction:
+    return Direction(adapter(family), adapter(family, sign="minus"))
+
+
+def rows(variant: Variant) -> CutRows:
+    return CutRows(ON, QUESTIONS, SYCOPHANCY.prefill, variant)
+
+
+def together(first: WeightDelta, second: WeightDelta) -> dict[str, torch.Tensor]:
+    return {path: value.dense() + second.tensors[path].dense() for path, value in first.tensors.items()}
+
+
+def test_rows_are_those_of_the_cut_update(lm: LanguageModel, store: Store) -> None:
+    variant = Cut(direction(), named("residual_writes"))
+    update = Modules("writers").apply(direction_delta(direction(), lm, store), lm)
+    expected = swept(lm, QUESTIONS, update, coeffs=[1.0], prefill=SYCOPHANCY.prefill).assign(cut_norm=update.norm)
+    pd.testing.assert_frame_equal(read_cut_rows(store, rows(variant)), expected)
+
+
+def test_the_whole_is_the_direction_itself(lm: LanguageModel, store: Store) -> None:
+    delta = Cut(direction(), Whole()).delta(lm, store)
+    assert (delta - direction_delta(direction(), lm, store)).norm <= 1e-7 * delta.norm
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Cut(direction(), SpectrumCrop("top", 0.25)),
+        Cut(direction(), SpectrumCrop("top", 0.5, keep=False)),
+        Cut(direction(), SpectrumCrop("top", 0.5, by="energy")),
+        Cut(direction("pissa"), SpectrumCrop("top", 0.5)),
+        Cut(direction(), RandomLike(SpectrumCrop("top", 0.5), seed=0)),
+        PartCut(direction(), "low_rank"),
+    ],
+    ids=["share", "keep", "by", "family", "control", "kind"],
+)
+def test_every_cut_is_an_artifact_of_its_own(store: Store, changed: Variant) -> None:
+    assert store.key(rows(changed)) != store.key(rows(Cut(direction(), SpectrumCrop("top", 0.5))))
+
+
+def test_shared_directions_split_the_residual_writes(lm: LanguageModel, store: Store) -> None:
+    basis = (direction("lora"), direction("dora"))
+    kept, dropped = (SharedCut(direction(), basis, 4, keep).delta(lm, store) for keep in (True, False))
+    writes = Modules("writers").apply(direction_delta(direction(), lm, store), lm)
+    for path, value in together(kept, dropped).items():
+        torch.testing.assert_close(value, writes.tensors[path].dense(), atol=1e-6, rtol=1e-4)
+    assert {value.svd().rank for value in kept.tensors.values()} == {4}
+    random = SharedCut(direction(), basis, 4, random_seed=0).delta(lm, store)
+    assert random.norm < kept.norm
+
+
+def test_native_parts_split_the_direction(lm: LanguageModel, store: Store) -> None:
+    kept, dropped = (PartCut(direction("dora"), "magnitude", keep).delta(lm, store) for keep in (True, False))
+    whole = direction_delta(direction("dora"), lm, store)
+    for path, value in together(kept, dropped).items():
+        torch.testing.assert_close(value, whole.tensors[path].dense(), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in LENSES if not name.startswith("drop_") and name != "whole"])
+def test_keep_and_drop_are_the_direction(store: Store, name: str) -> None:
+    assert read_gap(store, Identity(direction(), named(name))) < 1e-5
+
+
+def test_a_gap_is_seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Modules, "apply", lambda self, delta, lm: 0.75 * delta)
+    assert read_gap(Store(store.root / "gap"), Identity(direction(), Modules("writers"))) > 0.1
+
+
+def test_a_lens_without_a_rest_has_no_identity() -> None:
+    with pytest.raises(MismatchError, match="whole dW has no rest"):
+        Identity(direction(), Whole())
+
+
+def test_a_lens_without_meaning_for_a_family_is_refused() -> None:
+    with pytest.raises(MismatchError, match=r"has no meaning here: the dW of ia3 has full rank.*; choose another"):
+        Cut(direction("ia3"), EqualSpectrum(seed=0))
+
+
+def test_rows_on_another_model_are_refused() -> None:
+    with pytest.raises(MismatchError, match="adapter for another model"):
+        replace(rows(Cut(direction(), Whole())), on=Placed(weights_of("smollm2-135m")))
+
+
+def test_a_cut_says_what_it_is() -> None:
+    cut = Cut(direction(), named("drop_top_90_energy"))
+    assert rows(cut).describe().startswith("4 rows x 1, dW lora seed 0 on tiny-random-qwen3: ")
+    assert SharedCut(direction(), (direction(),), 8, keep=False, random_seed=1).cut() == (
+        "writes outside 8 directions, random"
+    )
