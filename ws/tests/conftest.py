@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +118,21 @@ class Project:
         return json.loads(self.snapshot(name).read_text())
 
 
+@cache
+def distributions_with_plugins() -> list[Distribution]:
+    """The installed packages that extend pytest."""
+    return [one for one in distributions() if one.entry_points.select(group="pytest11")]
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with one claim, which holds unless the environment says otherwise."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
-    # Of the installed plugins the inner run has those of its INI: others would be imported anew each time.
+    # Of the installed plugins the inner run has those of its INI: others would be imported anew each time. For each
+    # of them pytest reads the entry points of all packages, where those with a plugin will do.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr("importlib.metadata.distributions", distributions_with_plugins)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     pytester.makeconftest(CONFTEST)
     pytester.makeini(INI)

@@ -42,6 +42,11 @@ def test_this_run_refuses_a_wrong_type_in_a_fixture_module() -> None:
         snapshots.differences([], {})
 
 
+def test_an_assert_shows_its_values() -> None:
+    with pytest.raises(AssertionError, match=r"assert \[1\] == \[2\]"):
+        assert [1] == [2]
+
+
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[pytest.Config]:
     """The runs that would have checked shapes."""
@@ -67,32 +72,27 @@ def test_a_run_in_the_folder_of_claims_is_of_claims(tmp_path: Path) -> None:
     assert early.tests_own_code(options, here=tmp_path / "ws", root=tmp_path)
 
 
-OURS = """
-import numpy as np
-from jaxtyping import Float
-
-def first(x: Float[np.ndarray, "n"]):
-    return x[0]
-"""
-CALLS_IT_WRONGLY = """
-import numpy as np
-import ws.ours
-
-def test_it():
-    ws.ours.first(np.ones((2, 2)))
-"""
+@pytest.mark.parametrize(
+    ("workers", "name", "leaves"), [(2, None, True), (2, "gw0", False), (0, None, False), (None, None, False)]
+)
+def test_only_the_process_that_has_workers_leaves_the_tests_to_them(
+    monkeypatch: pytest.MonkeyPatch, workers: int | None, name: str | None, leaves: bool
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    if name:
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", name)
+    assert early.leaves_it_to_workers(argparse.Namespace(numprocesses=workers)) == leaves
 
 
-def test_workers_check_our_own_code_and_no_claims(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    package = pytester.mkpydir("ws")
-    (package / "ours.py").write_text(OURS)
-    for folder in (package / "tests", pytester.mkdir("claims")):
-        folder.mkdir(exist_ok=True)
-        (folder / "test_ours.py").write_text(CALLS_IT_WRONGLY)
-    pytester.makeini("[pytest]\naddopts = -p fixtures.early -p xdist\npythonpath = .\n")
-    ours = pytester.runpytest_subprocess("ws/tests", "-n", "1")
-    ours.assert_outcomes(failed=1)
-    ours.stdout.fnmatch_lines(["*TypeCheckError*"])
-    pytester.runpytest_subprocess("claims", "-n", "1").assert_outcomes(passed=1)
+def test_a_run_without_xdist_has_no_workers() -> None:
+    assert not early.leaves_it_to_workers(argparse.Namespace())
+
+
+def test_every_module_that_names_shapes_is_checked() -> None:
+    root = Path(early.__file__).parents[1]
+    checked = set(early.checked_modules(root))
+    shaped = [path for path in (root / "ws").rglob("*.py") if "from jaxtyping import" in path.read_text()]
+    parts = {path.relative_to(root / "ws").parts[0].removesuffix(".py") for path in shaped} - {"tests"}
+    assert {"adapters", "delta", "packing"} <= parts
+    assert {f"ws.{part}" for part in parts} <= checked
+    assert not {"ws.tests", "ws.sources"} & checked
