@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +11,6 @@ from ws.delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.chance import ALL, Random, chance
 from ws.lenses.overlap import overlap, overlap_by_chance, overlaps, principal_cosines
-from ws.lenses.spectrum import orthonormal
 from ws.models import LanguageModel
 from ws.tests.small import random_update, tiny_model
 from ws.update import LowRank
@@ -35,10 +33,17 @@ def test_a_known_angle_is_found() -> None:
     assert overlap(a, torch.eye(4)[:, :3]) == 1
 
 
+def drawn(n: int, space: Random, generator: torch.Generator) -> torch.Tensor:
+    """n random bases."""
+    return torch.linalg.qr(torch.randn(n, space.d, space.k, generator=generator)).Q
+
+
 @pytest.mark.parametrize(("k", "d"), [(1, 5), (3, 8), (7, 8), (8, 64)])
 def test_random_subspaces_overlap_as_chance_says(k: int, d: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    seen = np.array([overlap(*(orthonormal(d, k, generator) for _ in range(2))) for _ in range(3000)])
+    a, b = (drawn(3000, Random(k, d), generator) for _ in range(2))
+    seen = (a.mT @ b).square().sum((1, 2)).numpy() / k
+    assert overlap(a[0], b[0]) == pytest.approx(seen[0], rel=1e-5)
     null = overlap_by_chance(k, d=d)
     assert null.mean == pytest.approx(k / d)
     assert seen.mean() == pytest.approx(null.mean, abs=4 * null.sd / 3000**0.5)
@@ -55,16 +60,14 @@ def test_random_directions_hold_what_chance_says(left: Random, right: Random, va
     generator = torch.Generator().manual_seed(0)
     A = torch.zeros(6, 5)
     A[range(len(values)), range(len(values))] = torch.tensor(values)
-
-    def share() -> float:
-        P = orthonormal(6, left.k, generator) if left is not ALL else torch.eye(6)
-        Q = orthonormal(5, right.k, generator) if right is not ALL else torch.eye(5)
-        return ((P.T @ A @ Q).square().sum() / A.square().sum()).item()
-
-    seen = np.array([share() for _ in range(4000)])
+    n = 20_000
+    inside = A.expand(n, 6, 5)
+    inside = inside if left is ALL else drawn(n, left, generator).mT @ inside
+    inside = inside if right is ALL else inside @ drawn(n, right, generator)
+    seen = inside.square().sum((1, 2)).numpy() / A.square().sum().item()
     null = chance(torch.tensor(values), left=left, right=right)
-    assert seen.mean() == pytest.approx(null.mean, abs=4 * null.sd / 4000**0.5 + 1e-6)
-    assert seen.std() == pytest.approx(null.sd, rel=0.1, abs=1e-4)
+    assert seen.mean() == pytest.approx(null.mean, abs=4 * null.sd / n**0.5 + 1e-6)
+    assert seen.std() == pytest.approx(null.sd, rel=0.05, abs=1e-4)
 
 
 @settings(max_examples=50, deadline=None)
