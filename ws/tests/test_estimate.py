@@ -46,13 +46,15 @@ def close(left: Estimate, right: Estimate) -> None:
 
 # What the intervals promise.
 
+DATA_SETS = 120
+
 
 @cache
 def simulated() -> list[Estimate]:
-    """Estimates of 0.7 from 200 data sets of 8 seeds and 40 clusters, both of which shift their values."""
+    """Estimates of 0.7 from as many data sets of 8 seeds and 40 clusters, both of which shift their values."""
     rng = np.random.default_rng(0)
-    seeds, clusters = 0.5 * rng.normal(size=(200, 8, 1)), rng.normal(size=(200, 1, 40))
-    data = 0.7 + seeds + clusters + rng.normal(size=(200, 8, 40))
+    seeds, clusters = 0.5 * rng.normal(size=(DATA_SETS, 8, 1)), rng.normal(size=(DATA_SETS, 1, 40))
+    data = 0.7 + seeds + clusters + rng.normal(size=(DATA_SETS, 8, 40))
     return [Estimate.of(table(one, n_seeds=8, n_clusters=40)) for one in data]
 
 
@@ -65,8 +67,8 @@ def test_intervals_cover_the_truth_as_often_as_their_level_says(level: float, le
 @pytest.mark.parametrize("seed_sd", [0.0, 0.5, 2.0])
 def test_three_seeds_cover_the_truth_whoever_dominates_the_spread(seed_sd: float) -> None:
     rng = np.random.default_rng(6)
-    seeds, clusters = seed_sd * rng.normal(size=(200, 3, 1)), rng.normal(size=(200, 1, 40))
-    data = 0.7 + seeds + clusters + rng.normal(size=(200, 3, 40))
+    seeds, clusters = seed_sd * rng.normal(size=(DATA_SETS, 3, 1)), rng.normal(size=(DATA_SETS, 1, 40))
+    data = 0.7 + seeds + clusters + rng.normal(size=(DATA_SETS, 3, 40))
     low, high = np.transpose([Estimate.of(table(one, n_seeds=3, n_clusters=40)).interval() for one in data])
     assert np.mean((low < 0.7) & (high > 0.7)) >= 0.9
 

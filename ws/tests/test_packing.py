@@ -16,6 +16,7 @@ FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChec
 # Four tokens, so that random prompts often begin alike, contain each other or are equal.
 PROMPT = st.lists(st.integers(0, 3), min_size=1, max_size=7).map(tuple)
 PROMPTS = st.lists(PROMPT, min_size=1, max_size=12)
+SETS = st.lists(st.lists(PROMPT, min_size=1, max_size=5), min_size=1, max_size=4)
 BUDGETS = st.integers(1, 24)
 
 FORKED = ((7, 8, 9), (7, 8), (7, 8, 5, 6), (3,), (7, 8, 9))
@@ -124,7 +125,7 @@ def test_the_mask_is_zero_where_a_node_may_look(dtype: torch.dtype) -> None:
 
 
 @FEW
-@given(st.lists(PROMPTS, min_size=1, max_size=4))
+@given(SETS)
 def test_stacked_rows_keep_their_prompts_and_their_sight(sets: list[Prompts]) -> None:
     batch, prompts = stacked([pack(prompts) for prompts in sets]), [p for prompts in sets for p in prompts]
     assert spelled(batch) == prompts
@@ -133,7 +134,7 @@ def test_stacked_rows_keep_their_prompts_and_their_sight(sets: list[Prompts]) ->
 
 
 @FEW
-@given(st.lists(PROMPTS, min_size=1, max_size=4))
+@given(SETS)
 def test_stacking_keeps_the_positions_and_adds_nothing_to_the_widest(sets: list[Prompts]) -> None:
     rows = [pack(prompts) for prompts in sets]
     batch = stacked(rows)

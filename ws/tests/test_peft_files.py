@@ -104,7 +104,8 @@ def trained_by_peft(lm: LanguageModel, name: str, **changes: object) -> "PeftMod
 
 
 def close(seen: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-5)
+    """Logits up to 1e-5 of the largest: this model's float32 logits, of size 8, are 2e-5 off their float64 values."""
+    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
 @every_family
