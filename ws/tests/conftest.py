@@ -37,14 +37,12 @@ def effect(settings):
     return around
 """
 
-# The plugins are loaded already, so the inner run cannot rewrite their asserts.
+# Plain asserts take a fifth less time, and no test looks at their values.
 INI = """
 [pytest]
 testpaths = ws/tests claims
-filterwarnings =
-    error
-    ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning
-addopts = --strict-markers -p fixtures.early -p xdist -p syrupy -p no:unraisableexception
+filterwarnings = error
+addopts = --strict-markers --assert=plain -p fixtures.early -p xdist -p syrupy -p no:unraisableexception
 markers = claim(id, published=""): a claim
 """
 
