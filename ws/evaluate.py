@@ -105,7 +105,7 @@ def prompts_of(lm: LanguageModel, questions: tuple[Question, ...], prefill: str)
 def prepared(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: int) -> Batch:
     """The packed prompts and their states below layer `start`; must be called on the unchanged model."""
     packed = pack(prompts, budget=512)
-    states = [lower(lm, _row(packed, row), stop=start) for row in range(packed.ids.shape[0])]
+    states = [lower(lm, packed.row(row), stop=start) for row in range(packed.ids.shape[0])]
     return Batch(packed, torch.cat(states), start)
 
 
@@ -116,7 +116,7 @@ def score(lm: LanguageModel, batch: Batch, answers: AnswerTokens) -> Scores:
     log_yes, log_no = torch.empty(len(last)), torch.empty(len(last))
     with torch.no_grad():
         for row in range(batch.packed.ids.shape[0]):
-            hidden = upper(lm, _row(batch.packed, row), batch.states[row : row + 1], start=batch.start)[0]
+            hidden = upper(lm, batch.packed.row(row), batch.states[row : row + 1], start=batch.start)[0]
             here = (batch.packed.rows == row).nonzero().squeeze(-1)
             part = scores(head(hidden[last[here].to(hidden.device)]), answers)
             log_yes[here], log_no[here] = part.log_yes.cpu(), part.log_no.cpu()
@@ -129,16 +129,6 @@ def lowest_layer(paths: Iterable[str]) -> int:
     if not found:
         raise DataError("dW touches no decoder layer; nothing to steer")
     return min(found)
-
-
-def _row(packed: Packed, row: int) -> Packed:
-    return Packed(
-        ids=packed.ids[row : row + 1],
-        positions=packed.positions[row : row + 1],
-        sees=packed.sees[row : row + 1],
-        rows=packed.rows,
-        paths=packed.paths,
-    )
 
 
 def _frame(questions: Sequence[Question], coeff: float, answer: Scores) -> pd.DataFrame:

@@ -8,7 +8,7 @@ padding is ever read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,11 @@ class Packed:
     def last(self) -> Int[Tensor, " prompts"]:
         """The column of each prompt's last real token."""
         return torch.stack([path[-1] for path in self.paths])
+
+    def row(self, row: int) -> "Packed":
+        """One row of the batch, as a batch; `rows` and `paths` stay those of all prompts."""
+        one = slice(row, row + 1)
+        return replace(self, ids=self.ids[one], positions=self.positions[one], sees=self.sees[one])
 
     def mask(self, *, dtype: torch.dtype, device: torch.device | str) -> Float[Tensor, "batch 1 seq seq"]:
         """The additive attention mask: 0 where a node may look, the lowest finite number elsewhere."""

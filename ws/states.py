@@ -1,0 +1,111 @@
+"""Residual states: what the stream holds at each prompt's last token, at every depth, with or without steering.
+
+State l is the stream that enters block l, so that state l + 1 is what block l leaves; the last state is what the last
+block leaves, before the final norm. Prompts are packed (`ws.packing`), so a shared prefix is computed once.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ws.chat import prompt_ids
+from ws.delta import Direction, direction_delta
+from ws.depth import upper
+from ws.errors import MismatchError
+from ws.evaluate import prepared
+from ws.models import LanguageModel, Placed, loaded
+from ws.steer import steered
+from ws.store import Recipe, Store
+
+
+class Prompt(NamedTuple):
+    """One prompt; a tuple of plain values, so that a recipe can hold it."""
+
+    user: str
+    system: str | None = None
+    prefill: str = ""
+
+
+@dataclass(frozen=True)
+class States(Recipe):
+    """`states.safetensors`: [depth + 1, prompts, d_model] in fp32; direction None is the unchanged model."""
+
+    on: Placed
+    prompts: tuple[Prompt, ...]
+    direction: Direction | None = None
+    coeff: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.direction is None) != (self.coeff == 0):
+            raise MismatchError(
+                f"states at coefficient {self.coeff:+g} of {self.direction and self.direction.describe()}; "
+                "give a direction and a coefficient, or neither for the unchanged model"
+            )
+        if self.direction is not None and self.direction.plus.pairs.on != self.on:
+            raise MismatchError(
+                f"cannot read states of {self.on.describe()} under {self.direction.describe()}: "
+                "adapter for another model"
+            )
+
+    def describe(self) -> str:
+        what = "base model" if self.direction is None else f"{self.coeff:+g} {self.direction.describe()}"
+        return f"states of {len(self.prompts)} prompts, {what}"
+
+    def build(self, out: Path, store: Store) -> None:
+        from safetensors.torch import save_file
+
+        lm = loaded(self.on, store)
+        if self.direction is None:
+            under = nullcontext()
+        else:
+            under = steered(lm, direction_delta(self.direction, lm, store), coeff=self.coeff)
+        with under:
+            save_file({"states": last_states(lm, self.prompts)}, out / "states.safetensors")
+
+
+def read_states(store: Store, recipe: States) -> Float[Tensor, "depth prompts d_model"]:
+    """Each prompt's states, in the order of the recipe's prompts."""
+    from safetensors.torch import load_file
+
+    return load_file(store.get(recipe) / "states.safetensors")["states"]
+
+
+def last_states(lm: LanguageModel, prompts: Sequence[Prompt]) -> Float[Tensor, "depth prompts d_model"]:
+    """The states at each prompt's last token, in fp32 on the CPU, of the model as it is now."""
+    ids = tuple(tuple(prompt_ids(lm.tokenizer, **prompt._asdict())) for prompt in prompts)
+    # `prepared` starts at the embeddings, which no direction changes.
+    batch = prepared(lm, ids, start=0)
+    found = torch.empty(lm.n_layers + 1, len(prompts), lm.d_model)
+    for row in range(batch.packed.ids.shape[0]):
+        here = (batch.packed.rows == row).nonzero().squeeze(-1)
+        columns = batch.packed.last[here].to(lm.device)
+        with torch.no_grad(), _watched(lm) as seen:
+            upper(lm, batch.packed.row(row), batch.states[row : row + 1], start=0)
+        found[:, here] = torch.stack([state[0, columns] for state in seen]).float().cpu()
+    return found
+
+
+@contextmanager
+def _watched(lm: LanguageModel) -> Iterator[list[Float[Tensor, "1 seq d_model"]]]:
+    """A list that fills with what enters the first block and what each block leaves."""
+    seen: list[Tensor] = []
+
+    def entered(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0])
+
+    def left(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen.append(output)
+
+    handles = [lm.layers[0].register_forward_pre_hook(entered)]
+    handles += [layer.register_forward_hook(left) for layer in lm.layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,82 @@
+"""States at the last token: those of the plain model run on each prompt alone, and what steering leaves untouched."""
+
+import pytest
+import torch
+
+from ws.behaviors import Question
+from ws.chat import prompt_ids
+from ws.delta import Direction
+from ws.errors import MismatchError
+from ws.models import LanguageModel
+from ws.states import Prompt, States, last_states, read_states
+from ws.steer import steered
+from ws.store import Store
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, random_update, shared_store, tiny_model
+
+QUESTIONS: tuple[Question, ...] = SYCOPHANCY.questions("validation")[:6]
+PROMPTS = (
+    *(Prompt(question.text, prefill=SYCOPHANCY.prefill) for question in QUESTIONS),
+    Prompt("What is rain?", system="You are terse."),
+)
+DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+def alone(lm: LanguageModel, prompt: Prompt) -> torch.Tensor:
+    """The states of one prompt by transformers' own output_hidden_states, whose last entry is behind the norm."""
+    ids = torch.tensor([prompt_ids(lm.tokenizer, **prompt._asdict())])
+    with torch.no_grad():
+        states = lm.model(input_ids=ids, output_hidden_states=True).hidden_states
+    return torch.stack([state[0, -1] for state in states])
+
+
+def test_packed_states_are_those_of_each_prompt_alone(lm: LanguageModel) -> None:
+    found = last_states(lm, PROMPTS)
+    reference = torch.stack([alone(lm, prompt) for prompt in PROMPTS], dim=1)
+    torch.testing.assert_close(found[:-1], reference[:-1], atol=1e-4, rtol=1e-3)
+    normed = lm.model.get_decoder().norm(found[-1])
+    torch.testing.assert_close(normed, reference[-1], atol=1e-4, rtol=1e-3)
+
+
+def test_steering_moves_the_states_above_its_lowest_layer_only(lm: LanguageModel) -> None:
+    still = last_states(lm, PROMPTS)
+    with steered(lm, random_update(lm), coeff=1.0):
+        moved = last_states(lm, PROMPTS)
+    same = [torch.equal(a, b) for a, b in zip(still, moved, strict=True)]
+    assert same == [True] * (LAYERS.start + 1) + [False] * (lm.n_layers - LAYERS.start)
+
+
+def test_reading_states_leaves_no_trace(lm: LanguageModel) -> None:
+    before = fingerprint(lm)
+    last_states(lm, PROMPTS)
+    assert fingerprint(lm) == before
+
+
+def test_states_are_kept_as_an_artifact(store: Store, lm: LanguageModel) -> None:
+    kept = read_states(store, States(ON, PROMPTS, DIRECTION, -1.0))
+    base = read_states(store, States(ON, PROMPTS))
+    torch.testing.assert_close(base, last_states(lm, PROMPTS))
+    assert torch.equal(kept[: LAYERS.start + 1], base[: LAYERS.start + 1])
+    assert not torch.equal(kept[-1], base[-1])
+
+
+@pytest.mark.parametrize(("direction", "coeff"), [(None, 1.0), (DIRECTION, 0.0)])
+def test_a_direction_needs_a_coefficient(direction: Direction | None, coeff: float) -> None:
+    with pytest.raises(MismatchError, match="give a direction and a coefficient"):
+        States(ON, PROMPTS, direction, coeff)
+
+
+def test_states_of_another_model_are_refused() -> None:
+    from ws.models import Placed, weights_of
+
+    with pytest.raises(MismatchError, match="adapter for another model"):
+        States(Placed(weights_of("smollm2-135m")), PROMPTS, DIRECTION, 1.0)
