@@ -7,7 +7,7 @@ ones. Everything is fp32; sums over elements are carried in float64.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import torch
 from einops import einsum
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from ws.errors import ShapeError
 
 
-class Spectrum(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Spectrum:
     """The thin singular value decomposition `left @ diag(values) @ right`, values in falling order."""
 
     left: Float[Tensor, "d_out k"]
@@ -34,7 +35,12 @@ class Spectrum(NamedTuple):
 
     def crop(self, keep: slice | Tensor) -> "LowRank":
         """The update made of the singular directions that an index names."""
-        return LowRank(self.left[:, keep] * self.values[keep], self.right[keep])
+        return LowRank(self.weighted[:, keep], self.right[keep])
+
+    @cached_property
+    def weighted(self) -> Float[Tensor, "d_out k"]:
+        """`left @ diag(values)`, kept so that crops by slices are views of one product."""
+        return self.left * self.values
 
 
 class Update(ABC):

@@ -47,8 +47,8 @@ def test_energy_is_that_of_the_weight(lm: LanguageModel, delta: WeightDelta, sha
 
 
 def test_an_update_along_the_top_of_its_weight_is_kept_and_one_along_the_bottom_dropped(lm: LanguageModel) -> None:
-    U, S, Vh = weight_spectrum(lm, QUERY)
-    top, bottom = (WeightDelta({QUERY: LowRank(U[:, one] * S[one], Vh[one])}) for one in (slice(0, 3), slice(-3, None)))
+    spectrum = weight_spectrum(lm, QUERY)
+    top, bottom = (WeightDelta({QUERY: spectrum.crop(one)}) for one in (slice(0, 3), slice(-3, None)))
     lens = BaseCrop("top", 0.25)
     assert (lens.apply(top, lm) - top).norm < 1e-4 * top.norm
     assert lens.apply(bottom, lm).norm < 1e-4 * bottom.norm
@@ -80,9 +80,9 @@ def test_a_crop_of_a_dense_update_has_the_rank_of_its_directions(lm: LanguageMod
 
 def test_a_weight_is_decomposed_once(lm: LanguageModel) -> None:
     assert weight_spectrum(lm, QUERY) is weight_spectrum(lm, QUERY)
-    left, values, right = weight_spectrum(lm, DOWN)
-    torch.testing.assert_close(left * values @ right, lm.model.get_submodule(DOWN).weight, atol=1e-4, rtol=1e-4)
-    assert sum(part.numel() for part in (left, right)) == (64 + 128) * 64
+    spectrum = weight_spectrum(lm, DOWN)
+    torch.testing.assert_close(spectrum.weighted @ spectrum.right, lm.model.get_submodule(DOWN).weight, atol=1e-4, rtol=1e-4)
+    assert sum(part.numel() for part in (spectrum.left, spectrum.right)) == (64 + 128) * 64
 
 
 def test_an_update_of_another_model_is_refused(lm: LanguageModel, delta: WeightDelta) -> None:

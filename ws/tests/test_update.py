@@ -61,7 +61,8 @@ def test_maps_before_and_after_are_products(update: Update, seed: int) -> None:
 @FEW
 @given(update=updates)
 def test_the_spectrum_is_the_dense_one(update: Update) -> None:
-    left, values, right = spectrum = update.svd()
+    spectrum = update.svd()
+    left, values, right = spectrum.left, spectrum.values, spectrum.right
     torch.testing.assert_close(left * values @ right, update.dense(), atol=1e-4, rtol=1e-4)
     known = torch.linalg.svdvals(update.dense())
     padded = torch.cat([values, torch.zeros(max(0, len(known) - len(values)))])[: len(known)]
@@ -77,6 +78,12 @@ def test_a_crop_and_its_rest_are_the_whole() -> None:
     spectrum = update.svd()
     close(spectrum.crop(slice(0, 2)) + spectrum.crop(slice(2, None)), update.dense())
     assert spectrum.crop(slice(0, 2)).svd().rank == 2
+
+
+def test_crops_by_slices_share_one_product() -> None:
+    spectrum = LowRank(torch.randn(6, 4), torch.randn(4, 5)).svd()
+    for part in (slice(0, 2), slice(2, None)):
+        assert spectrum.crop(part).left._base is spectrum.weighted
 
 
 @pytest.mark.parametrize(("values", "rank"), [([1.0, 0.5, 0.2], 3), ([1.0, 1e-9, 0.0], 1), ([], 0)])
