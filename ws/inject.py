@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params, boft, family
+from ws.adapters.peft_layers import to_peft
 from ws.errors import MismatchError
 from ws.models import LanguageModel
 from ws.targets import Targets, targeted
@@ -86,6 +87,16 @@ def is_feedforward_output(path: str) -> bool:
     return path.endswith("down_proj")
 
 
+def _start(shape: AdapterConfig, originals: dict[str, Tensor], *, seed: int) -> Iterator[tuple[str, Params]]:
+    """What every layer's parameters start from, layer by layer, with either engine."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, W in originals.items():
+        yield (
+            name,
+            family(shape.family).init(W, config=shape, generator=generator, feedforward=is_feedforward_output(name)),
+        )
+
+
 def _inject_native(
     lm: LanguageModel,
     shape: AdapterConfig,
@@ -94,13 +105,9 @@ def _inject_native(
     *,
     seed: int,
 ) -> Callable[[], dict[str, Params]]:
-    generator = torch.Generator().manual_seed(seed)
     adapted = {}
-    for name, linear in linears.items():
-        params = family(shape.family).init(
-            originals[name], config=shape, generator=generator, feedforward=is_feedforward_output(name)
-        )
-        adapted[name] = AdaptedLinear(linear, params, shape).to(lm.device)
+    for name, params in _start(shape, originals, seed=seed):
+        adapted[name] = AdaptedLinear(linears[name], params, shape).to(lm.device)
         lm.model.set_submodule(name, adapted[name])
     return lambda: {name: _kept(module.params) for name, module in adapted.items()}
 
@@ -116,7 +123,6 @@ def _inject_peft(
     import peft
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    torch.manual_seed(seed)
     config = family(shape.family).peft_config(
         shape, targets=_matching(linears), feedforward=_matching(filter(is_feedforward_output, linears))
     )
@@ -128,6 +134,8 @@ def _inject_peft(
             f"PEFT adapted {len(tuners)} layers where {len(linears)} were named, such as {min(linears)}; "
             "this release of PEFT reads target names differently: install the pinned one"
         )
+    for name, params in _start(shape, originals, seed=seed):
+        to_peft(tuners[name], params, config=shape)
     read = family(shape.family).from_peft
     return lambda: {name: _kept(read(tuner, W=originals[name], config=shape)) for name, tuner in tuners.items()}
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ws.adapters import AdapterConfig, Params, boft, family
+from ws.adapters.peft_layers import to_peft
 from ws.bench.data import Step
 from ws.bench.settings import PLAIN_BATCH
 from ws.inject import injected, is_feedforward_output
@@ -98,7 +99,7 @@ def start_values(lm: LanguageModel, recipe: Adapter, layers: range) -> dict[str,
 
 
 def adapted(lm: LanguageModel, shape: AdapterConfig, *, start: Mapping[str, Params]) -> "peft.PeftModel":
-    """The model with PEFT's adapter in the layers of `start`, its random values replaced by those."""
+    """The model with PEFT's adapter in the layers of `start`, with those values."""
     from peft import get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -109,17 +110,8 @@ def adapted(lm: LanguageModel, shape: AdapterConfig, *, start: Mapping[str, Para
         model = get_peft_model(lm.model, config)
     for path, module in model.get_base_model().named_modules():
         if isinstance(module, BaseTunerLayer):
-            _copy_random_values(module, start[path])
+            to_peft(module, start[path], config=shape)
     return model
-
-
-def _copy_random_values(layer: nn.Module, start: Params) -> None:
-    """Only A of LoRA, DoRA and DeLoRA is drawn at random; every other parameter has one start value."""
-    with torch.no_grad():
-        if hasattr(layer, "delora_A"):
-            layer.delora_A["default"].copy_(start["A"])
-        elif hasattr(layer, "lora_A") and "A0" not in start:
-            layer.lora_A["default"].weight.copy_(start["A"])
 
 
 def _matching(paths: Iterable[str]) -> str:

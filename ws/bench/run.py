@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ws.adapters import family
-from ws.bench import claims, record
+from ws.bench import claims, parity, record
 from ws.bench.compare import compared
 from ws.bench.process import jobs, measure, prepared
 from ws.bench.settings import SECTIONS, Section, Settings, quick
@@ -27,7 +28,7 @@ def bench(
     store: Store,
     out: Path | None,
 ) -> str:
-    """Measure the sections (none named: all but claims) and return their tables; a quick run is kept only in `out`.
+    """Measure the sections (none named: SECTIONS) and return their tables; a quick run is kept only in `out`.
 
     Raises: UnknownNameError for an unknown model or family; DeviceError for a device this machine does not have.
     """
@@ -58,7 +59,7 @@ def measured(sections: Sequence[Section], settings: Settings, store: Store, *, o
     """The records of the sections, each written into `out` as soon as it is there; None writes no file."""
     found = {}
     for name in sections:
-        found[name] = _timed_claims(settings, store) if name == "claims" else _compared(name, settings, store)
+        found[name] = MEASURED.get(name, partial(_compared, name))(settings, store)
         if out is not None:
             record.update(out, name, found[name])
             say(f"wrote section {name} of {out}")
@@ -74,3 +75,12 @@ def _compared(name: Section, settings: Settings, store: Store) -> record.Record:
 def _timed_claims(settings: Settings, store: Store) -> record.Record:
     runs = [timing.record() for timing in claims.timings(settings, store)]
     return record.stamp(settings) | {"runs": runs}
+
+
+def _agreed(settings: Settings, store: Store) -> record.Record:
+    families = [agreement.record() for agreement in parity.agreements(settings, store)]
+    return record.stamp(settings) | {"families": families}
+
+
+MEASURED = {"claims": _timed_claims, "parity": _agreed}
+"""Sections that compare no two ways by time."""

@@ -8,9 +8,9 @@ from ws.evaluate import COEFFS, Rows
 from ws.recipes import Bench
 from ws.train import Adapter
 
-Section = Literal["train", "eval", "svd", "claims"]
+Section = Literal["train", "eval", "svd", "claims", "parity"]
 SECTIONS: tuple[Section, ...] = ("train", "eval", "svd")
-"""What is measured unless told otherwise; `claims` takes an hour and is asked for by name."""
+"""What is measured unless told otherwise; `claims` and `parity` take an hour and are asked for by name."""
 
 ALL_COEFFS = (0.0, *COEFFS)
 CROPS_A_SIDE = 20

@@ -5,6 +5,7 @@ from statistics import median
 
 from ws.bench.compare import TASKS, WAYS
 from ws.bench.record import Record
+from ws.bench.settings import SEED
 from ws.errors import DataError
 
 START, END = "<!-- bench -->", "<!-- end of bench -->"
@@ -17,12 +18,20 @@ the adapter, once per question; what is spent once, before the first step, is in
 
 HEAD = ("what", "ours", "plain", "value [range]", "target", "")
 CLAIMS_HEAD = ("what", "cold", "warm", "tests failed")
+PARITY_HEAD = (
+    "family",
+    "losses apart, nats per token",
+    "dW apart, share",
+    "log-ratios apart, nats",
+    "corrected effect: ours, PEFT",
+    "raw spread: ours, PEFT",
+)
 
 
 def markdown(sections: Record) -> str:
     """A line on the machine and a table for each section, under one heading a device."""
     parts = [f"### Speed on {_device(sections)}", ""]
-    for name in (*TASKS, "claims"):
+    for name in (*TASKS, "claims", "parity"):
         if name in sections:
             parts += [*_lines(name, sections[name]), ""]
     return "\n".join([*parts, NOTE, ""])
@@ -53,8 +62,17 @@ def _lines(name: str, section: Record) -> list[str]:
             for run in section["runs"]
         ]
         return [f"**claims**: {_how(section)}", "", *_table(CLAIMS_HEAD, rows)]
+    if name == "parity":
+        rows = [_agreement(family) for family in section["families"]]
+        return [f"**ours and PEFT, seed {SEED}**: {_how(section)}", "", *_table(PARITY_HEAD, rows)]
     rows = [_cells(line) for line in section["comparisons"]]
     return [f"**{TASKS[name]}**: {_how(section)}", "", *_table(HEAD, rows)]
+
+
+def _agreement(family: Record) -> tuple[str, ...]:
+    apart = (f"{family[name]:.1e}" for name in ("loss", "update", "log_ratio"))
+    sides = (", ".join(f"{value:+.4f}" for value in family[name]) for name in ("effect", "spread"))
+    return (family["family"], *apart, *sides)
 
 
 def _how(section: Record) -> str:

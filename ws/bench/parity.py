@@ -1,0 +1,79 @@
+"""What becomes of a claim's numbers if PEFT trains the adapters: the same recipes through both engines, side by side.
+
+`--engine peft` of pytest trains with the PEFT library, the reference. For each family both signs of one seed are
+trained by either engine from equal start values; what is compared is what claims read.
+"""
+
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from ws.bench.settings import SEED, Settings
+from ws.delta import direction_delta
+from ws.evaluate import read_rows
+from ws.models import loaded
+from ws.recipes import Bench
+from ws.store import Store
+from ws.sweep import Sweep
+from ws.train import read_curves
+
+CURVES = ("loss", "validation_loss")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far one family's numbers are apart between the two engines."""
+
+    family: str
+    loss: float
+    """Largest difference of the losses at any step and sign, validation too; nats per token."""
+    update: float
+    """|dW of PEFT - dW of ours| / |dW of ours|."""
+    log_ratio: float
+    """Largest difference of any row's log-ratio at any coefficient; nats."""
+    effect: tuple[float, float]
+    """Bias-corrected effect, ours and PEFT's; nats per row."""
+    spread: tuple[float, float]
+    """Raw spread, ours and PEFT's; nats per row."""
+
+    def record(self) -> dict[str, object]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def agreements(settings: Settings, store: Store) -> list[Agreement]:
+    """Every family, both engines; whatever is in the store already is not trained again."""
+    ours, theirs = (Bench(settings.model, settings.device, engine=engine) for engine in ("native", "peft"))
+    return [agreement(family, ours, theirs, store) for family in settings.families]
+
+
+def agreement(family: str, ours: Bench, theirs: Bench, store: Store) -> Agreement:
+    """One family."""
+    tables = [_rows(bench, family, store) for bench in (ours, theirs)]
+    corrected = [Sweep(table, "corrected") for table in tables]
+    raw = [Sweep(table, "raw") for table in tables]
+    return Agreement(
+        family=family,
+        loss=max(_loss_gap(family, sign, ours, theirs, store) for sign in ("plus", "minus")),
+        update=_update_gap(family, ours, theirs, store),
+        log_ratio=float((tables[0]["log_ratio"] - tables[1]["log_ratio"]).abs().max()),
+        effect=tuple(sweep.effect.value for sweep in corrected),
+        spread=tuple(sweep.spread.value for sweep in raw),
+    )
+
+
+def _rows(bench: Bench, family: str, store: Store) -> pd.DataFrame:
+    recipes = (bench.rows(None), bench.rows(bench.direction(family, seed=SEED)))
+    table = pd.concat([read_rows(store, recipe) for recipe in recipes], ignore_index=True)
+    return table.assign(seed=SEED)
+
+
+def _loss_gap(family: str, sign: str, ours: Bench, theirs: Bench, store: Store) -> float:
+    mine, its = (read_curves(store, bench.adapter(family, sign=sign, seed=SEED)) for bench in (ours, theirs))
+    return max(abs(a - b) for name in CURVES for a, b in zip(mine[name], its[name], strict=True))
+
+
+def _update_gap(family: str, ours: Bench, theirs: Bench, store: Store) -> float:
+    lm = loaded(ours.on, store)
+    mine, its = (direction_delta(bench.direction(family, seed=SEED), lm, store) for bench in (ours, theirs))
+    return (its - mine).norm / mine.norm

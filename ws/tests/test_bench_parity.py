@@ -1,0 +1,55 @@
+"""Both engines, side by side: how far apart the numbers are that claims read."""
+
+import pytest
+
+from ws.bench import parity, record, run, table
+from ws.bench.parity import Agreement
+from ws.bench.settings import Settings
+from ws.recipes import Bench
+from ws.store import Store
+from ws.tests.small import every_family, shared_store
+
+SETTINGS = Settings(model="tiny-random-qwen3", families=("lora", "ia3"))
+NATIVE, PEFT = (Bench(SETTINGS.model, engine=engine) for engine in ("native", "peft"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@every_family
+def test_what_claims_read_is_the_same_whoever_trains(store: Store, family: str) -> None:
+    found = parity.agreement(family, NATIVE, PEFT, store)
+    assert found.loss < 1e-5
+    assert found.update < 1e-4
+    assert found.log_ratio < 1e-4
+    for mine, its in (found.effect, found.spread):
+        assert mine == pytest.approx(its, abs=1e-4)
+    assert abs(found.spread[0]) > 1e-5
+
+
+def test_another_adapter_would_be_seen(store: Store) -> None:
+    class Other(Bench):
+        """Takes one family for another."""
+
+        def direction(self, arm: str, *, seed: int):
+            return NATIVE.direction(arm, seed=seed + 1)
+
+        def adapter(self, arm: str, *, sign: str, seed: int):
+            return NATIVE.adapter(arm, sign=sign, seed=seed + 1)
+
+    found = parity.agreement("lora", NATIVE, Other(SETTINGS.model), store)
+    assert min(found.loss, found.update, found.log_ratio) > 1e-3
+
+
+def test_a_run_compares_the_families_asked_for(store: Store) -> None:
+    section = run.measured(["parity"], SETTINGS, store, out=None)["parity"]
+    assert [one["family"] for one in section["families"]] == ["lora", "ia3"]
+    assert section["settings"]["model"] == SETTINGS.model
+
+
+def test_the_table_shows_both_engines() -> None:
+    one = Agreement("lora", 1e-6, 2e-5, 3e-5, effect=(0.125, 0.1251), spread=(-2.5, -2.5001))
+    text = table.markdown({"parity": record.stamp(SETTINGS) | {"families": [one.record()]}})
+    assert "| lora | 1.0e-06 | 2.0e-05 | 3.0e-05 | +0.1250, +0.1251 | -2.5000, -2.5001 |" in text
