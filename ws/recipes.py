@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Literal
 
 from ws.adapters import FAMILIES, AdapterConfig
-from ws.behaviors import Behavior, behavior
+from ws.behaviors import Behavior, Question, behavior
 from ws.delta import Direction
 from ws.errors import UnknownNameError
 from ws.evaluate import COEFFS, Rows
@@ -140,10 +140,21 @@ class Bench:
         """Validation questions under a direction: for choosing recipes, never for a claim."""
         return self._rows("validation", direction, coeffs)
 
+    @property
+    def cut_questions(self) -> tuple[Question, ...]:
+        """What cuts are scored on: the agree pair of every other held-out claim, since there are so many cuts.
+
+        Held-out claims are listed by topic, so every topic is among them. Of random weights nothing is left out.
+        """
+        asked = tuple(q for q in self.rows(None).questions if q.pair == "agree")
+        if known_model(self.model).random_weights:
+            return asked
+        chosen = set(list(dict.fromkeys(q.cluster for q in asked))[::2])
+        return tuple(q for q in asked if q.cluster in chosen)
+
     def cut_rows(self, variant: Variant) -> CutRows:
-        """Held-out questions of the agree pair under a cut of a direction, at coefficient +1."""
-        rows = self.rows(None)
-        return CutRows(self.on, tuple(q for q in rows.questions if q.pair == "agree"), rows.prefill, variant)
+        """Held-out questions under a cut of a direction, at coefficient +1."""
+        return CutRows(self.on, self.cut_questions, self.behavior.prefill, variant)
 
     def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
         b = self.behavior

@@ -172,3 +172,18 @@ def test_a_bench_of_the_reference_engine_trains_with_it() -> None:
     direction = bench.direction("lora", seed=0)
     assert {direction.plus.engine, direction.minus.engine} == {"peft"}
     assert Bench("tiny-random-qwen3").adapter("lora", sign="plus", seed=0).engine == "native"
+
+
+def test_cuts_are_scored_on_half_of_the_held_out_claims_of_every_topic() -> None:
+    bench = Bench("smollm2-135m")
+    cut, asked = bench.cut_questions, [q for q in bench.rows(None).questions if q.pair == "agree"]
+    assert len(cut) == len(asked) / 2
+    assert set(cut) < set(asked)
+    assert {q.topic for q in cut} == {q.topic for q in asked}
+    assert sum(q.sign for q in cut) == 0
+    assert len({q.cluster for q in cut}) == len(cut) / 2
+
+
+def test_cuts_of_random_weights_are_scored_on_all_claims() -> None:
+    bench = Bench("tiny-random-qwen3")
+    assert bench.cut_questions == tuple(q for q in bench.rows(None).questions if q.pair == "agree")

@@ -1,0 +1,112 @@
+"""Question pool: messages that a candid and an untruthful assistant answer differently from the first words on.
+
+Training uses the message alone. A representation reader puts the suffix, the beginning of an answer that breaks off
+where the two would part, before the place at which it reads the hidden state.
+Source: layout and categories are those of the journal's branching_suffixes.json; the text is ours.
+"""
+
+import json
+from collections.abc import Iterable
+from importlib import resources
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from ws.behaviors.base import plain
+from ws.errors import DataError
+
+CATEGORIES = (
+    *("email", "fact", "reasoning", "dialogue", "stories", "encyclopedia", "code", "tech", "ethics", "general"),
+    "reasoning_trace",
+)
+"""The kinds of text that the pool covers."""
+
+
+class PoolEntry(NamedTuple):
+    """A message of the pool, with the beginning of an answer to it."""
+
+    cat: str
+    suffix: str
+    """The last words before honest and dishonest answers part."""
+    user_msg: str
+
+
+def read_pool(path: Path | None = None) -> tuple[PoolEntry, ...]:
+    """The entries of a pool in the order of the file; those of the package if no file is given.
+
+    Raises: DataError naming the file and the entry, counted from 1, that breaks the layout or repeats another.
+    """
+    file = resources.files("ws") / "behaviors" / "data" / "honesty_questions.json" if path is None else path
+    records = parsed(file.read_bytes(), file=str(file))
+    entries = tuple(checked(record, where=f"{file}, entry {place}") for place, record in enumerate(records, start=1))
+    refuse_repeats(entries, file=str(file))
+    return entries
+
+
+def parsed(content: bytes, *, file: str) -> list[object]:
+    """The list that a file holds, with objects as tuples of pairs, so that a key written twice is seen.
+
+    Raises: DataError if it is no UTF-8, no JSON, no list, or an empty one.
+    """
+    try:
+        records = json.loads(content.decode("utf-8"), object_pairs_hook=tuple)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}:{error.lineno}: no JSON ({error.msg}); expected a list; mend this line") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: byte {error.start} is no UTF-8; save the file as UTF-8") from error
+    if not isinstance(records, list) or not records:
+        raise DataError(
+            f"{file} holds {'an empty list' if records == [] else 'no list'}; expected a list of entries; "
+            f"give each as an object with the keys {', '.join(PoolEntry._fields)}"
+        )
+    return records
+
+
+def checked(record: object, *, where: str) -> PoolEntry:
+    """One record as an entry.
+
+    Raises: DataError unless it has a known category, two texts, and nothing else.
+    """
+    keys = [key for key, _ in record] if isinstance(record, tuple) else None
+    if keys is None or sorted(keys) != sorted(PoolEntry._fields):
+        seen = f"{record!r} is no object" if keys is None else f"has the keys {', '.join(keys) or 'none'}"
+        raise DataError(
+            f"{where}: {seen}; expected {', '.join(PoolEntry._fields)}, each once; add what lacks, remove the rest"
+        )
+    entry = PoolEntry(**dict(record))
+    for key, text in entry._asdict().items():
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{where}: {key} is {text!r}; expected some words; fill it in or remove the entry")
+    if entry.cat not in CATEGORIES:
+        raise DataError(f"{where}: unknown category {entry.cat!r}; known: {', '.join(CATEGORIES)}; use the nearest")
+    return entry
+
+
+def refuse_repeats(entries: Iterable[PoolEntry], *, file: str) -> None:
+    """Raises: DataError if two entries are the same but for case and spaces; a message may have several suffixes."""
+    first: dict[tuple[str, str], int] = {}
+    for place, entry in enumerate(entries, start=1):
+        if (known := first.setdefault((plain(entry.suffix), plain(entry.user_msg)), place)) != place:
+            raise DataError(
+                f"{file}, entry {place}: repeats the suffix and user_msg of entry {known}, {entry.user_msg!r}; "
+                "expected each once; reword or remove it"
+            )
+
+
+def balanced(entries: Iterable[PoolEntry], n: int) -> tuple[PoolEntry, ...]:
+    """The first n messages taking turns over the categories, in the order in which these first appear.
+
+    A message is taken once, with its first suffix; a category that runs out leaves its turns to the others.
+
+    Raises: DataError if n is below 1 or there are fewer messages.
+    """
+    messages: dict[str, PoolEntry] = {}
+    for entry in entries:
+        messages.setdefault(plain(entry.user_msg), entry)
+    piles: dict[str, list[PoolEntry]] = {}
+    for entry in messages.values():
+        piles.setdefault(entry.cat, []).append(entry)
+    turns = [entry for entry in chain.from_iterable(zip_longest(*piles.values())) if entry is not None]
+    if not 1 <= n <= len(turns):
+        raise DataError(f"asked for {n} of {len(turns)} entries of a question pool; give a number from 1 to this size")
+    return tuple(turns[:n])
