@@ -1,12 +1,13 @@
 """Residual states: what the stream holds at each prompt's last token, at every depth, with or without steering.
 
 State l is the stream that enters block l, so that state l + 1 is what block l leaves; the last state is what the last
-block leaves, before the final norm. Prompts are packed (`ws.packing`), so a shared prefix is computed once.
+block leaves, before the final norm. Prompts are packed (`ws.packing`), so a shared prefix is computed once, and states
+below the lowest layer that a direction touches are the unchanged model's.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from ws.chat import prompt_ids
 from ws.delta import Direction, direction_delta
 from ws.depth import upper
 from ws.errors import MismatchError
-from ws.evaluate import prepared
+from ws.evaluate import Batch, lowest_layer, prepared
 from ws.models import LanguageModel, Placed, loaded
 from ws.steer import steered
 from ws.store import Recipe, Store
@@ -61,12 +62,18 @@ class States(Recipe):
         from safetensors.torch import save_file
 
         lm = loaded(self.on, store)
+        save_file({"states": self._states(lm, store)}, out / "states.safetensors")
+
+    def _states(self, lm: LanguageModel, store: Store) -> Float[Tensor, "depth prompts d_model"]:
         if self.direction is None:
-            under = nullcontext()
-        else:
-            under = steered(lm, direction_delta(self.direction, lm, store), coeff=self.coeff)
-        with under:
-            save_file({"states": last_states(lm, self.prompts)}, out / "states.safetensors")
+            return last_states(lm, self.prompts)
+        delta = direction_delta(self.direction, lm, store)
+        start = lowest_layer(delta.tensors)
+        batch = batched(lm, self.prompts, start=start)
+        with steered(lm, delta, coeff=self.coeff):
+            above = states_above(lm, batch)
+        below = read_states(store, replace(self, direction=None, coeff=0.0))[:start]
+        return torch.cat([below, above])
 
 
 def read_states(store: Store, recipe: States) -> Float[Tensor, "depth prompts d_model"]:
@@ -76,24 +83,33 @@ def read_states(store: Store, recipe: States) -> Float[Tensor, "depth prompts d_
     return load_file(store.get(recipe) / "states.safetensors")["states"]
 
 
+def batched(lm: LanguageModel, prompts: Sequence[Prompt], *, start: int) -> Batch:
+    """The packed prompts and what enters layer `start` of them; must be called on the unchanged model."""
+    return prepared(lm, tuple(tuple(prompt_ids(lm.tokenizer, **prompt._asdict())) for prompt in prompts), start=start)
+
+
 def last_states(lm: LanguageModel, prompts: Sequence[Prompt]) -> Float[Tensor, "depth prompts d_model"]:
     """The states at each prompt's last token, in fp32 on the CPU, of the model as it is now."""
-    ids = tuple(tuple(prompt_ids(lm.tokenizer, **prompt._asdict())) for prompt in prompts)
-    # `prepared` starts at the embeddings, which no direction changes.
-    batch = prepared(lm, ids, start=0)
-    found = torch.empty(lm.n_layers + 1, len(prompts), lm.d_model)
-    for row in range(batch.packed.ids.shape[0]):
-        here = (batch.packed.rows == row).nonzero().squeeze(-1)
-        columns = batch.packed.last[here].to(lm.device)
-        with torch.no_grad(), _watched(lm) as seen:
-            upper(lm, batch.packed.row(row), batch.states[row : row + 1], start=0)
+    # Nothing that steers changes what enters the first layer.
+    return states_above(lm, batched(lm, prompts, start=0))
+
+
+def states_above(lm: LanguageModel, batch: Batch) -> Float[Tensor, "depth prompts d_model"]:
+    """The same from state `batch.start` on."""
+    packed = batch.packed
+    found = torch.empty(lm.n_layers + 1 - batch.start, len(packed.paths), lm.d_model)
+    for row in range(packed.ids.shape[0]):
+        here = (packed.rows == row).nonzero().squeeze(-1)
+        columns = packed.last[here].to(lm.device)
+        with torch.no_grad(), _watched(lm, start=batch.start) as seen:
+            upper(lm, packed.row(row), batch.states[row : row + 1], start=batch.start)
         found[:, here] = torch.stack([state[0, columns] for state in seen]).float().cpu()
     return found
 
 
 @contextmanager
-def _watched(lm: LanguageModel) -> Iterator[list[Float[Tensor, "1 seq d_model"]]]:
-    """A list that fills with what enters the first block and what each block leaves."""
+def _watched(lm: LanguageModel, *, start: int) -> Iterator[list[Float[Tensor, "1 seq d_model"]]]:
+    """A list that fills with what enters block `start` and what each block from there on leaves."""
     seen: list[Tensor] = []
 
     def entered(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -102,8 +118,8 @@ def _watched(lm: LanguageModel) -> Iterator[list[Float[Tensor, "1 seq d_model"]]
     def left(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         seen.append(output)
 
-    handles = [lm.layers[0].register_forward_pre_hook(entered)]
-    handles += [layer.register_forward_hook(left) for layer in lm.layers]
+    handles = [lm.layers[start].register_forward_pre_hook(entered)]
+    handles += [layer.register_forward_hook(left) for layer in lm.layers[start:]]
     try:
         yield seen
     finally:

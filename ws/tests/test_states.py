@@ -5,10 +5,10 @@ import torch
 
 from ws.behaviors import Question
 from ws.chat import prompt_ids
-from ws.delta import Direction
+from ws.delta import Direction, direction_delta
 from ws.errors import MismatchError
 from ws.models import LanguageModel
-from ws.states import Prompt, States, last_states, read_states
+from ws.states import Prompt, States, batched, last_states, read_states, states_above
 from ws.steer import steered
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, random_update, shared_store, tiny_model
@@ -55,16 +55,22 @@ def test_steering_moves_the_states_above_its_lowest_layer_only(lm: LanguageModel
     assert same == [True] * (LAYERS.start + 1) + [False] * (lm.n_layers - LAYERS.start)
 
 
+def test_states_that_start_above_are_the_rest(lm: LanguageModel) -> None:
+    above = states_above(lm, batched(lm, PROMPTS, start=LAYERS.start))
+    torch.testing.assert_close(above, last_states(lm, PROMPTS)[LAYERS.start :])
+
+
 def test_reading_states_leaves_no_trace(lm: LanguageModel) -> None:
     before = fingerprint(lm)
-    last_states(lm, PROMPTS)
+    states_above(lm, batched(lm, PROMPTS, start=LAYERS.start))
     assert fingerprint(lm) == before
 
 
 def test_states_are_kept_as_an_artifact(store: Store, lm: LanguageModel) -> None:
-    kept = read_states(store, States(ON, PROMPTS, DIRECTION, -1.0))
-    base = read_states(store, States(ON, PROMPTS))
+    kept, base = (read_states(store, recipe) for recipe in (States(ON, PROMPTS, DIRECTION, -1.0), States(ON, PROMPTS)))
     torch.testing.assert_close(base, last_states(lm, PROMPTS))
+    with steered(lm, direction_delta(DIRECTION, lm, store), coeff=-1.0):
+        torch.testing.assert_close(kept, last_states(lm, PROMPTS))
     assert torch.equal(kept[: LAYERS.start + 1], base[: LAYERS.start + 1])
     assert not torch.equal(kept[-1], base[-1])
 
