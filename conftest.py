@@ -13,4 +13,6 @@ pytest_plugins = [
     "fixtures.adapters",
     "fixtures.evaluations",
     "fixtures.lenses",
+    "fixtures.readout",
+    "fixtures.activations",
 ]

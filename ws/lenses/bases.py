@@ -16,16 +16,20 @@ The gains of norms are not folded into the readers, as there. W_o and W_down wri
 Suppressed and churn look at states h of texts, which the caller gives: nothing here runs the model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.errors import ShapeError
+from ws.errors import MismatchError, ShapeError
 from ws.lenses.spectrum import orthonormal
-from ws.models import LanguageModel
+from ws.models import LanguageModel, layer_range, loaded
+from ws.states import States, read_states
+from ws.store import Recipe, Store
 from ws.targets import targeted
 
 LayerBases = Mapping[int, Float[Tensor, "d_model k"]]
@@ -35,6 +39,52 @@ READ_SHARE = 16
 """One direction in this many counts as read: 64 of the 1024 of Qwen3-0.6B in the journal's code."""
 
 
+@dataclass(frozen=True)
+class Bases(Recipe):
+    """`bases.safetensors`: every basis but the random one, at each decoder layer between two fractions of the depth.
+
+    Tensors are named `<basis>.<layer>`. Raises: MismatchError if the texts' states are of a steered model.
+    """
+
+    texts: States
+    """What the unchanged model holds at texts: its suppressed and churned directions are theirs."""
+    layers: tuple[float, float]
+    k: int = 8
+
+    def __post_init__(self) -> None:
+        if self.texts.direction is not None:
+            raise MismatchError(f"bases from {self.texts.describe()}; expected states of the unchanged model")
+
+    def describe(self) -> str:
+        return f"bases of {self.k} directions of {self.texts.on.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        from safetensors.torch import save_file
+
+        lm = loaded(self.texts.on, store)
+        layers = layer_range(lm.n_layers, *self.layers)
+        # The first state enters block 0; here they are counted by the block that they leave.
+        states = read_states(store, self.texts)[1:]
+        found = weight_bases(lm, layers, self.k) | state_bases(states, layers, self.k)
+        named = {f"{name}.{layer}": basis for name, by_layer in found.items() for layer, basis in by_layer.items()}
+        save_file(
+            {name: basis.cpu().clone(memory_format=torch.contiguous_format) for name, basis in named.items()},
+            out / "bases.safetensors",
+        )
+
+
+def read_bases(store: Store, recipe: Bases, *, seed: int = 0) -> dict[str, dict[int, Float[Tensor, "d_model k"]]]:
+    """The kept bases and a random one, by name and layer."""
+    from safetensors.torch import load_file
+
+    found: dict[str, dict[int, Tensor]] = {}
+    for key, basis in load_file(store.get(recipe) / "bases.safetensors").items():
+        name, layer = key.split(".")
+        found.setdefault(name, {})[int(layer)] = basis
+    layers = sorted(found["write"])
+    return found | {"random": random_layers(layers, width=len(found["write"][layers[0]]), k=recipe.k, seed=seed)}
+
+
 def static_bases(
     lm: LanguageModel, layers: Sequence[int], k: int, *, seed: int = 0
 ) -> dict[str, dict[int, Float[Tensor, "d_model k"]]]:
@@ -42,14 +92,24 @@ def static_bases(
 
     Raises: ShapeError if k is more than half the width, or the model does not have these layers.
     """
-    generator = torch.Generator().manual_seed(seed)
+    drawn = random_layers(layers, width=lm.d_model, k=k, seed=seed)
+    return weight_bases(lm, layers, k) | {"random": {layer: basis.to(lm.device) for layer, basis in drawn.items()}}
+
+
+def weight_bases(lm: LanguageModel, layers: Sequence[int], k: int) -> dict[str, dict[int, Float[Tensor, "d_model k"]]]:
+    """The bases that weights alone name, by name and layer. Raises: as `static_bases`."""
     return {
         "write": {layer: write(lm, layer, k) for layer in layers},
         "lm_head_read": dict.fromkeys(layers, lm_head_read(lm, k)),
         "weak_readout": dict.fromkeys(layers, weakly_read(lm, k)),
-        "write_not_read": {layer: write_not_read(lm, layer, k) for layer in layers},
-        "random": {layer: orthonormal(lm.d_model, k, generator).to(lm.device) for layer in layers},
+        "write_not_read": writes_not_read(lm, layers, k),
     }
+
+
+def random_layers(layers: Sequence[int], *, width: int, k: int, seed: int) -> dict[int, Float[Tensor, "d_model k"]]:
+    """Directions drawn for each layer anew, uniform over all choices."""
+    generator = torch.Generator().manual_seed(seed)
+    return {layer: orthonormal(width, k, generator) for layer in layers}
 
 
 def state_bases(
@@ -83,12 +143,17 @@ def weakly_read(lm: LanguageModel, k: int) -> Float[Tensor, "d_model k"]:
 
 def write_not_read(lm: LanguageModel, layer: int, k: int) -> Float[Tensor, "d_model k"]:
     """What a layer writes outside the directions that all later layers and the unembedding together read most."""
-    read_later = _unembedding(lm)
-    for later in range(layer + 1, lm.n_layers):
-        read_later = read_later + _read(lm, later)
-    read = _top(read_later, lm.d_model // READ_SHARE)
-    outside = torch.eye(lm.d_model, device=lm.device, dtype=torch.float64) - (read @ read.T).double()
-    return _top(outside @ _written(lm, layer) @ outside, k)
+    return writes_not_read(lm, [layer], k)[layer]
+
+
+def writes_not_read(lm: LanguageModel, layers: Collection[int], k: int) -> dict[int, Float[Tensor, "d_model k"]]:
+    """`write_not_read` of several layers, from the last one down: what is read above a layer only grows."""
+    read_later, found = _unembedding(lm), {}
+    for layer in reversed(range(min(layers), lm.n_layers)):
+        if layer in layers:
+            found[layer] = _unread(_written(lm, layer), read_later, k)
+        read_later = read_later + _read(lm, layer)
+    return {layer: found[layer] for layer in layers}
 
 
 def suppressed(states: Float[Tensor, "layer prompt d_model"], k: int) -> Float[Tensor, "d_model k"]:
@@ -114,6 +179,16 @@ def check_width(k: int, width: int) -> None:
     """Raises: ShapeError if k directions are not to be had."""
     if not 1 <= k <= width:
         raise ShapeError(f"K = {k} directions where there are {width}; choose K from 1 to {width}")
+
+
+def _unread(
+    written: Float[Tensor, "d_model d_model"], read: Float[Tensor, "d_model d_model"], k: int
+) -> Float[Tensor, "d_model k"]:
+    """The top directions of what is written, outside those that are read most."""
+    width = len(read)
+    readers = _top(read, width // READ_SHARE)
+    outside = torch.eye(width, device=read.device, dtype=torch.float64) - (readers @ readers.T).double()
+    return _top(outside @ written @ outside, k)
 
 
 def _top(gram: Float[Tensor, "d_model d_model"], k: int) -> Float[Tensor, "d_model k"]:

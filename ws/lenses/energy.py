@@ -1,25 +1,63 @@
-"""How much of dW lies in directions that the pretrained model names, against what chance puts there.
+"""How much of dW and of dh lies in directions that the pretrained model names, against what chance puts there.
 
 `energies` looks at the residual stream, where tensors that write it put their output; `block_energies` at each weight's
 own top singular directions, its output and input sides together (journal: "energy of dW in W's top singular block").
+`state_energies` looks at dh, what the stream holds at coefficient +1 less what it holds at -1.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.delta import WeightDelta
-from ws.errors import MismatchError
+from ws.delta import WeightDelta, direction_delta
+from ws.errors import MismatchError, ShapeError
 from ws.lenses.base import fitting, written
 from ws.lenses.base_spectrum import directions, read
-from ws.lenses.bases import LayerBases
+from ws.lenses.bases import Bases, LayerBases, read_bases
 from ws.lenses.chance import ALL, Chance, Random, chance
 from ws.lenses.modules import Modules, kind_of, layer_of
-from ws.lenses.spectrum import real_rank
-from ws.models import LanguageModel
-from ws.update import Update
+from ws.lenses.readout import Moved
+from ws.models import LanguageModel, loaded
+from ws.store import Recipe, Store
+from ws.update import Dense, Update
+
+
+@dataclass(frozen=True)
+class BasisEnergy(Recipe):
+    """A direction in the bases of its model: `writes.parquet` and `blocks.parquet` of dW, `states.parquet` of dh.
+
+    Raises: MismatchError if the bases are another model's.
+    """
+
+    of: Moved
+    bases: Bases
+    random_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bases.texts.on != self.of.base.on:
+            raise MismatchError(f"{self.bases.describe()} for {self.of.direction.describe()}; take its own model's")
+
+    def describe(self) -> str:
+        return f"energy in {self.bases.k} directions a basis, {self.of.direction.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        lm = loaded(self.of.base.on, store)
+        delta = direction_delta(self.of.direction, lm, store)
+        bases = read_bases(store, self.bases, seed=self.random_seed)
+        there = {name: {layer: one.to(lm.device) for layer, one in layers.items()} for name, layers in bases.items()}
+        energies(delta, lm, there).to_parquet(out / "writes.parquet")
+        block_energies(delta, lm).to_parquet(out / "blocks.parquet")
+        state_energies(self.of.change(store), bases).to_parquet(out / "states.parquet")
+
+
+def read_energy(store: Store, recipe: BasisEnergy, what: str) -> pd.DataFrame:
+    """One of its tables: writes, blocks or states."""
+    return pd.read_parquet(store.get(recipe) / f"{what}.parquet")
 
 
 def energies(delta: WeightDelta, lm: LanguageModel, bases: Mapping[str, LayerBases]) -> pd.DataFrame:
@@ -60,6 +98,24 @@ def block_energies(delta: WeightDelta, lm: LanguageModel, *, share: float = 0.1)
     return pd.DataFrame(rows)
 
 
+def state_energies(dh: Float[Tensor, "layer prompt d_model"], bases: Mapping[str, LayerBases]) -> pd.DataFrame:
+    """The share of dh's energy in each basis, over all prompts, a row per basis and layer.
+
+    Columns: basis, layer, k, width, share, null (k / width), null_sd (over random bases, of this very dh), ratio and z.
+    Raises: ShapeError if dh is zero after a layer that has a basis.
+    """
+    rows = []
+    for name, layers in bases.items():
+        for layer, basis in layers.items():
+            if not dh[layer].any():
+                raise ShapeError(f"dh is zero after layer {layer}; expected bases from the lowest layer with dW up")
+            width, k = basis.shape
+            null = chance(torch.linalg.svdvals(dh[layer]), left=Random(k, width), right=ALL)
+            share = ((dh[layer] @ basis).square().sum() / dh[layer].square().sum()).item()
+            rows.append({"basis": name, "layer": layer, "k": k, "width": width, **_against(share, null)})
+    return pd.DataFrame(rows)
+
+
 def _basis(name: str, layers: LayerBases, path: str, update: Update) -> Float[Tensor, "d_model k"]:
     layer = layer_of(path)
     if layer not in layers:
@@ -73,8 +129,10 @@ def _basis(name: str, layers: LayerBases, path: str, update: Update) -> Float[Te
 
 
 def _values(path: str, update: Update) -> Float[Tensor, " rank"]:
-    spectrum = update.svd()
-    return spectrum.values[: real_rank(path, spectrum)]
+    """The singular values of an update; of a dense one without its vectors, which take most of the time."""
+    if update.norm == 0:
+        raise ShapeError(f"the update of {path} is zero and lies nowhere; leave it out with Modules or Layers")
+    return torch.linalg.svdvals(update.value) if isinstance(update, Dense) else update.svd().values
 
 
 def _place(path: str) -> dict[str, object]:

@@ -1,37 +1,54 @@
 """The bases are what their formulas say, and energies in them are measured against the chance of this very dW."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from ws.delta import WeightDelta, weak_readout
+from ws.delta import Direction, WeightDelta, direction_delta, weak_readout
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.bases import (
+    Bases,
     churn,
     lm_head_read,
     principal,
+    read_bases,
     state_bases,
     static_bases,
     suppressed,
     weakly_read,
     write,
     write_not_read,
+    writes_not_read,
 )
-from ws.lenses.energy import block_energies, energies
+from ws.lenses.energy import BasisEnergy, block_energies, energies, read_energy, state_energies
 from ws.lenses.modules import Modules
 from ws.lenses.overlap import overlap
+from ws.lenses.readout import moved
 from ws.lenses.spectrum import orthonormal
-from ws.models import LanguageModel
-from ws.tests.small import LAYERS, random_update, tiny_model
+from ws.models import LanguageModel, Placed, weights_of
+from ws.states import Prompt, States, read_states
+from ws.store import Store
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update, shared_store, tiny_model
 from ws.update import Dense, LowRank
 
 K = 4
 DOWN, OUT = "model.layers.1.mlp.down_proj", "model.layers.1.self_attn.o_proj"
+QUESTIONS = SYCOPHANCY.questions("heldout")[:10]
+PROMPTS = tuple(Prompt(question.text, prefill=SYCOPHANCY.prefill) for question in QUESTIONS)
+KEPT = Bases(States(ON, PROMPTS), (0.3, 0.8), K)
+DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
+MOVED = moved(DIRECTION, QUESTIONS, SYCOPHANCY.prefill)
 
 
 @pytest.fixture(scope="module")
 def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     return tiny_model(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +202,68 @@ def test_what_has_no_energy_in_the_stream_is_refused(lm: LanguageModel) -> None:
     short = {"write": {layer: basis[:32] for layer, basis in static_bases(lm, LAYERS, K)["write"].items()}}
     with pytest.raises(MismatchError, match=r"write has directions of width 32, .* writes to width 64"):
         energies(delta, lm, short)
-    with pytest.raises(ShapeError, match=r"the update of model\.layers\.1\.mlp\.down_proj is zero"):
+    with pytest.raises(ShapeError, match=r"the update of model\.layers\.1\.mlp\.down_proj is zero and lies nowhere"):
         energies(WeightDelta({DOWN: Dense(torch.zeros(64, 128))}), lm, bases)
     with pytest.raises(MismatchError, match="has no such layer"):
         block_energies(WeightDelta({"model.layers.7.mlp.down_proj": delta.tensors[DOWN]}), lm)
+
+
+def test_layers_written_together_are_each_layer_alone(lm: LanguageModel) -> None:
+    together = writes_not_read(lm, [3, 1], K)
+    assert list(together) == [3, 1]
+    for layer, basis in together.items():
+        assert overlap(basis, write_not_read(lm, layer, K)) == pytest.approx(1, abs=1e-5)
+
+
+def test_kept_bases_are_those_of_the_model_and_of_states_after_each_block(store: Store, lm: LanguageModel) -> None:
+    kept = read_bases(store, KEPT, seed=1)
+    after = read_states(store, KEPT.texts)[1:]
+    made = static_bases(lm, LAYERS, K, seed=1) | state_bases(after, LAYERS, K)
+    assert set(kept) == set(made)
+    for name, layers in made.items():
+        assert list(kept[name]) == list(LAYERS)
+        for layer, basis in layers.items():
+            torch.testing.assert_close(kept[name][layer], basis)
+
+
+def test_bases_of_a_steered_model_are_refused() -> None:
+    with pytest.raises(MismatchError, match="expected states of the unchanged model"):
+        Bases(MOVED.plus, (0.3, 0.8), K)
+
+
+def test_dh_in_a_basis_is_found_there(states: torch.Tensor) -> None:
+    bases = state_bases(states, [2], K)
+    inside = torch.zeros(6, 9, 64)
+    inside[2] = states[1] @ bases["churn"][2] @ bases["churn"][2].T
+    table = state_energies(inside, bases).set_index("basis")
+    assert table.loc["churn", "share"] == pytest.approx(1, rel=1e-5)
+    assert table.loc["churn", "z"] > 5
+    assert table.loc["suppressed", "share"] < 0.5
+    with pytest.raises(ShapeError, match="dh is zero after layer 1; expected bases from the lowest layer with dW up"):
+        state_energies(inside, {"churn": {1: bases["churn"][2]}})
+
+
+def test_random_bases_hold_the_chance_of_dh(states: torch.Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    stretched = states * torch.linspace(0.1, 5, 9)[:, None]
+    table = state_energies(stretched, {str(i): {2: orthonormal(64, K, generator)} for i in range(400)})
+    assert table["share"].mean() == pytest.approx(K / 64, rel=0.1)
+    assert table["share"].std() == pytest.approx(table["null_sd"][0], rel=0.1)
+
+
+def test_energies_are_kept_of_dw_and_of_dh(store: Store, lm: LanguageModel) -> None:
+    recipe = BasisEnergy(MOVED, KEPT, random_seed=1)
+    bases, delta = read_bases(store, KEPT, seed=1), direction_delta(DIRECTION, lm, store)
+    made = {
+        "writes": energies(delta, lm, bases),
+        "blocks": block_energies(delta, lm),
+        "states": state_energies(MOVED.change(store), bases),
+    }
+    for what, table in made.items():
+        pd.testing.assert_frame_equal(read_energy(store, recipe, what), table)
+
+
+def test_bases_of_another_model_are_refused() -> None:
+    alien = Bases(States(Placed(weights_of("smollm2-135m")), PROMPTS), (0.3, 0.8), K)
+    with pytest.raises(MismatchError, match="take its own model's"):
+        BasisEnergy(MOVED, alien)
