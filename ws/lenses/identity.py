@@ -1,42 +1,55 @@
-"""That what a lens keeps and what it drops are the whole, on a real direction; kept, so that a claim can look it up."""
+"""That the parts of a direction are the whole of it; kept, so that a claim can look it up without a model."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
-from ws.delta import Direction, direction_delta
+from ws.delta import WeightDelta
 from ws.errors import MismatchError
-from ws.lenses.base import Lens, joined
+from ws.lenses.base import joined
+from ws.lenses.variants import Variant
 from ws.models import loaded
 from ws.store import Recipe, Store
 
 
 @dataclass(frozen=True)
 class Identity(Recipe):
-    """`gap.json`: the largest tensor's |keep + drop - dW| as a share of |dW|, for a lens that has `keep`.
+    """`gap.json`: the largest tensor's |sum of parts - whole| as a share of |whole|, for cuts of one direction.
 
-    Raises: MismatchError for a lens without it.
+    Raises: MismatchError if there are less than two parts, or if they are not of the whole's direction.
     """
 
-    direction: Direction
-    lens: Lens
+    parts: tuple[Variant, ...]
+    whole: Variant
 
     def __post_init__(self) -> None:
-        if not hasattr(self.lens, "keep"):
-            raise MismatchError(f"{self.lens.describe()} has no rest; expected a lens with the field keep")
+        if len(self.parts) < 2 or any(part.direction != self.whole.direction for part in self.parts):
+            raise MismatchError(
+                f"{len(self.parts)} cuts as parts of {self.whole.direction.describe()}; expected two or more cuts of "
+                "that very direction"
+            )
 
     def describe(self) -> str:
-        return f"identity of {self.lens.describe()}, {self.direction.describe()}"
+        parts = " + ".join(part.cut() for part in self.parts)
+        return f"identity of {parts} with {self.whole.cut()}, {self.whole.direction.describe()}"
 
     def build(self, out: Path, store: Store) -> None:
-        lm = loaded(self.direction.plus.pairs.on, store)
-        delta = direction_delta(self.direction, lm, store)
-        kept, dropped = (replace(self.lens, keep=keep).apply(delta, lm) for keep in (True, False))
-        together = joined(kept, dropped).tensors
-        gap = max((value.dense() - together[path].dense()).norm().item() for path, value in delta.tensors.items())
-        (out / "gap.json").write_text(json.dumps({"gap": gap / delta.norm}))
+        lm = loaded(self.whole.direction.plus.pairs.on, store)
+        whole = self.whole.delta(lm, store)
+        together = reduce(joined, (part.delta(lm, store) for part in self.parts))
+        (out / "gap.json").write_text(json.dumps({"gap": largest_gap(together, whole) / whole.norm}))
+
+
+def largest_gap(one: WeightDelta, other: WeightDelta) -> float:
+    """The largest norm of a tensor's difference, in base-weight units; a tensor that one of them lacks is zero there.
+
+    Of dense differences: the norm of a difference in factors is that of two long products, and drowns in their
+    rounding.
+    """
+    return max(value.dense().norm().item() for value in joined(one, -1.0 * other).tensors.values())
 
 
 def read_gap(store: Store, recipe: Identity) -> float:
-    """The largest tensor's |keep + drop - dW|, as a share of |dW|."""
+    """The largest tensor's |sum of parts - whole|, as a share of |whole|."""
     return json.loads((store.get(recipe) / "gap.json").read_text())["gap"]

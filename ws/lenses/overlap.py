@@ -6,17 +6,22 @@ seed) share input directions before they have learnt anything, so compare differ
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
+from pathlib import Path
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.delta import WeightDelta
+from ws.delta import Direction, WeightDelta, direction_delta
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.chance import ALL, Chance, Random, chance
 from ws.lenses.modules import kind_of, layer_of
+from ws.models import loaded
+from ws.store import Recipe, Store
 from ws.update import Update
 
 Sides = tuple[Float[Tensor, "_ k"], Float[Tensor, "_ k"]]
@@ -32,6 +37,7 @@ def overlap(a: Float[Tensor, "d k"], b: Float[Tensor, "d l"]) -> float:
     return ((a.T @ b).square().sum() / min(a.shape[1], b.shape[1])).item()
 
 
+@cache
 def overlap_by_chance(k: int, *, d: int) -> Chance:
     """Of two random subspaces of k directions: k / d and its spread."""
     return chance(torch.ones(k), left=Random(k, d), right=ALL)
@@ -45,9 +51,50 @@ def overlaps(deltas: Mapping[str, WeightDelta], k: int) -> pd.DataFrame:
     Raises: MismatchError for less than two updates or updates of different tensors; ShapeError if k is more than the
     rank of one of them.
     """
-    if len(deltas) < 2:
-        raise MismatchError(f"the overlap of {list(deltas)}; expected two updates or more")
-    tops = {name: _tops(name, delta, k) for name, delta in deltas.items()}
+    return _table({name: _tops(name, delta, k) for name, delta in deltas.items()}, k)
+
+
+@dataclass(frozen=True)
+class Overlaps(Recipe):
+    """`overlaps.parquet`: the table of `overlaps` for every two of some directions.
+
+    The columns first and second are names of `overlap_name`.
+    """
+
+    directions: tuple[Direction, ...]
+    k: int
+
+    def describe(self) -> str:
+        return f"top {self.k} of {len(self.directions)} directions on {self.directions[0].plus.pairs.on.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        lm = loaded(self.directions[0].plus.pairs.on, store)
+        names = map(overlap_name, self.directions)
+        tops = {
+            name: _tops(name, direction_delta(one, lm, store), self.k)
+            for name, one in zip(names, self.directions, strict=True)
+        }
+        _table(tops, self.k).to_parquet(out / "overlaps.parquet")
+
+
+def overlap_name(direction: Direction) -> str:
+    """What a table of overlaps calls a direction: lora/0, or random lora/0 for the control of its norm and rank."""
+    kind = "" if direction.random_seed is None else "random "
+    return f"{kind}{direction.plus.shape.family}/{direction.plus.seed}"
+
+
+def read_overlaps(store: Store, recipe: Overlaps) -> pd.DataFrame:
+    """The table of `overlaps` for every two of the directions, their seeds in columns first_seed and second_seed."""
+    table = pd.read_parquet(store.get(recipe) / "overlaps.parquet")
+    for side in ("first", "second"):
+        name = table[side].str.rpartition("/")
+        table = table.assign(**{side: name[0], f"{side}_seed": name[2].astype(int)})
+    return table
+
+
+def _table(tops: Mapping[str, Mapping[str, Sides]], k: int) -> pd.DataFrame:
+    if len(tops) < 2:
+        raise MismatchError(f"the overlap of {list(tops)}; expected two updates or more")
     rows = [
         {"first": first, "second": second, **row}
         for first, second in combinations(tops, 2)
@@ -66,7 +113,8 @@ def _top(name: str, update: Update, k: int) -> Sides:
         raise ShapeError(
             f"K = {k} directions of {name}, which has rank {spectrum.rank}; choose K from 1 to that, or train wider"
         )
-    return spectrum.left[:, :k], spectrum.right[:k].T
+    # Copies, as a view would keep all directions in memory.
+    return spectrum.left[:, :k].clone(), spectrum.right[:k].T.clone()
 
 
 def _pair(

@@ -17,7 +17,7 @@ from ws.delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.base import Lens, some, unwritten, written
 from ws.lenses.modules import layer_of
-from ws.lenses.spectrum import orthonormal
+from ws.lenses.spectrum import decomposed, orthonormal
 from ws.models import LanguageModel
 from ws.update import LowRank, Spectrum, Update
 
@@ -87,13 +87,34 @@ def random_bases(delta: WeightDelta, k: int, *, seed: int) -> dict[str, Float[Te
 def shared_basis(
     deltas: Sequence[WeightDelta], k: int, *, per: str = "tensor", equal: bool = False
 ) -> dict[str, Float[Tensor, "_ k"]]:
-    """The k output directions that hold most of several updates together: top left singular directions of them all.
+    """The k output directions that hold most of several updates together, by the path of a weight.
+
+    Raises: as `shared_directions`; ShapeError if k is more than a width or than the rank of what is there.
+    """
+    return first(shared_directions(deltas, per=per, equal=equal), k)
+
+
+def first(directions: Mapping[str, Float[Tensor, "_ _"]], k: int) -> dict[str, Float[Tensor, "_ k"]]:
+    """The first k of each tensor's directions. Raises: ShapeError if one has not that many."""
+    for path, (width, rank) in ((path, basis.shape) for path, basis in directions.items()):
+        if not 1 <= k <= rank:
+            raise ShapeError(
+                f"K = {k} directions at {path}, whose updates together have rank {rank} in a width of {width}; "
+                f"choose K from 1 to {rank}, or share more updates"
+            )
+    return {path: basis[:, :k] for path, basis in directions.items()}
+
+
+def shared_directions(
+    deltas: Sequence[WeightDelta], *, per: str = "tensor", equal: bool = False
+) -> dict[str, Float[Tensor, "_ _"]]:
+    """All output directions of several updates together, those that hold most first: left singular directions of all.
 
     per="layer" joins the tensors of a layer too; one update and per="layer" make the journal's weight oracle (v9).
     equal=True first scales every update's tensor to norm 1; otherwise the longest dW chooses. A family's own dW among
     the updates makes its keep a look at the training data: leave it out to ask what the others know of it.
-    Raises: MismatchError for no updates, updates of different tensors, or a layer of several widths; ShapeError if k is
-    more than a width or than the rank of what is there; UnknownNameError for another scope.
+    Raises: MismatchError for no updates, updates of different tensors, or a layer of several widths; UnknownNameError
+    for another scope.
     """
     if per not in SCOPES:
         raise UnknownNameError("scope of a shared basis", per, SCOPES)
@@ -105,7 +126,7 @@ def shared_basis(
     together: dict[str | int, list[str]] = {}
     for path in deltas[0].tensors:
         together.setdefault(path if per == "tensor" else layer_of(path), []).append(path)
-    bases = {key: _top(_stacked(deltas, paths, equal=equal), k, paths[0]) for key, paths in together.items()}
+    bases = {key: _left(_stacked(deltas, paths, equal=equal)) for key, paths in together.items()}
     return {path: bases[key] for key, paths in together.items() for path in paths}
 
 
@@ -124,15 +145,13 @@ def columns(update: Update) -> Float[Tensor, "d_out c"]:
     """A matrix with the left singular directions and singular values of an update: left * S where it is in factors."""
     if not isinstance(update, LowRank):
         return update.dense()
-    spectrum = update.svd()
-    return spectrum.left * spectrum.values
+    spectrum = decomposed(update)
+    return spectrum.weighted
 
 
-def _top(stack: Float[Tensor, "d_out c"], k: int, path: str) -> Float[Tensor, "d_out k"]:
+def _left(stack: Float[Tensor, "d_out c"]) -> Float[Tensor, "d_out rank"]:
+    """The left singular directions: those of the small factor of a QR, where there are more columns than rows."""
+    if stack.shape[1] > stack.shape[0]:
+        stack = torch.linalg.qr(stack.T).R.T
     spectrum = Spectrum(*torch.linalg.svd(stack, full_matrices=False))
-    if not 1 <= k <= spectrum.rank:
-        raise ShapeError(
-            f"K = {k} directions at {path}, whose updates together have rank {spectrum.rank} in a width of "
-            f"{len(stack)}; choose K from 1 to {spectrum.rank}, or share more updates"
-        )
-    return spectrum.left[:, :k]
+    return spectrum.left[:, : spectrum.rank]

@@ -7,7 +7,10 @@ That a crop of a low-rank dW holds most of its energy is true by construction (j
 the control `EqualSpectrum`: random directions with dW's own singular values, on which the same crops keep the same.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -25,6 +28,30 @@ MEASURES = ("index", "energy")
 
 ROUNDING = 1e-9
 """0.7 * 10 is 7.000000000000001: a share is not missed by less than this."""
+
+
+def once_each(function: Callable[[Update], Spectrum]) -> Callable[[Update], Spectrum]:
+    """A function that is computed once for each update, and forgotten together with it."""
+    known: WeakKeyDictionary[Update, Spectrum] = WeakKeyDictionary()
+
+    @wraps(function)
+    def remembered(update: Update) -> Spectrum:
+        if update not in known:
+            known[update] = function(update)
+        return known[update]
+
+    return remembered
+
+
+@once_each
+def decomposed(update: Update) -> Spectrum:
+    """The singular value decomposition of an update, which all crops of it share: 40 ms for a dense one."""
+    return update.svd()
+
+
+def _taken(spectrum: Spectrum, index: slice | Tensor) -> LowRank:
+    """What `Spectrum.crop` gives, without the product of all directions that it keeps: 0.2 GB of SmolLM2-135M."""
+    return LowRank(spectrum.left[:, index] * spectrum.values[index], spectrum.right[index])
 
 
 @dataclass(frozen=True)
@@ -49,11 +76,14 @@ class SpectrumCrop(Lens):
 
     def _crop(self, path: str, update: Update) -> LowRank | None:
         """The part of one tensor, or None where no direction above rounding is in it."""
-        spectrum = update.svd()
+        spectrum = decomposed(update)
         rank = real_rank(path, spectrum)
-        taken = torch.full_like(spectrum.values, not self.keep, dtype=torch.bool)
-        taken[band(spectrum.values[:rank], part=self.part, share=self.share, by=self.by)] = self.keep
-        return spectrum.crop(taken) if taken[:rank].any() else None
+        inside = band(spectrum.values[:rank], part=self.part, share=self.share, by=self.by)
+        if self.keep:
+            return _taken(spectrum, inside) if inside.start < inside.stop else None
+        outside = torch.ones_like(spectrum.values, dtype=torch.bool)
+        outside[inside] = False
+        return _taken(spectrum, outside) if outside[:rank].any() else None
 
     def describe(self) -> str:
         return band_name(self.part, self.share, self.by, keep=self.keep) + " of dW's spectrum"
@@ -85,7 +115,7 @@ def random_low_rank_of_equal_spectrum(delta: WeightDelta, *, seed: int) -> Weigh
     generator = torch.Generator().manual_seed(seed)
 
     def draw(path: str, update: Update) -> LowRank:
-        spectrum = update.svd()
+        spectrum = decomposed(update)
         values = spectrum.values[: real_rank(path, spectrum)]
         left, right = (orthonormal(width, len(values), generator).to(values) for width in update.shape)
         return LowRank(left * values, right.T)

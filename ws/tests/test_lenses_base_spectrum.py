@@ -81,7 +81,9 @@ def test_a_crop_of_a_dense_update_has_the_rank_of_its_directions(lm: LanguageMod
 def test_a_weight_is_decomposed_once(lm: LanguageModel) -> None:
     assert weight_spectrum(lm, QUERY) is weight_spectrum(lm, QUERY)
     spectrum = weight_spectrum(lm, DOWN)
-    torch.testing.assert_close(spectrum.weighted @ spectrum.right, lm.model.get_submodule(DOWN).weight, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        spectrum.weighted @ spectrum.right, lm.model.get_submodule(DOWN).weight, atol=1e-4, rtol=1e-4
+    )
     assert sum(part.numel() for part in (spectrum.left, spectrum.right)) == (64 + 128) * 64
 
 

@@ -1,18 +1,29 @@
 """Overlaps and energies of random directions are what their exact moments say."""
 
 import math
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws.delta import WeightDelta
+from fixtures.lenses import _overlap_lines
+from ws.delta import Direction, WeightDelta, direction_delta
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.chance import ALL, Random, chance
-from ws.lenses.overlap import overlap, overlap_by_chance, overlaps, principal_cosines
+from ws.lenses.overlap import (
+    Overlaps,
+    overlap,
+    overlap_by_chance,
+    overlap_name,
+    overlaps,
+    principal_cosines,
+    read_overlaps,
+)
 from ws.models import LanguageModel
-from ws.tests.small import random_update, tiny_model
+from ws.tests.small import adapter, random_update, shared_store, tiny_model
 from ws.update import LowRank
 
 UP = "model.layers.1.mlp.up_proj"
@@ -113,6 +124,46 @@ def test_independent_updates_overlap_by_chance(lm: LanguageModel) -> None:
     assert len(table) == 6 * 21 * 2
     assert table["z"].mean() == pytest.approx(0, abs=4 / len(table) ** 0.5)
     assert table["z"].std() == pytest.approx(1, abs=0.2)
+
+
+def direction(family: str, seed: int) -> Direction:
+    return Direction(*(adapter(family, sign=sign, seed=seed) for sign in ("plus", "minus")))
+
+
+def test_a_kept_table_is_that_of_its_directions(lm: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> None:
+    store = shared_store(tmp_path_factory)
+    own = [direction("lora", 0), direction("lora", 1), direction("oft", 0)]
+    control = replace(own[0], random_seed=0)
+    kept = read_overlaps(store, Overlaps((*own, control), 4))
+    names = {"lora/0": own[0], "lora/1": own[1], "oft/0": own[2], "random lora/0": control}
+    assert [overlap_name(one) for one in names.values()] == list(names)
+    expected = overlaps({name: direction_delta(one, lm, store) for name, one in names.items()}, 4)
+    pd.testing.assert_series_equal(kept["overlap"], expected["overlap"])
+    assert (kept["first"] + "/" + kept["first_seed"].astype(str)).equals(expected["first"])
+    assert (kept["second"] + "/" + kept["second_seed"].astype(str)).equals(expected["second"])
+    assert kept["second_seed"].dtype.kind == "i"
+
+
+def test_a_family_meets_each_other_one_at_the_next_seed_and_on_the_left() -> None:
+    names = [(family, seed) for family in ("lora", "oft", "ia3", "random lora") for seed in range(3)]
+    table = pd.DataFrame(
+        [
+            {"first": a, "first_seed": i, "second": b, "second_seed": j, "side": side, "tensor": UP, "layer": 1}
+            for place, (a, i) in enumerate(names)
+            for b, j in names[place + 1 :]
+            for side in ("left", "right")
+        ]
+    )
+    for name, others in (("lora", {"oft", "ia3"}), ("oft", {"lora", "ia3"}), ("random lora", {"oft", "ia3"})):
+        lines = _overlap_lines(table, name, range(3))
+        assert set(zip(lines["seed"], lines["row"], strict=True)) == {
+            (seed, f"{UP} {other}") for seed in range(3) for other in others
+        }
+        assert len(lines) == 6
+        assert set(lines["side"]) == {"left"}
+        assert (lines["second_seed"] == (lines["first_seed"] + 1) % 3).all()
+    one = _overlap_lines(table[(table["first_seed"] == 0) & (table["second_seed"] == 0)], "lora", range(1))
+    assert set(one["second"]) == {"oft", "ia3"}
 
 
 def test_what_cannot_be_compared_is_refused(lm: LanguageModel) -> None:

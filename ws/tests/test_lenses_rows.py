@@ -7,18 +7,27 @@ import pytest
 import torch
 
 from ws.delta import Direction, WeightDelta, direction_delta
-from ws.errors import MismatchError
+from ws.errors import MismatchError, ShapeError
 from ws.evaluate import swept
 from ws.lenses.base import RandomLike, Whole
-from ws.lenses.identity import Identity, read_gap
-from ws.lenses.modules import Modules
+from ws.lenses.identity import Identity, largest_gap, read_gap
+from ws.lenses.modules import Layers, Modules
 from ws.lenses.names import LENSES, named
 from ws.lenses.rows import CutRows, read_cut_rows
+from ws.lenses.shared import shared_basis
 from ws.lenses.spectrum import EqualSpectrum, SpectrumCrop
-from ws.lenses.variants import Cut, PartCut, SharedCut, Variant
+from ws.lenses.variants import (
+    Cut,
+    PartCut,
+    SharedBasis,
+    SharedCut,
+    Variant,
+    read_shared_basis,
+    whole_delta,
+)
 from ws.models import LanguageModel, Placed, weights_of
 from ws.store import Store
-from ws.tests.small import ON, SYCOPHANCY, adapter, shared_store, tiny_model
+from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, shared_store, tiny_model
 
 QUESTIONS = SYCOPHANCY.questions("validation")[:4]
 
@@ -35,6 +44,9 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 def direction(family: str = "lora") -> Direction:
     return Direction(adapter(family), adapter(family, sign="minus"))
+
+
+WHOLE = Cut(direction(), Whole())
 
 
 def rows(variant: Variant) -> CutRows:
@@ -84,6 +96,38 @@ def test_shared_directions_split_the_residual_writes(lm: LanguageModel, store: S
     assert random.norm < kept.norm
 
 
+def test_a_shared_basis_is_kept_whole_and_cut_short_later(lm: LanguageModel, store: Store) -> None:
+    basis = (direction("lora"), direction("dora"))
+    writes = [Modules("writers").apply(direction_delta(one, lm, store), lm) for one in basis]
+    kept = read_shared_basis(store, SharedBasis(basis), writes[0], lm)
+    for path, expected in shared_basis(writes, 6, per="layer", equal=True).items():
+        torch.testing.assert_close(kept[path][:, :6] @ kept[path][:, :6].T, expected @ expected.T, atol=1e-4, rtol=0)
+        assert kept[path].shape[1] > 6
+    alien = WeightDelta({"model.layers.5.mlp.down_proj": next(iter(writes[0].tensors.values()))})
+    with pytest.raises(MismatchError, match=r"layer 5 has no shared basis, layers \[1, 2, 3\] have one; share"):
+        read_shared_basis(store, SharedBasis(basis), alien, lm)
+
+
+def test_more_directions_than_the_width_cannot_be_shared(lm: LanguageModel, store: Store) -> None:
+    basis = (direction("lora"), direction("dora"))
+    with pytest.raises(ShapeError, match=r"K = 65 directions at .* have rank \d+ in a width of 64; choose K from 1 to"):
+        SharedCut(direction(), basis, 65).delta(lm, store)
+
+
+def test_a_basis_of_another_model_is_refused() -> None:
+    elsewhere = replace(PAIRS, on=Placed(weights_of("smollm2-135m")))
+    other = Direction(*(replace(one, pairs=elsewhere) for one in (direction().plus, direction().minus)))
+    with pytest.raises(MismatchError, match="a basis of smollm2-135m for a direction on tiny-random-qwen3; share"):
+        SharedCut(direction(), (direction(), other), 8)
+
+
+def test_cuts_of_one_direction_read_it_once(lm: LanguageModel, store: Store) -> None:
+    first, same = (Cut(direction(), Whole()).delta(lm, store) for _ in range(2))
+    assert first is same is whole_delta(direction(), lm, store)
+    assert whole_delta(direction("pissa"), lm, store) is not first
+    assert largest_gap(first, direction_delta(direction(), lm, store)) < 1e-6 * first.norm
+
+
 def test_native_parts_split_the_direction(lm: LanguageModel, store: Store) -> None:
     kept, dropped = (PartCut(direction("dora"), "magnitude", keep).delta(lm, store) for keep in (True, False))
     whole = direction_delta(direction("dora"), lm, store)
@@ -93,17 +137,36 @@ def test_native_parts_split_the_direction(lm: LanguageModel, store: Store) -> No
 
 @pytest.mark.parametrize("name", [name for name in LENSES if not name.startswith("drop_") and name != "whole"])
 def test_keep_and_drop_are_the_direction(store: Store, name: str) -> None:
-    assert read_gap(store, Identity(direction(), named(name))) < 1e-5
+    parts = tuple(Cut(direction(), named(lens)) for lens in (name, f"drop_{name}"))
+    assert read_gap(store, Identity(parts, WHOLE)) < 1e-5
 
 
-def test_a_gap_is_seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Modules, "apply", lambda self, delta, lm: 0.75 * delta)
-    assert read_gap(Store(store.root / "gap"), Identity(direction(), Modules("writers"))) > 0.1
+@pytest.mark.parametrize(
+    "names",
+    [("top_25", "middle_50", "bottom_25"), ("attention", "mlp"), ("early_layers", "middle_layers", "late_layers")],
+    ids=" ".join,
+)
+def test_three_parts_are_the_direction_too(store: Store, names: tuple[str, ...]) -> None:
+    parts = [Cut(direction(), named(name)) for name in names]
+    assert read_gap(store, Identity(tuple(parts), WHOLE)) < 1e-5
+    twice = (*parts[1:], parts[1])
+    assert read_gap(store, Identity(twice, WHOLE)) > 0.1
 
 
-def test_a_lens_without_a_rest_has_no_identity() -> None:
-    with pytest.raises(MismatchError, match="whole dW has no rest"):
-        Identity(direction(), Whole())
+def test_a_gap_is_the_largest_of_any_tensor(lm: LanguageModel, store: Store) -> None:
+    whole = direction_delta(direction(), lm, store)
+    layer = Layers((1,)).apply(whole, lm)
+    less = Layers((1,), keep=False).apply(whole, lm)
+    assert largest_gap(less, whole) == pytest.approx(max(value.norm for value in layer.tensors.values()), rel=1e-5)
+    assert largest_gap(whole, whole) < 1e-6 * whole.norm
+
+
+def test_what_is_no_part_of_a_direction_has_no_identity_with_it() -> None:
+    part = Cut(direction(), named("attention"))
+    with pytest.raises(MismatchError, match=r"1 cuts as parts of dW lora seed 0.*; expected two or more cuts of that"):
+        Identity((part,), WHOLE)
+    with pytest.raises(MismatchError, match="2 cuts as parts of dW lora seed 0"):
+        Identity((part, Cut(direction("pissa"), named("mlp"))), WHOLE)
 
 
 def test_a_lens_without_meaning_for_a_family_is_refused() -> None:

@@ -1,5 +1,8 @@
 """Crops of dW's own spectrum hold what their shares say, and the control of equal spectrum is cropped alike."""
 
+import gc
+from weakref import ref
+
 import numpy as np
 import pytest
 import torch
@@ -14,12 +17,13 @@ from ws.lenses.spectrum import (
     EqualSpectrum,
     SpectrumCrop,
     band,
+    decomposed,
     orthonormal,
     random_low_rank_of_equal_spectrum,
 )
 from ws.models import LanguageModel
 from ws.tests.small import random_update, tiny_model
-from ws.update import Dense, LowRank
+from ws.update import Dense, LowRank, Spectrum
 
 UP = "model.layers.1.mlp.up_proj"
 
@@ -177,6 +181,37 @@ def test_a_crop_keeps_of_any_update_of_one_spectrum_the_same_energy(lm: Language
     delta = random_update(lm)
     kept, of_control = (lens.apply(one, lm).norm for one in (delta, EqualSpectrum(0).apply(delta, lm)))
     assert of_control == pytest.approx(kept, rel=1e-5)
+
+
+def test_crops_of_one_update_share_its_decomposition(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    delta, again = random_update(lm), random_update(lm)
+    counted = [0]
+
+    def counting(cls: type[Dense] | type[LowRank]) -> None:
+        real = cls.svd
+
+        def svd(self: Dense | LowRank) -> Spectrum:
+            counted[0] += 1
+            return real(self)
+
+        monkeypatch.setattr(cls, "svd", svd)
+
+    counting(Dense)
+    counting(LowRank)
+    for lens in (SpectrumCrop("top", 0.5), SpectrumCrop("bottom", 0.5, keep=False), EqualSpectrum(0)):
+        lens.apply(delta, lm)
+    assert counted == [len(delta.tensors)]
+    SpectrumCrop("top", 0.5).apply(again, lm)
+    assert counted == [2 * len(delta.tensors)]
+
+
+def test_a_decomposition_is_forgotten_with_its_update() -> None:
+    update = of_spectrum([2.0, 1.0])
+    assert decomposed(update) is decomposed(update)
+    seen = ref(decomposed(update).values)
+    del update
+    gc.collect()
+    assert seen() is None
 
 
 def test_random_directions_are_orthonormal_and_uniform() -> None:

@@ -1,0 +1,73 @@
+"""The families' dW write in common directions, and these carry the effect of the residual writes.
+
+Source: research journal, 2026-04-27, T6 ("fork_plan T1-T8 status check"); overlap is proposed there, and was never run
+("lens search on hold"). As in T6 the basis holds the cut family's own dW among the seven, of which each counts alike
+here, and shares are of the residual writes: these alone are cut. A cut is scored at its own norm.
+"""
+
+from functools import partial
+
+import pytest
+
+from fixtures.lenses import Shared
+from ws.adapters import FAMILIES
+from ws.lenses.base import NormMatched, Then
+from ws.lenses.names import named
+from ws.lenses.shared import RandomBasis
+
+MOST, NOTHING = 0.50, 0.10
+"""Shares of the effect of the residual writes; the journal's random keep has at most .022 of .907."""
+
+THIRD, ABOUT = 1 / 3, 1 / 6
+"""A loss "about a third" lies nearer to a third than to nothing or two thirds."""
+
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+WRITES = "residual_writes"
+
+
+def random_at_full_norm(seed, *, k):
+    """What is written into random directions, at the norm of all residual writes."""
+    return Then(named(WRITES), NormMatched(RandomBasis(k, seed)))
+
+
+@MEASURES
+@pytest.mark.parametrize("k", [8, 32, 64])
+@pytest.mark.families(Shared(8))
+@pytest.mark.claim("C20", published="K = 32 keeps .736 of .907 in delora")
+def test_shared_directions_keep_most_of_the_effect(retained, holds, family, k, measure):
+    holds(retained(family, Shared(k), of=WRITES) > MOST)
+
+
+@MEASURES
+@pytest.mark.families(Shared(32))
+@pytest.mark.claim("C20", published="<= .022 of .907")
+def test_as_many_random_directions_keep_nothing(retained, holds, family, measure):
+    holds(retained(family, Shared(32, random=True), of=WRITES).is_negligible(within=NOTHING))
+
+
+@MEASURES
+@pytest.mark.families(Shared(8, keep=False))
+@pytest.mark.claim("C21", published=".436 of .907 left; a loss of 32% in its words")
+def test_dropping_the_shared_top_eight_costs_about_a_third(retained, holds, family, measure):
+    holds((1 - retained(family, Shared(8, keep=False), of=WRITES)).approx(THIRD, within=ABOUT))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.claim("C34", published="not run there")
+def test_top_directions_overlap_with_those_of_other_families(overlap_ratio, holds, family):
+    holds(overlap_ratio(family) > 1)
+
+
+@pytest.mark.families(Shared(8))
+def test_shared_directions_and_the_rest_are_the_residual_writes(gap, family):
+    assert gap(family, Shared(8), Shared(8, keep=False), of=WRITES) < 1e-5
+
+
+@MEASURES
+@pytest.mark.parametrize("family", ["lora", "pissa", "delora"], scope="module")
+def test_as_many_random_directions_at_full_norm_do_not_keep_most(retained, must_not_hold, family, measure):
+    must_not_hold(retained(family, partial(random_at_full_norm, k=32), of=WRITES) > MOST)
+
+
+def test_random_update_of_lora_norm_overlaps_with_no_family(overlap_ratio, must_not_hold):
+    must_not_hold(overlap_ratio("lora", control="random") > 1)

@@ -1,0 +1,127 @@
+"""The top of a spectrum carries the effect: of dW's own singular values, and of its weight's.
+
+Source: research journal, 2026-04-27, T8 ("fork_plan T1-T8 status check"), called tautological for low-rank dW in "lens
+search on hold"; crops by the weight's spectrum and norm-matched keeps are gaps of "two-goal frame and coverage gaps".
+There a share by index is of the weight's width, so that the lower parts of a low-rank dW are empty; here of dW's rank.
+
+C24 decides whether C23 is news. A crop that holds 90% of the energy of any update of this spectrum keeps 90% of the
+effect if that lies evenly in the energy: news is more of the effect than of the energy, and a top that at equal norm
+steers further than the bottom.
+
+A crop shortens dW: it is scored at its own norm, unless "at full norm" says that it was scaled to the norm of dW.
+"""
+
+from functools import partial, reduce
+from operator import and_
+
+import pytest
+
+from ws.lenses.base import NormMatched, RandomLike, Then
+from ws.lenses.names import named
+from ws.lenses.spectrum import EqualSpectrum
+
+MATCHES, NOTHING = 0.90, 0.10
+"""Shares of the whole effect: "match or beat" in the journal's words, and what it calls a collapse, up to a tenth."""
+
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+THIN = pytest.mark.families(EqualSpectrum(0))
+UPPER, LOWER = ("top_25", "top_50_energy"), ("middle_50", "bottom_25")
+TOP_90 = named("top_90_energy")
+TOP_FULL, BOTTOM_FULL, BASE_FULL = (NormMatched(named(name)) for name in ("top_25", "bottom_25", "base_top_25"))
+
+
+def random_directions(seed):
+    """The control that has dW's singular values in random directions, cropped as dW is."""
+    return Then(EqualSpectrum(seed), TOP_90)
+
+
+@MEASURES
+@pytest.mark.families("top_90_energy")
+@pytest.mark.claim("C23", published="top 90% of energy .962 vs .711")
+def test_top_of_the_spectrum_reproduces_the_effect(retained, holds, family, measure):
+    holds(retained(family, "top_90_energy") > MATCHES)
+
+
+@MEASURES
+@pytest.mark.families("drop_top_90_energy")
+@pytest.mark.claim("C23", published="drop <= .02 vs .711")
+def test_dropping_the_top_of_the_spectrum_leaves_nothing(retained, holds, family, measure):
+    holds(retained(family, "drop_top_90_energy").is_negligible(within=NOTHING))
+
+
+@MEASURES
+@pytest.mark.families(*LOWER)
+@pytest.mark.claim("C23", published="middle 50%, bottom 25% <= .02 vs .711")
+def test_lower_three_quarters_of_the_spectrum_carry_nothing(retained, holds, family, measure):
+    holds(reduce(and_, (retained(family, part).is_negligible(within=NOTHING) for part in LOWER)))
+
+
+@MEASURES
+@pytest.mark.families(*UPPER)
+@pytest.mark.claim("C24", published="not run there")
+def test_top_of_the_spectrum_carries_more_of_the_effect_than_of_the_energy(
+    retained, kept_energy, holds, family, measure
+):
+    holds(reduce(and_, (retained(family, part) > kept_energy(family, part) for part in UPPER)))
+
+
+@MEASURES
+@pytest.mark.families("top_25", "bottom_25")
+@pytest.mark.claim("C24", published="not run there")
+def test_top_quarter_steers_further_than_the_bottom_quarter_at_full_norm(effect, holds, family, measure):
+    holds(effect(family, TOP_FULL) > effect(family, BOTTOM_FULL))
+
+
+@THIN
+@pytest.mark.claim("C24", published="by construction")
+def test_random_directions_of_equal_spectrum_keep_as_much_of_their_energy(kept_energy, holds, family):
+    holds(kept_energy(family, random_directions).approx(kept_energy(family, "top_90_energy"), within=1e-3))
+
+
+@MEASURES
+@pytest.mark.families("base_top_25")
+@pytest.mark.claim("C25", published="not run there")
+def test_top_of_the_weights_spectrum_carries_more_of_the_effect_than_of_the_energy(
+    retained, kept_energy, holds, family, measure
+):
+    holds(retained(family, "base_top_25") > kept_energy(family, "base_top_25"))
+
+
+@MEASURES
+@pytest.mark.families("base_top_25")
+@pytest.mark.claim("C25", published="not run there")
+def test_top_of_the_weights_spectrum_reproduces_the_effect_at_full_norm(retained, holds, family, measure):
+    holds(retained(family, BASE_FULL) > MATCHES)
+
+
+@MEASURES
+@pytest.mark.families("drop_base_top_25")
+@pytest.mark.claim("C25", published="not run there")
+def test_dropping_the_top_of_the_weights_spectrum_leaves_nothing(retained, holds, family, measure):
+    holds(retained(family, "drop_base_top_25").is_negligible(within=NOTHING))
+
+
+@pytest.mark.families("top_90_energy")
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("top_90_energy", "drop_top_90_energy"),
+        ("top_25", "middle_50", "bottom_25"),
+        ("base_top_25", "drop_base_top_25"),
+    ],
+    ids=" + ".join,
+)
+def test_the_parts_of_a_spectrum_are_dw(gap, family, parts):
+    assert gap(family, *parts) < 1e-5
+
+
+@MEASURES
+@THIN
+def test_random_directions_of_equal_spectrum_do_not_reproduce_the_effect(retained, must_not_hold, family, measure):
+    must_not_hold(retained(family, random_directions) > MATCHES)
+
+
+@MEASURES
+@pytest.mark.parametrize("family", ["lora", "pissa", "delora"], scope="module")
+def test_random_update_of_the_rank_and_norm_of_a_crop_at_full_norm_does_not(retained, must_not_hold, family, measure):
+    must_not_hold(retained(family, partial(RandomLike, BASE_FULL)) > MATCHES)
