@@ -113,7 +113,8 @@ def test_rank_products_have_a_line_per_seed_and_family() -> None:
     assert set(lines["value"]) == {-1.0}
 
 
-def test_ranks_of_different_families_are_refused() -> None:
+@pytest.mark.parametrize("renamed", [{"columns": {"oft": "ia3"}}, {"index": {0: 1}}])
+def test_ranks_of_different_families_or_seeds_are_refused(renamed: dict[str, dict[object, object]]) -> None:
     table = pd.DataFrame({"lora": [1.0], "oft": [2.0]})
     with pytest.raises(MismatchError, match="the same seeds and families"):
-        rank_products(table, table.rename(columns={"oft": "ia3"}))
+        rank_products(table, table.rename(**renamed))
