@@ -5,16 +5,17 @@ trained by either engine from equal start values; what is compared is what claim
 """
 
 from dataclasses import asdict, dataclass
+from typing import get_args
 
 import pandas as pd
 
 from ws.bench.settings import SEED, Settings
 from ws.delta import direction_delta
-from ws.evaluate import read_rows
+from ws.evaluate import Rows, read_rows
 from ws.models import loaded
 from ws.recipes import Bench
 from ws.store import Store
-from ws.sweep import Sweep
+from ws.sweep import Measure, Sweep
 from ws.train import read_curves
 
 CURVES = ("loss", "validation_loss")
@@ -30,11 +31,11 @@ class Agreement:
     update: float
     """|dW of PEFT - dW of ours| / |dW of ours|."""
     log_ratio: float
-    """Largest difference of any row's log-ratio at any coefficient; nats."""
-    effect: tuple[float, float]
+    """Largest difference of any row's log-ratio at coefficient +1; nats."""
+    raw: tuple[float, float]
+    """Raw effect, ours and PEFT's; nats per row."""
+    corrected: tuple[float, float]
     """Bias-corrected effect, ours and PEFT's; nats per row."""
-    spread: tuple[float, float]
-    """Raw spread, ours and PEFT's; nats per row."""
 
     def record(self) -> dict[str, object]:
         """The JSON form."""
@@ -49,23 +50,24 @@ def agreements(settings: Settings, store: Store) -> list[Agreement]:
 
 def agreement(family: str, ours: Bench, theirs: Bench, store: Store) -> Agreement:
     """One family."""
-    tables = [_rows(bench, family, store) for bench in (ours, theirs)]
-    corrected = [Sweep(table, "corrected") for table in tables]
-    raw = [Sweep(table, "raw") for table in tables]
+    # Ours are the rows of claims, at every coefficient; PEFT's are scored for this alone.
+    mine = _with_base(ours, ours.rows(ours.direction(family, seed=SEED)), store)
+    its = _with_base(theirs, theirs.rows(theirs.direction(family, seed=SEED), coeffs=(1.0,)), store)
+    raw, corrected = ([Sweep(table, measure).effect.value for table in (mine, its)] for measure in get_args(Measure))
     return Agreement(
         family=family,
         loss=max(_loss_gap(family, sign, ours, theirs, store) for sign in ("plus", "minus")),
         update=_update_gap(family, ours, theirs, store),
-        log_ratio=float((tables[0]["log_ratio"] - tables[1]["log_ratio"]).abs().max()),
-        effect=tuple(sweep.effect.value for sweep in corrected),
-        spread=tuple(sweep.spread.value for sweep in raw),
+        log_ratio=float((mine["log_ratio"] - its["log_ratio"]).abs().max()),
+        raw=tuple(raw),
+        corrected=tuple(corrected),
     )
 
 
-def _rows(bench: Bench, family: str, store: Store) -> pd.DataFrame:
-    recipes = (bench.rows(None), bench.rows(bench.direction(family, seed=SEED)))
-    table = pd.concat([read_rows(store, recipe) for recipe in recipes], ignore_index=True)
-    return table.assign(seed=SEED)
+def _with_base(bench: Bench, rows: Rows, store: Store) -> pd.DataFrame:
+    """Rows at coefficients 0 and +1."""
+    table = pd.concat([read_rows(store, recipe) for recipe in (bench.rows(None), rows)], ignore_index=True)
+    return table[table["coeff"].isin((0.0, 1.0))].reset_index(drop=True).assign(seed=SEED)
 
 
 def _loss_gap(family: str, sign: str, ours: Bench, theirs: Bench, store: Store) -> float:

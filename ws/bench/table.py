@@ -23,8 +23,8 @@ PARITY_HEAD = (
     "losses apart, nats per token",
     "dW apart, share",
     "log-ratios apart, nats",
+    "raw effect: ours, PEFT",
     "corrected effect: ours, PEFT",
-    "raw spread: ours, PEFT",
 )
 
 
@@ -71,7 +71,7 @@ def _lines(name: str, section: Record) -> list[str]:
 
 def _agreement(family: Record) -> tuple[str, ...]:
     apart = (f"{family[name]:.1e}" for name in ("loss", "update", "log_ratio"))
-    sides = (", ".join(f"{value:+.4f}" for value in family[name]) for name in ("effect", "spread"))
+    sides = (", ".join(f"{value:+.4f}" for value in family[name]) for name in ("raw", "corrected"))
     return (family["family"], *apart, *sides)
 
 

@@ -24,9 +24,9 @@ def test_what_claims_read_is_the_same_whoever_trains(store: Store, family: str) 
     assert found.loss < 1e-5
     assert found.update < 1e-4
     assert found.log_ratio < 1e-4
-    for mine, its in (found.effect, found.spread):
+    for mine, its in (found.raw, found.corrected):
         assert mine == pytest.approx(its, abs=1e-4)
-    assert abs(found.spread[0]) > 1e-5
+        assert abs(mine) > 1e-5
 
 
 def test_another_adapter_would_be_seen(store: Store) -> None:
@@ -50,6 +50,6 @@ def test_a_run_compares_the_families_asked_for(store: Store) -> None:
 
 
 def test_the_table_shows_both_engines() -> None:
-    one = Agreement("lora", 1e-6, 2e-5, 3e-5, effect=(0.125, 0.1251), spread=(-2.5, -2.5001))
+    one = Agreement("lora", 1e-6, 2e-5, 3e-5, raw=(-2.5, -2.5001), corrected=(0.125, 0.1251))
     text = table.markdown({"parity": record.stamp(SETTINGS) | {"families": [one.record()]}})
-    assert "| lora | 1.0e-06 | 2.0e-05 | 3.0e-05 | +0.1250, +0.1251 | -2.5000, -2.5001 |" in text
+    assert "| lora | 1.0e-06 | 2.0e-05 | 3.0e-05 | -2.5000, -2.5001 | +0.1250, +0.1251 |" in text
