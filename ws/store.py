@@ -37,6 +37,7 @@ from filelock import FileLock, Timeout
 
 from ws import progress
 from ws.errors import StoreError
+from ws.memory import give_back
 from ws.sources import source_hash
 
 LIBRARIES = ("torch", "transformers", "peft")
@@ -158,6 +159,7 @@ class Store:
             _move_into_place(out, home)
         finally:
             shutil.rmtree(out, ignore_errors=True)
+            give_back()
         self._verified.add(key)
         self.built.append(BuiltArtifact(recipe, key, seconds))
         progress.say(f"built {recipe.describe()}  {seconds:.1f} s  {key[:6]}")

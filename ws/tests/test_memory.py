@@ -1,0 +1,72 @@
+"""Free memory goes back to the system once a process holds much of it."""
+
+import ctypes
+import os
+import sys
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ws import memory
+from ws.hardware import tune_malloc
+from ws.store import Store
+from ws.tests.test_store import Text
+
+MIB = 1 << 20
+BLOCKS = 64
+
+glibc = pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives memory back on request")
+
+
+def full_of_holes() -> tuple[list[int], ctypes.CDLL]:
+    """Small blocks that stay, with a freed block of 1 MiB before each, on the heap that tensors use."""
+    libc = ctypes.CDLL("libc.so.6")
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    large, small = [], []
+    for _ in range(BLOCKS):
+        large.append(libc.malloc(MIB))
+        small.append(libc.malloc(64))
+        ctypes.memset(large[-1], 1, MIB)
+    for block in large:
+        libc.free(block)
+    return small, libc
+
+
+@glibc
+def test_what_is_free_between_what_stays_is_given_back() -> None:
+    tune_malloc()
+    memory.give_back(above=0)
+    small, libc = full_of_holes()
+    before = memory.resident_bytes()
+    assert memory.give_back(above=0)
+    assert before - memory.resident_bytes() > BLOCKS * MIB / 2
+    for block in small:
+        libc.free(block)
+
+
+@glibc
+def test_a_small_process_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "resident_bytes", lambda: memory.ENOUGH_BYTES)
+    assert not memory.give_back()
+    monkeypatch.setattr(memory, "resident_bytes", lambda: memory.ENOUGH_BYTES + 1)
+    monkeypatch.setattr(memory.platform, "libc_ver", lambda: ("musl", "1"))
+    assert not memory.give_back()
+
+
+def test_resident_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statm = tmp_path / "statm"
+    monkeypatch.setattr(memory, "STATM", statm)
+    assert memory.resident_bytes() == 0
+    statm.write_text("900 70 5 1 0 40 0\n")
+    assert memory.resident_bytes() == 70 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_every_build_ends_with_giving_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = count()
+    monkeypatch.setattr("ws.store.give_back", lambda: next(times))
+    store = Store(tmp_path)
+    store.get(Text("a"))
+    store.get(Text("a"))
+    assert next(times) == 1
