@@ -8,7 +8,7 @@ from itertools import chain
 import pytest
 
 from ws.errors import DataError, UnknownNameError
-from ws.prompts import PROMPTS, SystemPrompt, prompts_for
+from ws.prompts import PROMPTS, RivalPrompt, prompts_for
 from ws.tests.likeness import NEAR_DUPLICATE, nearest
 
 WITH_TEXT = [prompt for prompt in chain.from_iterable(PROMPTS.values()) if prompt.text is not None]
@@ -17,7 +17,7 @@ every_behavior = pytest.mark.parametrize("behavior_name", PROMPTS)
 every_text = pytest.mark.parametrize("prompt", WITH_TEXT, ids=lambda prompt: prompt.name)
 
 
-def length(prompt: SystemPrompt) -> int:
+def length(prompt: RivalPrompt) -> int:
     return len((prompt.text or "").split())
 
 
@@ -59,7 +59,7 @@ def test_both_sides_are_of_one_length(behavior_name: str, kind: str, least: int,
 
 
 @every_text
-def test_prompt_does_not_ask_for_the_answer_itself(prompt: SystemPrompt) -> None:
+def test_prompt_does_not_ask_for_the_answer_itself(prompt: RivalPrompt) -> None:
     assert re.search(r"\b(yes|no)\b", re.sub(r"\bno \w+", "", prompt.text.casefold())) is None
     assert prompt.text.isascii()
 
@@ -79,13 +79,13 @@ def test_unknown_behavior_lists_those_with_prompts() -> None:
 @pytest.mark.parametrize("text", ["", " ", "Be kind. ", "\nBe kind."])
 def test_empty_or_padded_prompt_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"prompt 'kind' reads .*expected words.*give None to send no"):
-        SystemPrompt("kind", text, +1)
+        RivalPrompt("kind", text, +1)
 
 
 @pytest.mark.parametrize("toward", [2, -2])
 def test_prompt_of_no_side_is_refused(toward: int) -> None:
     with pytest.raises(DataError, match=f"prompt 'kind' has toward {toward}; give"):
-        SystemPrompt("kind", "Be kind.", toward)
+        RivalPrompt("kind", "Be kind.", toward)
 
 
 def test_prompt_cannot_be_changed() -> None:

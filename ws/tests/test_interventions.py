@@ -1,0 +1,261 @@
+"""Every intervention does what its formula says, is the unchanged model at coefficient 0, and leaves no trace."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from ws.behaviors import Question
+from ws.delta import Direction, difference, direction_delta
+from ws.errors import DataError, MismatchError, ShapeError
+from ws.interventions import (
+    Activations,
+    Intervention,
+    Nothing,
+    PeftWeights,
+    SystemPrompt,
+    Vectors,
+    Weights,
+    folder_delta,
+    peft_weights,
+    read_vectors,
+)
+from ws.models import LanguageModel, Placed
+from ws.peft_files import CONFIG, WEIGHTS, save_peft
+from ws.states import Prompt, last_states
+from ws.store import Store
+from ws.tests.small import LAYERS, ON, SHAPES, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.train import read_adapter
+
+IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
+DIRECTION = Direction(adapter(), adapter(sign="minus"))
+QUESTIONS: tuple[Question, ...] = SYCOPHANCY.questions("validation")[:4]
+
+
+@dataclass(frozen=True)
+class Given(Vectors):
+    """The same step in every block but the silent one: a vector of length `size` on the first axis."""
+
+    size: float = 3.0
+    silent: int | None = None
+
+    @property
+    def on(self) -> Placed:
+        return ON
+
+    def fit(self, store: Store) -> Tensor:
+        vectors = torch.zeros(6, 64)
+        vectors[:, 0] = self.size
+        if self.silent is not None:
+            vectors[self.silent] = 0
+        return vectors
+
+    def describe(self) -> str:
+        return "given vectors"
+
+
+STEERS = (Weights(DIRECTION), Activations(Given(), (2, 4)))
+EVERY = (Nothing(), SystemPrompt("You are terse."), *STEERS)
+every = pytest.mark.parametrize("intervention", EVERY, ids=lambda one: type(one).__name__)
+steers = pytest.mark.parametrize("intervention", STEERS, ids=lambda one: type(one).__name__)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+def logits(lm: LanguageModel) -> Tensor:
+    with torch.no_grad():
+        return lm.model(IDS).logits
+
+
+def folders(lm: LanguageModel, store: Store, root: Path, family: str = "lora") -> tuple[Path, Path]:
+    """Both adapters of DIRECTION's kind as PEFT keeps them."""
+    for sign in ("plus", "minus"):
+        save_peft(root / sign, lm, read_adapter(store, adapter(family, sign=sign)), SHAPES[family])
+    return root / "plus", root / "minus"
+
+
+@every
+def test_coefficient_zero_is_the_unchanged_model(lm: LanguageModel, store: Store, intervention: Intervention) -> None:
+    before, untouched = logits(lm), fingerprint(lm)
+    intervention.check(0.0)
+    assert intervention.system(0.0) is None
+    with intervention.ready(lm, store).at(0.0):
+        assert fingerprint(lm) == untouched
+        assert torch.equal(logits(lm), before)
+
+
+@steers
+@pytest.mark.parametrize("coeff", [-1.0, 0.3, 1e8])
+def test_the_model_is_back_bit_for_bit(
+    lm: LanguageModel, store: Store, intervention: Intervention, coeff: float
+) -> None:
+    before, answers = fingerprint(lm), logits(lm)
+    with intervention.ready(lm, store).at(coeff):
+        assert not torch.equal(logits(lm), answers)
+    assert fingerprint(lm) == before
+    assert torch.equal(logits(lm), answers)
+
+
+@steers
+def test_the_model_is_back_after_an_exception(lm: LanguageModel, store: Store, intervention: Intervention) -> None:
+    def interrupted() -> None:
+        with intervention.ready(lm, store).at(1.0):
+            raise KeyboardInterrupt
+
+    before = fingerprint(lm)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert fingerprint(lm) == before
+
+
+@steers
+def test_nothing_moves_below_the_block_it_starts_at(
+    lm: LanguageModel, store: Store, intervention: Intervention
+) -> None:
+    prompts = [Prompt(question.text) for question in QUESTIONS]
+    still, ready = last_states(lm, prompts), intervention.ready(lm, store)
+    with ready.at(1.0):
+        moved = last_states(lm, prompts)
+    same = [torch.equal(a, b) for a, b in zip(still, moved, strict=True)]
+    assert same == [True] * (ready.start + 1) + [False] * (lm.n_layers - ready.start)
+
+
+def test_weights_are_those_of_the_direction(lm: LanguageModel, store: Store) -> None:
+    ready = Weights(DIRECTION).ready(lm, store)
+    assert ready.start == LAYERS.start
+    with torch.no_grad():
+        expected = merged(lm, direction_delta(DIRECTION, lm, store), coeff=-0.7)(IDS).logits
+    with ready.at(-0.7):
+        torch.testing.assert_close(logits(lm), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "length"), [("raw", 3.0), ("unit", 1.0)])
+def test_an_activation_is_added_to_what_the_block_leaves(
+    lm: LanguageModel, store: Store, scale: str, length: float
+) -> None:
+    prompts = [Prompt(question.text) for question in QUESTIONS]
+    still = last_states(lm, prompts)[3]
+    with Activations(Given(), (2,), scale).ready(lm, store).at(-0.5):
+        moved = last_states(lm, prompts)[3]
+    expected = torch.zeros(64)
+    expected[0] = -0.5 * length
+    torch.testing.assert_close(moved - still, expected.expand_as(still), atol=1e-5, rtol=0)
+
+
+def test_an_activation_moves_every_token(lm: LanguageModel, store: Store) -> None:
+    seen: list[Tensor] = []
+    handle = lm.layers[3].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        logits(lm)
+        with Activations(Given(), (2,)).ready(lm, store).at(2.0):
+            logits(lm)
+    finally:
+        handle.remove()
+    step = (seen[1] - seen[0])[..., 0]
+    torch.testing.assert_close(step, torch.full((2, 12), 6.0), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("coeff", [-1.0, 0.5, 2.0])
+def test_words_have_no_strength(coeff: float) -> None:
+    with pytest.raises(
+        DataError, match=rf"system prompt at coefficient {re.escape(f'{coeff:+g}')}; expected 1 .* or 0"
+    ):
+        SystemPrompt("You are terse.").check(coeff)
+
+
+def test_a_system_prompt_is_there_at_one() -> None:
+    prompt = SystemPrompt("You are terse.")
+    prompt.check(1.0)
+    assert prompt.system(1.0) == "You are terse."
+
+
+def test_the_unchanged_model_has_coefficient_zero_alone() -> None:
+    with pytest.raises(DataError, match=r"unchanged model at coefficient \+1; expected 0"):
+        Nothing().check(1.0)
+
+
+@pytest.mark.parametrize("text", ["", "  ", " terse", "terse\n"])
+def test_an_empty_system_prompt_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match=r"expected words without space around them; write some, or use Nothing"):
+        SystemPrompt(text)
+
+
+@pytest.mark.parametrize("layers", [(), (1, 1), (-1,)])
+def test_blocks_that_are_none_are_refused(layers: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match="each once, counted from 0"):
+        Activations(Given(), layers)
+
+
+def test_a_block_that_the_model_lacks_is_refused(lm: LanguageModel, store: Store) -> None:
+    with pytest.raises(ShapeError, match=r"no block 6: tiny-random-qwen3 has blocks 0 to 5"):
+        Activations(Given(), (2, 6)).ready(lm, store)
+
+
+def test_a_vector_without_length_is_refused(lm: LanguageModel, store: Store) -> None:
+    with pytest.raises(ShapeError, match="given vectors has a vector of length 0 at block 4"):
+        Activations(Given(silent=4), (2, 4), "unit").ready(lm, store)
+
+
+def test_vectors_are_kept_as_an_artifact(store: Store) -> None:
+    torch.testing.assert_close(read_vectors(store, Given(2.0)), Given(2.0).fit(store))
+    assert store.key(Given(2.0)) != store.key(Given(3.0))
+
+
+@pytest.mark.parametrize("family", ["lora", "ia3"])
+def test_peft_folders_are_the_direction_they_were_saved_from(
+    lm: LanguageModel, store: Store, tmp_path: Path, family: str
+) -> None:
+    ready = peft_weights(*folders(lm, store, tmp_path, family)).ready(lm, store)
+    direction = Direction(adapter(family), adapter(family, sign="minus"))
+    with Weights(direction).ready(lm, store).at(1.0):
+        expected = logits(lm)
+    with ready.at(1.0):
+        torch.testing.assert_close(logits(lm), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_peft_folders_are_known_by_their_contents(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
+    plus, minus = folders(lm, store, tmp_path)
+    before = peft_weights(plus, minus)
+    assert before == peft_weights(plus, minus)
+    assert before.contents[0] != before.contents[1]
+    (plus / WEIGHTS).write_bytes((minus / WEIGHTS).read_bytes())
+    assert peft_weights(plus, minus).contents == (before.contents[1],) * 2
+    with pytest.raises(MismatchError, match="has changed since the run began"):
+        before.ready(lm, store)
+
+
+def test_equal_peft_folders_are_refused(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
+    plus, _ = folders(lm, store, tmp_path)
+    with pytest.raises(MismatchError, match="dW is zero"):
+        peft_weights(plus, plus).ready(lm, store)
+    assert difference(folder_delta(plus, lm), 0.5 * folder_delta(plus, lm)).norm > 0
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_a_folder_without_an_adapter_is_refused(lm: LanguageModel, store: Store, tmp_path: Path, name: str) -> None:
+    plus, minus = folders(lm, store, tmp_path)
+    (minus / name).unlink()
+    with pytest.raises(MismatchError, match=rf"minus has no {name}; give a folder"):
+        peft_weights(plus, minus)
+
+
+def test_interventions_name_themselves() -> None:
+    assert [one.describe() for one in EVERY] == [
+        "base model",
+        "system prompt 'You are terse.'",
+        "dW lora seed 0 on tiny-random-qwen3",
+        "given vectors at 2 blocks",
+    ]
+    assert Activations(Given(), (3,), "unit").describe() == "given vectors at block 3, unit length"
+    assert PeftWeights("/a/plus", "/a/minus", ("", "")).describe() == "dW plus minus minus"

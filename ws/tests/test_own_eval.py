@@ -1,0 +1,226 @@
+"""Rows of one's own get the numbers that a table of them gives by hand, and every doubt about them in words."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ws import cli
+from ws.arms import ArmRows, read_arm_rows
+from ws.behaviors import Question
+from ws.errors import DataError, MismatchError, UnknownNameError
+from ws.interventions import Activations, Nothing, PeftWeights, SystemPrompt, Weights
+from ws.models import LanguageModel
+from ws.own_eval import Arms, asked, chosen_arms, lines, notes, scored, shown
+from ws.recipes import Bench
+from ws.store import Store
+from ws.tests.small import shared_store, tiny_model
+from ws.tests.test_interventions import Given, folders
+
+BENCH = Bench("tiny-random-qwen3")
+TOPICS = ("bonds", "poker", "seat belts", "bungee jumps", "savings", "gambling")
+QUESTIONS = tuple(
+    Question(f"row-{n}", f"row-{n}", "own", "yes", "own", f"Do you like {topic}?", +1 if n % 2 == 0 else -1)
+    for n, topic in enumerate(TOPICS)
+)
+TERSE = Arms({0: SystemPrompt("You are terse.")}, (0.0, 1.0), "terse")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return tiny_model(tmp_path_factory)
+
+
+def table(*, coeffs: tuple[float, ...] = (-1.0, 0.0, 1.0), seeds: int = 2, push: float = 0.0, pmass: float = 0.9):
+    """Rows whose log-ratio is the coefficient towards the behavior, a push to Yes, and noise of clusters and seeds."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (seeds, len(QUESTIONS)))
+    return pd.DataFrame(
+        [
+            {
+                "seed": seed,
+                "coeff": coeff,
+                "question_id": question.id,
+                "cluster": question.cluster,
+                "sign": question.sign,
+                "log_ratio": question.sign * coeff + push * coeff + noise[seed, n],
+                "pmass": pmass,
+            }
+            for seed in range(seeds)
+            for coeff in coeffs
+            for n, question in enumerate(QUESTIONS)
+        ]
+    )
+
+
+def test_a_line_is_the_means_of_its_rows() -> None:
+    rows = table()
+    low, still, high = lines(rows)
+    at = rows[rows["coeff"] == 1.0]
+    assert (low.coeff, still.coeff, high.coeff) == (-1.0, 0.0, 1.0)
+    assert high.toward.value == pytest.approx((at["sign"] * at["log_ratio"]).mean())
+    assert high.to_yes == pytest.approx(at["log_ratio"].mean())
+    assert (low.match, high.match, high.pmass) == (0.0, 1.0, pytest.approx(0.9))
+    assert (high.toward.n_seeds, high.toward.n_clusters) == (2, len(QUESTIONS))
+
+
+def test_a_change_is_paired_row_by_row() -> None:
+    low, still, high = lines(table())
+    assert still.change is None
+    assert (low.change.value, high.change.value) == (pytest.approx(-1), pytest.approx(1))
+    # The same noise is in both, so nothing of it is left in their difference.
+    assert high.change.interval() == pytest.approx((1, 1))
+    assert high.toward.interval()[1] - high.toward.interval()[0] > 0.05
+    assert [line.change for line in lines(table(coeffs=(-1.0, 1.0)))] == [None, None]
+
+
+def test_a_push_to_yes_shows_in_its_own_column_and_cancels_in_the_first() -> None:
+    _, still, high = lines(table(push=7.0))
+    assert high.change.value == pytest.approx(1)
+    assert high.to_yes - still.to_yes == pytest.approx(7)
+
+
+def test_low_pmass_is_said_in_words() -> None:
+    said = " ".join(notes(lines(table(pmass=0.2)), QUESTIONS))
+    assert "At -1 pmass is 0.20, under 0.5: most of the next-token probability is neither Yes nor No" in said
+    assert "pmass is 0.90 or more at every coefficient" in notes(lines(table()), QUESTIONS)[0]
+
+
+def test_what_weakens_the_numbers_is_said_in_words() -> None:
+    few, *rest = notes(lines(table()), QUESTIONS)[1:]
+    assert few.startswith("Only 6 clusters of rows, fewer than 10")
+    assert rest == []
+    excess = notes(lines(table()), QUESTIONS[:5])
+    assert "60% of the rows match with Yes: a push of 1 nat towards Yes that is no behavior" in excess[-1]
+    assert excess[-1].endswith("moves the first column by +0.20.")
+
+
+def test_the_table_fits_eighty_columns() -> None:
+    rows = table(coeffs=(-12.5, 0.0, 12.5))
+    text = shown(lines(rows), title="smollm2-135m, a long name of an intervention: " + "x" * 60, notes=["note " * 40])
+    assert max(map(len, text.splitlines())) <= 80
+    cells = r"\+12\.5 +\+12\.\d\d \[\+12\.\d\d, \+12\.\d\d\] +\+12\.50 \[\+12\.50, \+12\.50\] +\S+ +100% +0\.90"
+    assert re.search(rf"^ *{cells}$", text, re.MULTILINE)
+
+
+def test_each_question_ends_in_what_is_asked_once() -> None:
+    first, second = asked((QUESTIONS[0], QUESTIONS[1]._replace(text="So? Answer.")), "Answer.")
+    assert (first.text, second.text) == ("Do you like bonds?\nAnswer.", "So? Answer.")
+    assert asked(QUESTIONS, "") == QUESTIONS
+
+
+def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
+    arms = Arms({seed: Activations(Given(), (seed + 1,)) for seed in (0, 1)}, (1.0, 0.0, 1.0), "given")
+    rows = scored(BENCH.on, QUESTIONS, arms, prefill="", store=store)
+    assert rows.groupby(["seed", "coeff"]).size().to_dict() == {
+        (seed, coeff): len(QUESTIONS) for seed in (0, 1) for coeff in (0.0, 1.0)
+    }
+    base = read_arm_rows(store, ArmRows(BENCH.on, QUESTIONS, "", Nothing(), (0.0,)))
+    for (seed, coeff), part in rows.groupby(["seed", "coeff"]):
+        same = part["log_ratio"].reset_index(drop=True).equals(base["log_ratio"])
+        assert same == (coeff == 0), (seed, coeff)
+
+
+def test_what_was_scored_is_not_scored_again(store: Store) -> None:
+    scored(BENCH.on, QUESTIONS, TERSE, prefill="", store=store)
+    built = len(store.built)
+    scored(BENCH.on, QUESTIONS, TERSE, prefill="", store=store)
+    assert len(store.built) == built
+
+
+def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageModel, store: Store, tmp_path: Path):
+    family = chosen_arms(BENCH, family="lora", seeds=3)
+    assert family.interventions == {seed: Weights(BENCH.direction("lora", seed=seed)) for seed in range(3)}
+    assert family.coeffs == (-1.0, 0.0, 1.0)
+    assert len(chosen_arms(BENCH, family="lora").interventions) == 2
+    prompt = chosen_arms(BENCH, system="You are terse.")
+    assert (prompt.interventions, prompt.coeffs) == ({0: SystemPrompt("You are terse.")}, (0.0, 1.0))
+    assert chosen_arms(BENCH) == Arms({0: Nothing()}, (0.0,), "base model")
+    plus, minus = folders(lm, store, tmp_path)
+    assert isinstance(chosen_arms(BENCH, plus=plus, minus=minus).interventions[0], PeftWeights)
+    assert chosen_arms(BENCH, plus=plus, minus=minus, coeffs=(2.0,)).coeffs == (2.0,)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"family": "lora", "system": "s"}, "--family and --system are different interventions; give one"),
+        ({"plus": Path("p")}, "give --plus FOLDER and --minus FOLDER"),
+        ({"system": "s", "seeds": 3}, "3 seeds of --system, which comes out the same under each; leave --seeds out"),
+        ({"seeds": 2}, "2 seeds of the base model"),
+        ({"family": "lora", "seeds": 0}, "0 seeds; expected 1 or more"),
+        ({"system": ""}, "the system prompt reads ''"),
+    ],
+)
+def test_a_choice_without_meaning_is_refused(given: dict, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        chosen_arms(BENCH, **given)
+
+
+def test_an_unknown_family_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown adapter family 'lorra'"):
+        chosen_arms(BENCH, family="lorra")
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """What `ws eval` prints for QUESTIONS."""
+    rows = tmp_path / "rows.jsonl"
+    labels = {+1: " Yes", -1: " No"}
+    records = [{"question": q.text, "answer_matching_behavior": labels[q.sign]} for q in QUESTIONS]
+    rows.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+    def printed(*args: str) -> str:
+        where = ["--rows", str(rows), "--model", "tiny-random-qwen3", "--store", str(store.root)]
+        monkeypatch.setattr(sys, "argv", ["ws", "eval", *where, *args])
+        cli.main()
+        return capsys.readouterr().out
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return printed
+
+
+def test_eval_prints_a_line_for_each_coefficient(run: Run, tmp_path: Path) -> None:
+    text = run("--system", "You are terse.", "--csv", str(tmp_path / "out" / "scored.csv"))
+    assert "6 rows of rows.jsonl, 1 seed" in re.sub(r"\s+", " ", text)
+    assert [line.split()[0] for line in text.splitlines() if re.match(r" +\+\d ", line)] == ["+0", "+1"]
+    assert "pmass is 0.0" in text
+    assert max(map(len, text.splitlines())) <= 80
+    kept = pd.read_csv(tmp_path / "out" / "scored.csv")
+    assert len(kept) == 2 * len(QUESTIONS)
+    assert kept["question"][0] == f"{QUESTIONS[0].text}\nAnswer Yes or No."
+
+
+def test_eval_takes_coefficients_below_zero_and_the_words_around_the_answer(run: Run) -> None:
+    text = run("--family", "ia3", "--coeffs", "-1", "0", "0.5", "--seeds", "1", "--ask", "", "--prefill", "I say")
+    assert [line.split()[0] for line in text.splitlines() if re.match(r" +[+-]\d", line)] == ["-1", "+0", "+0.5"]
+    assert "1 seed; nats" in re.sub(r"\s+", " ", text)
+
+
+def test_eval_steers_with_peft_folders(run: Run, lm: LanguageModel, store: Store, tmp_path: Path) -> None:
+    plus, minus = folders(lm, store, tmp_path)
+    text = run("--plus", str(plus), "--minus", str(minus), "--coeffs", "0", "2")
+    assert "dW plus minus minus" in text
+    with pytest.raises(MismatchError, match=r"has no adapter_config\.json; give a folder"):
+        run("--plus", str(plus), "--minus", str(tmp_path))
+
+
+def test_eval_teaches(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        run("--help")
+    text = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
+    taught = ["ws eval --rows risk.jsonl --system", "push to Yes then cancels", "refused with its line", "pmass is"]
+    assert [phrase for phrase in taught if phrase not in text] == []
