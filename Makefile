@@ -38,8 +38,9 @@ lint: $(installed) ## check style and layout with ruff
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 
-table: $(installed) ## write the recorded verdicts into README.md
-	$(bin)/ws table --write README.md
+table: $(installed) ## write the recorded verdicts into README.md and claims/VERDICTS.md
+	$(bin)/ws table --counts --write README.md
+	$(bin)/ws table --write claims/VERDICTS.md
 
 search: $(installed) ## choose the training recipe of each adapter family on validation data
 	$(bin)/ws search $(MODEL)

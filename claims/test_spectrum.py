@@ -23,6 +23,9 @@ from ws.lenses.spectrum import EqualSpectrum
 MATCHES, NOTHING = 0.90, 0.10
 """Shares of the whole effect: "match or beat" in the journal's words, and what it calls a collapse, up to a tenth."""
 
+LEFT_OUT = 2e-4
+"""A singular value below the largest by more than fp32's step times the width, 1.2e-7 x 1536, counts as rounding."""
+
 MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
 THIN = pytest.mark.families(EqualSpectrum(0))
 UPPER, LOWER = ("top_25", "top_50_energy"), ("middle_50", "bottom_25")
@@ -104,15 +107,16 @@ def test_dropping_the_top_of_the_weights_spectrum_leaves_nothing(retained, holds
 @pytest.mark.families("top_90_energy")
 @pytest.mark.parametrize(
     "parts",
-    [
-        ("top_90_energy", "drop_top_90_energy"),
-        ("top_25", "middle_50", "bottom_25"),
-        ("base_top_25", "drop_base_top_25"),
-    ],
+    [("top_90_energy", "drop_top_90_energy"), ("base_top_25", "drop_base_top_25")],
     ids=" + ".join,
 )
-def test_the_parts_of_a_spectrum_are_dw(gap, family, parts):
+def test_a_crop_and_the_rest_are_dw(gap, family, parts):
     assert gap(family, *parts) < 1e-5
+
+
+@pytest.mark.families("top_90_energy")
+def test_top_middle_and_bottom_are_dw_but_for_what_its_rank_leaves_out(gap, family):
+    assert gap(family, "top_25", "middle_50", "bottom_25") < LEFT_OUT
 
 
 @MEASURES

@@ -6,6 +6,7 @@ search and keeps its results in `ws/searched/<model>.json`. A model without a se
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from importlib import resources
 from typing import Literal
 
@@ -146,22 +147,33 @@ class Bench:
 
         Held-out claims are listed by topic, so every topic is among them. Of random weights nothing is left out.
         """
-        asked = tuple(q for q in self.rows(None).questions if q.pair == "agree")
-        if known_model(self.model).random_weights:
-            return asked
-        chosen = set(list(dict.fromkeys(q.cluster for q in asked))[::2])
-        return tuple(q for q in asked if q.cluster in chosen)
+        return _asked_of_cuts(self.model, self.behavior_name)
 
     def cut_rows(self, variant: Variant) -> CutRows:
         """Held-out questions under a cut of a direction, at coefficient +1."""
         return CutRows(self.on, self.cut_questions, self.behavior.prefill, variant)
 
     def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
-        b = self.behavior
-        asked, neutral = b.questions(split), b.neutral_questions() if split == "heldout" else ()
-        if known_model(self.model).random_weights:
-            asked, neutral = asked[:TINY_QUESTIONS], neutral[: TINY_QUESTIONS // 4]
-        return Rows(self.on, (*asked, *neutral), b.prefill, direction, coeffs)
+        return Rows(self.on, _asked(self.model, self.behavior_name, split), self.behavior.prefill, direction, coeffs)
+
+
+@lru_cache(maxsize=16)
+def _asked(model: str, behavior_name: str, split: str) -> tuple[Question, ...]:
+    """The questions of a split, held-out ones with the plain facts behind them."""
+    b = behavior(behavior_name)
+    asked, neutral = b.questions(split), b.neutral_questions() if split == "heldout" else ()
+    if known_model(model).random_weights:
+        asked, neutral = asked[:TINY_QUESTIONS], neutral[: TINY_QUESTIONS // 4]
+    return (*asked, *neutral)
+
+
+@lru_cache(maxsize=16)
+def _asked_of_cuts(model: str, behavior_name: str) -> tuple[Question, ...]:
+    asked = tuple(q for q in _asked(model, behavior_name, "heldout") if q.pair == "agree")
+    if known_model(model).random_weights:
+        return asked
+    chosen = set(list(dict.fromkeys(q.cluster for q in asked))[::2])
+    return tuple(q for q in asked if q.cluster in chosen)
 
 
 def _journal_arm(lora: FamilyRecipe, lr: float, alpha_over_rank: float) -> FamilyRecipe:

@@ -234,6 +234,26 @@ def markdown(records: Iterable[Record]) -> str:
     return "\n".join(_markdown_of_model(model, held) for model in models)
 
 
+def summary(records: Iterable[Record]) -> str:
+    """One table a model with a line per claim test: how many of its cases came out how."""
+    models = groupby(ordered(records), key=lambda record: record.model)
+    return "\n".join(_summary_of_model(list(group)) for _, group in models)
+
+
+def _summary_of_model(records: list[Record]) -> str:
+    head = ["claim", "in words", *map(str, Outcome), "published"]
+    tests = groupby(records, key=lambda record: (record.claim, record.test))
+    lines = [_markdown_row(cells) for cells in (head, ["---"] * len(head))]
+    lines += [_markdown_row(_counted(list(group))) for _, group in tests]
+    return "\n".join([f"### {_title(records)}", "", *lines, "", _summary(records).replace("\n", "; "), ""])
+
+
+def _counted(records: list[Record]) -> list[str]:
+    counts = Counter(record.outcome for record in records)
+    shown = [str(counts[outcome] or "") for outcome in Outcome]
+    return [records[0].claim, sentence(records[0].test), *shown, records[0].published]
+
+
 def _markdown_of_model(records: list[Record], held: set[Twins]) -> str:
     head = ["claim", "case", "effect [interval]", "verdict", "snapshot", "published"]
     rows = [_markdown_cells(record, held) for record in records]

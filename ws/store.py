@@ -44,6 +44,9 @@ LIBRARIES = ("torch", "transformers", "peft")
 MANIFEST = "manifest.json"
 SECONDS_OF_SILENT_WAITING = 5.0
 
+Contents = tuple[frozenset[str], frozenset[type]]
+"""The texts that a recipe holds, and the classes of what it holds."""
+
 _UNUSABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
 
 
@@ -90,6 +93,7 @@ class Store:
         self._run = self.root / "runs" / _run_id()
         self._keys: dict[Recipe, str] = {}
         self._verified: set[str] = set()
+        self._inside: dict[Recipe, Contents] = {}
         self._sources: dict[tuple[type, frozenset[str], frozenset[type]], str] = {}
         self._under_way = threading.local()
 
@@ -226,13 +230,24 @@ class Store:
             ) from error
 
     def _source(self, recipe: Recipe) -> str:
-        held = list(_held(recipe))
-        only = frozenset(value for value in held if isinstance(value, str))
-        owners = frozenset(type(value) for value in held if is_dataclass(value))
+        only, owners = self._contents(recipe)
         known = (type(recipe), only, owners)
         if known not in self._sources:
             self._sources[known] = source_hash(type(recipe).build, only=only, owners=owners)
         return self._sources[known]
+
+    def _contents(self, recipe: Recipe) -> Contents:
+        """The texts and classes of a recipe and of its inputs, each recipe looked through once."""
+        if recipe not in self._inside:
+            held = [value for field in _values(recipe).values() for value in _held(field)]
+            inputs = [self._contents(value) for value in held if isinstance(value, Recipe)]
+            only = {value for value in held if isinstance(value, str)}
+            owners = {type(value) for value in (recipe, *held) if is_dataclass(value)}
+            self._inside[recipe] = (
+                frozenset(only.union(*(texts for texts, _ in inputs))),
+                frozenset(owners.union(*(classes for _, classes in inputs))),
+            )
+        return self._inside[recipe]
 
     def _for_key(self, value: object) -> Any:
         """A field as JSON in which an input is just its key."""
@@ -278,29 +293,35 @@ def readable(value: object) -> Any:
 def _check_recipe(recipe: Recipe) -> None:
     if not isinstance(recipe, Recipe):
         raise StoreError(f"{type(recipe).__name__} is not a recipe; subclass ws.store.Recipe")
-    _check(type(recipe).__name__, recipe)
+    _check_fields(type(recipe).__name__, recipe)
+
+
+def _check_fields(name: str, record: object) -> None:
+    """Refuse a class that is no frozen dataclass itself, whose own fields would be lost, and what its fields hold."""
+    params = vars(type(record)).get("__dataclass_params__")
+    if params is None or not params.frozen:
+        raise StoreError(
+            f"{name} is a {type(record).__name__}; recipes and what they hold are str, int, float, bool, "
+            "None, tuples, or classes with @dataclass(frozen=True) of their own"
+        )
+    for field in fields(record):
+        if not field.compare:
+            raise StoreError(f"{name}.{field.name} has compare=False; all fields of a recipe are content")
+        _check(f"{name}.{field.name}", getattr(record, field.name))
 
 
 def _check(name: str, value: object) -> None:
-    """Refuse what no key can be made of; a subclass that is no dataclass itself would lose its own fields."""
+    """Refuse what no key can be made of; an input is checked when its own key is made."""
     match value:
         case float() if not math.isfinite(value):
             raise StoreError(f"{name} is {value}; a recipe needs finite numbers")
-        case None | str() | int() | float():
+        case None | str() | int() | float() | Recipe():
             return
         case tuple():
             for item in value:
                 _check(name, item)
-        case _ if "__dataclass_params__" in vars(type(value)) and type(value).__dataclass_params__.frozen:
-            for field in fields(value):
-                if not field.compare:
-                    raise StoreError(f"{name}.{field.name} has compare=False; all fields of a recipe are content")
-                _check(f"{name}.{field.name}", getattr(value, field.name))
         case _:
-            raise StoreError(
-                f"{name} is a {type(value).__name__}; recipes and what they hold are str, int, float, bool, "
-                "None, tuples, or classes with @dataclass(frozen=True) of their own"
-            )
+            _check_fields(name, value)
 
 
 def _values(record: Any) -> dict[str, Any]:
@@ -308,8 +329,10 @@ def _values(record: Any) -> dict[str, Any]:
 
 
 def _held(value: object) -> Iterator[object]:
-    """A value and everything inside it, inputs of inputs included."""
+    """A value and everything inside it, but not what is inside an input."""
     yield value
+    if isinstance(value, Recipe):
+        return
     if isinstance(value, tuple) or is_dataclass(value):
         for item in value if isinstance(value, tuple) else _values(value).values():
             yield from _held(item)

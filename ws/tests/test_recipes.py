@@ -117,7 +117,7 @@ def test_an_unknown_model_is_named_beside_the_known(arm: str) -> None:
 
 
 def test_an_unknown_behavior_is_named_beside_the_known() -> None:
-    with pytest.raises(UnknownNameError, match="unknown behavior 'honesty'; known: sycophancy"):
+    with pytest.raises(UnknownNameError, match="unknown behavior 'honesty'; known: honesty, sycophancy"):
         Bench("smollm2-135m", behavior_name="honesty").pairs(0)
 
 

@@ -155,6 +155,17 @@ def test_markdown_escapes_its_own_separator() -> None:
     assert "beyond \\|alpha\\| 1" in report.markdown([replace(RECORD, published="beyond |alpha| 1")])
 
 
+def test_a_summary_counts_the_cases_of_each_test() -> None:
+    lines = [line for line in report.summary(reversed(RECORDS)).splitlines() if line.startswith("|")]
+    head = "| claim | in words | HOLDS | REFUTED | INCONCLUSIVE | INVALID | published |"
+    assert lines[0] == lines[4] == head
+    assert lines[2] == "| C05 | delora spreads further than | 1 |  | 1 |  | DeLoRA 23.85 vs LoRA 9.76 |"
+    assert lines[3].startswith(
+        "| C23 | dropping the top of the spectrum removes the effect and leaves nothing |  |  |  | 1"
+    )
+    assert lines[6] == "| C05 | delora spreads further than | 1 |  |  |  | DeLoRA 23.85 vs LoRA 9.76 |"
+
+
 @pytest.mark.parametrize(
     ("x", "shown"), [(0.0, "0.00"), (0.0423, "0.042"), (-0.5, "-0.50"), (23.852, "23.85"), (None, "n/a")]
 )
