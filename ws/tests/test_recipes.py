@@ -117,8 +117,8 @@ def test_an_unknown_model_is_named_beside_the_known(arm: str) -> None:
 
 
 def test_an_unknown_behavior_is_named_beside_the_known() -> None:
-    with pytest.raises(UnknownNameError, match="unknown behavior 'honesty'; known: honesty, sycophancy"):
-        Bench("smollm2-135m", behavior_name="honesty").pairs(0)
+    with pytest.raises(UnknownNameError, match="unknown behavior 'patience'; known: honesty, sycophancy"):
+        Bench("smollm2-135m", behavior_name="patience").pairs(0)
 
 
 def test_both_signs_of_a_direction_differ_in_their_sign_alone(package: Path) -> None:
