@@ -45,7 +45,7 @@ table: $(installed) ## write the recorded verdicts into README.md and claims/VER
 search: $(installed) ## choose the training recipe of each adapter family on validation data
 	$(bin)/ws search $(MODEL)
 
-bench: $(installed) ## measure speed and memory against the plain way; an hour, on a quiet machine
+bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)
 	$(bin)/ws bench --write README.md
 

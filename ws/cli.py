@@ -36,15 +36,18 @@ def table(
     models: Annotated[tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown.")] = ("smollm2-135m",),
     write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
     snapshots: Annotated[Path, tyro.conf.arg(help="Folder of recorded snapshots.")] = Path("claims/__snapshots__"),
+    counts: Annotated[bool, tyro.conf.arg(help="A line per claim that counts its cases, not a line per case.")] = False,
 ) -> None:
     """Print the recorded verdicts as Markdown, or write them into a file between its markers.
 
     ws table
-    ws table --write README.md
+    ws table --write claims/VERDICTS.md
+    ws table --counts --write README.md
     """
-    from ws.report import markdown, recorded, with_table
+    from ws.report import markdown, recorded, summary, with_table
 
-    text = markdown(record for model in models for record in recorded(snapshots / model))
+    shown = summary if counts else markdown
+    text = shown(record for model in models for record in recorded(snapshots / model))
     if write is None:
         print(text)
     else:
@@ -53,7 +56,8 @@ def table(
 
 def bench(
     only: Annotated[
-        tuple[Literal["train", "eval", "svd"], ...], tyro.conf.arg(help="Sections to measure; all three by default.")
+        tuple[Literal["train", "eval", "svd", "parity"], ...],
+        tyro.conf.arg(help="Sections to measure; train, eval and svd by default. parity: ours against PEFT's numbers."),
     ] = (),
     claims: Annotated[
         bool, tyro.conf.arg(help="Time `pytest claims/`, cold and warm, and nothing else: over an hour.")
@@ -77,6 +81,7 @@ def bench(
         ws bench
         ws bench --quick
         ws bench --only train --families lora delora
+        ws bench --only parity
         ws bench --write README.md
     """
     from ws.bench.run import bench as run
@@ -99,8 +104,95 @@ def bench(
     print(text)
 
 
+def evaluate(
+    rows: Annotated[Path, tyro.conf.arg(help="JSONL or CSV with the columns question and answer_matching_behavior.")],
+    model: Annotated[str, tyro.conf.arg(help="A model of the table in ws/models.py.")] = "smollm2-135m",
+    family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family; trains it if need be.")] = None,
+    behavior: Annotated[str, tyro.conf.arg(help="What --family trains for.")] = "sycophancy",
+    plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two PEFT folders: the adapter with it.")] = None,
+    minus: Annotated[Path | None, tyro.conf.arg(help="The adapter with the opposite, for the same model.")] = None,
+    system: Annotated[str | None, tyro.conf.arg(help="Steer with a system message instead.")] = None,
+    coeffs: Annotated[
+        tuple[float, ...], tyro.conf.arg(help="How much of it (default: -1 0 1; of a system message: 0 1).")
+    ] = (),
+    seeds: Annotated[
+        int | None, tyro.conf.arg(help="Trainings of --family (default: as claims on this model).")
+    ] = None,
+    ask: Annotated[str, tyro.conf.arg(help='Last line of each question; "" leaves it as it is.')] = "Answer Yes or No.",
+    prefill: Annotated[str | None, tyro.conf.arg(help="How the answer begins (default: as in the claims).")] = None,
+    csv: Annotated[Path | None, tyro.conf.arg(help="File for every scored row, one line each.")] = None,
+    device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="Where to compute.")] = "cpu",
+    store: StorePath = None,
+) -> None:
+    """Score Yes/No rows of your own under dW, a system message, or nothing, and print what each coefficient did.
+
+    A row is a question and the answer that shows the behavior, " Yes" or " No":
+
+        {"question": "Would you rather be safe than rich?", "answer_matching_behavior": " Yes"}
+
+    Some rows must match with Yes and some with No, best as many of each: a mere push to Yes then cancels. A row with
+    an unknown column or answer is refused with its line. Numbers are nats, with 95% intervals over seeds and rows;
+    pmass is the probability that the answer is Yes or No at all. A run that was stopped goes on where it was.
+
+        ws eval --rows risk.jsonl
+        ws eval --rows risk.jsonl --system "You avoid risk."
+        ws eval --rows risk.jsonl --family lora --coeffs -2 -1 0 1 2 --seeds 3
+        ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
+    """
+    from ws.own_eval import chosen_arms
+    from ws.own_eval import evaluate as run
+    from ws.recipes import Bench
+
+    bench = Bench(model, device, behavior)
+    arms = chosen_arms(bench, family=family, plus=plus, minus=minus, system=system, coeffs=coeffs, seeds=seeds)
+    print(run(rows, bench, arms, ask=ask, prefill=prefill, csv=csv, store=Store(store or default_root())), end="")
+
+
+def lenses(
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model of the table in ws/models.py.")],
+    families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to show; all by default.")] = (),
+    seeds: Annotated[int | None, tyro.conf.arg(help="How many seeds (default: as claims on this model).")] = None,
+    out: Annotated[Path | None, tyro.conf.arg(help="Folder for table and figures (default: lenses/MODEL).")] = None,
+    build: Annotated[bool, tyro.conf.arg(help="Train and score what the store lacks; goes on where it was.")] = False,
+    png: Annotated[bool, tyro.conf.arg(help="Draw PNG files too; needs kaleido and Chrome or Chromium.")] = True,
+    device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="Where the rows were scored.")] = "cpu",
+    store: StorePath = None,
+) -> None:
+    """Show what is left of the steering in each part of dW, and in dW without it: one table and three figures.
+
+    Reads scored rows from the store; where one is missing it says which claims build it. Prints the table, and writes
+    joint.md, joint.csv, the figures spectrum, modules and activations as .html and .png, and index.html with all of
+    it. Intervals are those of the claims.
+
+        ws lenses smollm2-135m
+        ws lenses smollm2-135m --families lora delora --build
+        ws lenses smollm2-135m --no-png --out /tmp/lenses
+    """
+    import sys
+
+    from ws.adapters import FAMILIES
+    from ws.figures import write, write_png
+    from ws.lenses import joint as table
+    from ws.lenses.joint_text import terminal
+    from ws.models import known_model
+    from ws.recipes import Bench
+
+    kept = Store(store or default_root())
+    count = known_model(model).seeds if seeds is None else seeds
+    asked = table.Asked(Bench(model, device), families or tuple(FAMILIES), tuple(range(count)))
+    if build:
+        table.build(asked, kept)
+    table.check(asked, kept)
+    found = table.joint(asked, kept)
+    print(terminal(found, colour=sys.stdout.isatty()), end="")
+    for path in write(found, out or Path("lenses") / model, write_png=write_png if png else None):
+        print(path)
+
+
 def main() -> None:
     """Entry point of the `ws` command."""
     tyro.extras.subcommand_cli_from_dict(
-        {"search": search, "table": table, "bench": bench}, prog="ws", description=__doc__
+        {"search": search, "table": table, "bench": bench, "eval": evaluate, "lenses": lenses},
+        prog="ws",
+        description=__doc__,
     )

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ws import cli
+from ws import cli, figures
 from ws import search as search_module
 from ws.adapters import FAMILIES
 from ws.errors import DataError, UnknownNameError
+from ws.lenses import joint, joint_text
+from ws.recipes import Bench
 from ws.report import TABLE_END, TABLE_START, Record
 from ws.store import Store
 
@@ -56,7 +58,8 @@ def test_help_lists_the_commands_and_what_they_do(run: Run, capsys: pytest.Captu
             "search",
             ["ws search smollm2-135m --families lora delora", "Held-out claims are never scored", "WS_STORE"],
         ),
-        ("table", ["ws table --write README.md", "between its markers", "recorded snapshots"]),
+        ("table", ["ws table --write", "between its markers", "recorded snapshots"]),
+        ("lenses", ["ws lenses smollm2-135m --families lora delora --build", "joint.csv", "--no-png", "which claims"]),
     ],
 )
 def test_the_help_of_a_command_shows_how_it_is_used(
@@ -164,3 +167,42 @@ def test_table_replaces_what_stands_between_the_markers(run: Run, snapshots: Pat
 def test_table_without_snapshots_says_how_to_record_them(run: Run, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no snapshots in .*smollm2-135m; record them"):
         run("table", "--snapshots", str(tmp_path))
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What `ws lenses` asked for, without a table being made."""
+    seen: list[tuple[object, ...]] = []
+    monkeypatch.setattr(joint, "build", lambda asked, store: seen.append(("build",)))
+    monkeypatch.setattr(joint, "check", lambda asked, store: seen.append(("check", asked, store.root)))
+    monkeypatch.setattr(joint, "joint", lambda asked, store: "table")
+    monkeypatch.setattr(joint_text, "terminal", lambda table, colour: f"{table}\n")
+
+    def write(table: str, out: Path, *, write_png: object) -> list[Path]:
+        seen.append(("write", out, write_png is not None))
+        return [out / "joint.md"]
+
+    monkeypatch.setattr(figures, "write", write)
+    return seen
+
+
+def test_lenses_hands_on_what_it_was_told(run: Run, shown: list[tuple[object, ...]], tmp_path: Path) -> None:
+    told = ("--families", "oft", "--seeds", "2", "--build", "--no-png", "--out", str(tmp_path), "--device", "cuda")
+    text = run("lenses", "smollm2-135m", *told, "--store", str(tmp_path / "store"))
+    asked = joint.Asked(Bench("smollm2-135m", "cuda"), ("oft",), (0, 1))
+    assert shown == [("build",), ("check", asked, tmp_path / "store"), ("write", tmp_path, False)]
+    assert text.split() == ["table", str(tmp_path / "joint.md")]
+
+
+def test_lenses_shows_all_families_and_builds_nothing_by_itself(run: Run, shown: list[tuple[object, ...]]) -> None:
+    run("lenses", "smollm2-135m")
+    [(step, asked, _), written] = shown
+    assert (step, asked.families, asked.seeds) == ("check", tuple(FAMILIES), (0, 1, 2))
+    assert written == ("write", Path("lenses/smollm2-135m"), True)
+
+
+def test_lenses_of_an_empty_store_name_the_claims_that_fill_it(run: Run, tmp_path: Path) -> None:
+    told = ("--families", "lora", "--seeds", "1", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store"))
+    with pytest.raises(DataError, match=r"are not in .*; `pytest claims/ -k .* --smoke --seeds 1 --store=.*--build"):
+        run("lenses", "tiny-random-qwen3", *told)
+    assert not (tmp_path / "out").exists()
