@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from fixtures.lenses import Shared
 from ws.adapters import FAMILIES
 from ws.lenses.base import NormMatched, Then
+from ws.lenses.joint import Shared
 from ws.lenses.names import named
 from ws.lenses.shared import RandomBasis
 

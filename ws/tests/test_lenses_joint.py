@@ -1,0 +1,207 @@
+"""The joint table holds the numbers that claims would compute of the same rows, and says what it cannot say."""
+
+import zlib
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ws.adapters import FAMILIES
+from ws.delta import Direction
+from ws.errors import DataError, UnknownNameError
+from ws.evaluate import Rows
+from ws.lenses import joint as module
+from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
+from ws.lenses.joint import ACTIVATION, MEASURES, Asked, Joint, Line, Moved, Shared, check, joint, variant, views
+from ws.lenses.joint_text import TOO_SMALL, csv, interval, markdown, terminal
+from ws.lenses.names import LENSES
+from ws.lenses.rows import CutRows
+from ws.lenses.variants import Cut, SharedCut
+from ws.recipes import Bench
+from ws.store import Store, default_root
+from ws.sweep import Sweep
+
+TINY = Bench("tiny-random-qwen3")
+REAL = Bench("smollm2-135m")
+SEEDS = (0, 1)
+NORM = 2.0
+
+
+def frame(recipe: Rows | CutRows, *, whole: float = 1.0) -> pd.DataFrame:
+    """Made-up rows of a recipe: an effect of its own, around `whole` for dW itself, and noise of its own."""
+    direction = recipe.direction if isinstance(recipe, Rows) else recipe.variant.direction
+    noise = np.random.default_rng(zlib.crc32(recipe.describe().encode()))
+    effect = 0.0 if direction is None else whole if isinstance(recipe, Rows) else noise.uniform(-1, 2)
+    questions = [
+        (f"claim{cluster}", pair, sign, f"claim{cluster}/{pair}{sign}")
+        for cluster in range(12)
+        for pair in ("agree", "right")
+        for sign in (1, -1)
+    ]
+    table = pd.DataFrame(questions, columns=["cluster", "pair", "sign", "question_id"])
+    coeff = 0.0 if direction is None else 1.0
+    moved = effect * table["sign"] + noise.normal(0, 0.3, len(table))
+    return table.assign(coeff=coeff, log_ratio=moved, pmass=0.9, cut_norm=abs(effect))
+
+
+def geometry(direction: Direction) -> pd.DataFrame:
+    sums = {"plus_sq": [2.0], "minus_sq": [2.0], "dot": [0.0], "delta_sq": [NORM**2], "tensor": ["one"]}
+    return pd.DataFrame(sums)
+
+
+FEW = ("top 25", "residual writes", "mlp", "activation K=8", "full norm K=8", "shared K=8", "random K=8")
+
+
+def made(*, whole: float = 1.0) -> Joint:
+    """A few lines of the table of two families of the tiny model, from made-up rows."""
+    few = tuple(view for view in views("tiny-random-qwen3") if view.name in FEW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "views", lambda model: few)
+        patch.setattr(module, "read_rows", lambda store, recipe: frame(recipe, whole=whole))
+        patch.setattr(module, "read_cut_rows", lambda store, recipe: frame(recipe))
+        patch.setattr(module, "read_geometry", lambda store, direction: geometry(direction))
+        return joint(Asked(TINY, ("lora", "oft"), SEEDS), Store(Path("nowhere")))
+
+
+@pytest.fixture(scope="module")
+def table() -> Joint:
+    return made()
+
+
+def arm(line: Line, side: str | None) -> Sweep:
+    """The sweep that a claim would make of a side of a line, or of the whole dW."""
+    tables = []
+    for seed in SEEDS:
+        rows = TINY.rows(TINY.direction(line.family, seed=seed))
+        if side is not None:
+            rows = TINY.cut_rows(variant(TINY, line.family, line.view.sides[side], seed))
+        tables += [frame(one).assign(seed=seed) for one in (rows, TINY.rows(None))]
+    return Sweep(pd.concat(tables, ignore_index=True), line.measure, pair="agree")
+
+
+def test_every_number_is_the_estimate_of_a_claim(table: Joint) -> None:
+    for line in (table.lines[0], table.lines[7], table.lines[-3]):
+        np.testing.assert_array_equal(line.whole.numbers, arm(line, None).effect.numbers)
+        of = arm(line, None).effect if line.view.of == "whole" else line.denominator
+        for name, side in line.sides.items():
+            effect = arm(line, name).effect
+            np.testing.assert_array_equal(side.effect.numbers, effect.numbers)
+            np.testing.assert_array_equal(side.retained.numbers, (effect / of).numbers)
+
+
+def test_directions_are_shares_of_the_residual_writes(table: Joint) -> None:
+    writes = {(x.family, x.measure): x.sides["keep"].effect for x in table.lines if x.view.name == "residual writes"}
+    for line in table.of(group="directions"):
+        np.testing.assert_array_equal(line.denominator.numbers, writes[line.family, line.measure].numbers)
+    assert all(line.denominator is line.whole for line in table.of(group="spectrum"))
+
+
+def test_a_norm_share_is_the_mean_over_seeds(table: Joint) -> None:
+    line = table.lines[0]
+    cuts = [frame(TINY.cut_rows(variant(TINY, line.family, line.view.keep, seed))) for seed in SEEDS]
+    expected = np.mean([rows["cut_norm"].iloc[0] / NORM for rows in cuts])
+    assert line.sides["keep"].norm_share == pytest.approx(expected)
+
+
+def test_a_share_of_nothing_is_said_to_be_none() -> None:
+    table = made(whole=0.0)
+    spectrum = [line for line in table.of(group="spectrum") if line.measure == "corrected"]
+    assert not any(line.has_denominator for line in spectrum)
+    lines = pd.read_csv(StringIO(csv(table)))
+    none = lines[(lines["group"] == "spectrum") & (lines["measure"] == "corrected")]
+    assert none["keep_retained"].isna().all()
+    assert (none["denominator"] == "too small").all()
+    assert TOO_SMALL in terminal(table)
+    assert TOO_SMALL in markdown(table)
+
+
+def test_the_csv_has_a_line_of_full_numbers_for_each_line(table: Joint) -> None:
+    lines = pd.read_csv(StringIO(csv(table)))
+    assert len(lines) == len(table.lines)
+    first = table.lines[0].sides["drop"]
+    low, high = first.retained.interval()
+    shown = lines.loc[0, ["drop_effect", "drop_retained", "drop_retained_low", "drop_retained_high"]]
+    assert list(shown) == pytest.approx([first.effect.value, first.retained.value, low, high])
+    assert lines.loc[0, "drop_norm_share"] == pytest.approx(first.norm_share)
+
+
+def test_the_terminal_needs_no_more_than_80_columns(table: Joint) -> None:
+    text = terminal(table)
+    said = ("lora: whole dW", "oft: whole dW", "tiny-random-qwen3, 2 seeds")
+    assert max(map(len, text.splitlines())) <= 80
+    effects = [side.effect for line in table.lines for side in line.sides.values()]
+    assert [effect for effect in effects if interval(effect) not in text] == []
+    assert [phrase for phrase in said if phrase not in text] == []
+
+
+def test_both_measures_stand_side_by_side(table: Joint) -> None:
+    assert [line.measure for line in table.lines[:4]] == [*MEASURES, *MEASURES]
+    assert table.families == ["lora", "oft"]
+
+
+def test_activation_directions_are_asked_of_the_families_that_were_swept() -> None:
+    kinds = {family: {view.kind for view in Asked(REAL, (family,), (0,)).views(family)} for family in FAMILIES}
+    assert [family for family in FAMILIES if ACTIVATION in kinds[family]] == ["lora", "delora"]
+
+
+@pytest.mark.parametrize("model", ["tiny-random-qwen3", "smollm2-135m"])
+def test_every_line_has_a_name_of_its_own_and_known_lenses(model: str) -> None:
+    lines = views(model)
+    assert len({view.name for view in lines}) == len(lines)
+    assert {cut for view in lines for cut in view.sides.values() if isinstance(cut, str)} <= LENSES.keys()
+
+
+def test_cuts_are_the_recipes_of_the_claims() -> None:
+    direction = REAL.direction("lora", seed=1)
+    basis = steered_basis(direction, fit_prompts(REAL.behavior))
+    everyone = tuple(REAL.direction(name, seed=1) for name in FAMILIES)
+    assert variant(REAL, "lora", "mlp", 1) == Cut(direction, LENSES["mlp"])
+    assert variant(REAL, "lora", Moved(32, keep=False), 1) == ActivationCut(direction, basis, 32, keep=False)
+    assert variant(REAL, "lora", Moved(32, matched=True), 1) == ActivationCut(direction, basis, 32, matched=True)
+    assert variant(REAL, "lora", Shared(8), 1) == SharedCut(direction, everyone, 8)
+    assert variant(REAL, "lora", Shared(8, random=True), 1) == SharedCut(direction, everyone, 8, random_seed=1)
+
+
+def test_an_empty_store_is_told_which_claims_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"(\d+) of \1 artifacts .*base model; `pytest claims/") as seen:
+        check(Asked(TINY, ("lora",), SEEDS), Store(tmp_path))
+    text = str(seen.value)
+    assert f'or c23 or c25" --smoke --seeds 2 --store={tmp_path}` builds what' in text
+    assert text.endswith("--build all of it")
+
+
+def test_the_command_names_model_and_device_but_not_the_default_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "has", lambda self, recipe: False)
+    with pytest.raises(DataError, match=r"--gpu --model smollm2-135m --seeds 1` builds"):
+        check(Asked(Bench("smollm2-135m", "cuda"), ("lora",), (0,)), Store(default_root()))
+
+
+def test_what_is_there_is_not_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = Asked(TINY, ("lora",), (0,))
+    recipes = asked.recipes()
+    monkeypatch.setattr(Store, "has", lambda self, recipe: "C22" not in recipes[recipe])
+    with pytest.raises(DataError, match=r'14 of \d+ artifacts .*-k "c22" --smoke'):
+        check(asked, Store(tmp_path))
+    monkeypatch.setattr(Store, "has", lambda self, recipe: True)
+    check(asked, Store(tmp_path))
+
+
+def test_build_makes_every_artifact_of_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built = []
+    monkeypatch.setattr(Store, "get", lambda self, recipe: built.append(recipe))
+    asked = Asked(TINY, ("lora",), (0,))
+    module.build(asked, Store(tmp_path))
+    assert built == list(asked.recipes())
+
+
+@pytest.mark.parametrize(("families", "seeds"), [((), (0,)), (("lora",), ())])
+def test_nothing_asked_is_refused(families: tuple[str, ...], seeds: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="make no table; name at least one family and one seed"):
+        Asked(TINY, families, seeds)
+
+
+def test_an_unknown_family_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown adapter family 'lorra'; known: boft"):
+        Asked(TINY, ("lorra",), (0,))
