@@ -34,12 +34,7 @@ def frame(recipe: Rows | CutRows, *, whole: float = 1.0) -> pd.DataFrame:
     direction = recipe.direction if isinstance(recipe, Rows) else recipe.variant.direction
     noise = np.random.default_rng(zlib.crc32(recipe.describe().encode()))
     effect = 0.0 if direction is None else whole if isinstance(recipe, Rows) else noise.uniform(-1, 2)
-    questions = [
-        (f"claim{cluster}", pair, sign, f"claim{cluster}/{pair}{sign}")
-        for cluster in range(12)
-        for pair in ("agree", "right")
-        for sign in (1, -1)
-    ]
+    questions = [(q.cluster, q.pair, q.sign, q.id) for q in recipe.questions]
     table = pd.DataFrame(questions, columns=["cluster", "pair", "sign", "question_id"])
     coeff = 0.0 if direction is None else 1.0
     moved = effect * table["sign"] + noise.normal(0, 0.3, len(table))
@@ -205,3 +200,10 @@ def test_nothing_asked_is_refused(families: tuple[str, ...], seeds: tuple[int, .
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown adapter family 'lorra'; known: boft"):
         Asked(TINY, ("lorra",), (0,))
+
+
+def test_the_whole_is_taken_on_the_rows_of_its_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "read_rows", lambda store, recipe: frame(recipe))
+    rows = module._whole_rows(REAL, None, Store(Path("nowhere")))
+    assert set(rows["question_id"]) == {question.id for question in REAL.cut_questions}
+    assert len(rows) < len(REAL.rows(None).questions) / 2
