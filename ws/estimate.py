@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -249,18 +249,25 @@ def _check_columns(table: pd.DataFrame) -> None:
 
 def _index(table: pd.DataFrame) -> tuple[pd.MultiIndex, Ints]:
     """The (seed, cluster, row) of every line in sorted order, and the lines' positions in that order."""
-    codes, labels = zip(*(_factorized(table, name) for name in COLUMNS[:3]), strict=True)
+    return _indexed(*(tuple(table[name]) for name in COLUMNS[:3]))
+
+
+@lru_cache(maxsize=64)
+def _indexed(*columns: tuple[Hashable, ...]) -> tuple[pd.MultiIndex, Ints]:
+    """The same of three columns of labels; arms of one claim have equal ones."""
+    named = zip(COLUMNS[:3], columns, strict=True)
+    codes, labels = zip(*(_factorized(labels, name) for name, labels in named), strict=True)
     order = np.lexsort(codes[::-1])
     index = pd.MultiIndex(labels, [one[order] for one in codes], names=COLUMNS[:3])
     _check_lines(index, *(one[order] for one in codes))
     return index, order
 
 
-def _factorized(table: pd.DataFrame, column: str) -> tuple[Ints, pd.Index]:
+def _factorized(column: tuple[Hashable, ...], name: str) -> tuple[Ints, pd.Index]:
     """Each line's position among the sorted labels of a column, and those labels."""
-    codes, labels = pd.factorize(table[column].astype(object), sort=True)
+    codes, labels = pd.factorize(pd.Series(column, dtype=object), sort=True)
     if (codes < 0).any():
-        raise EstimateError(f"{(codes < 0).sum()} lines have no {column}; expected a label in every line")
+        raise EstimateError(f"{(codes < 0).sum()} lines have no {name}; expected a label in every line")
     return codes, labels.infer_objects()
 
 
