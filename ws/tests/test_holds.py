@@ -1,5 +1,7 @@
 """A claim test passes, is xfailed or fails by its verdict, its numbers and its snapshot."""
 
+import json
+
 import pytest
 
 from ws.tests.conftest import STEERS, Project
@@ -66,6 +68,16 @@ def test_a_recorded_gate_is_xfailed_and_named(project: Project) -> None:
     result = project.run("-rx")
     result.assert_outcomes(xfailed=1)
     result.stdout.fnmatch_lines(["XFAIL *C05 INVALID because of pmass of 0.12 is too low, as recorded: 1.00*"])
+
+
+def test_the_number_of_an_invalid_case_may_be_any(project: Project) -> None:
+    project.claims(GATED)
+    project.record()
+    fields = json.loads(project.snapshot().read_text())
+    project.snapshot().write_text(json.dumps(fields | {"value": fields["value"] + 5, "low": -99.0}))
+    project.run().assert_outcomes(xfailed=1)
+    project.snapshot().write_text(json.dumps(fields | {"outcome": "HOLDS"}))
+    project.run().assert_outcomes(failed=1)
 
 
 def test_numbers_that_are_not_finite_are_recorded_as_null(project: Project) -> None:
