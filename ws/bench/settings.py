@@ -33,7 +33,7 @@ class Settings:
     epochs: int = 1
     questions_per_step: int = 3
     """Three questions with five answers each are the batch nearest to 16 rows."""
-    rows: int = 48
+    rows: int = 120
     """Held-out questions scored at each coefficient."""
 
     @property
