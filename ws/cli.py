@@ -15,21 +15,24 @@ StorePath = Annotated[
 def search(
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model of the table in ws/models.py.")],
     families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to search; all by default.")] = (),
-    out: Annotated[Path | None, tyro.conf.arg(help="Result file (default: ws/searched/MODEL.json).")] = None,
+    out: Annotated[Path | None, tyro.conf.arg(help="Result file (default: in ws/searched/).")] = None,
+    behavior: Annotated[str, tyro.conf.arg(help="The behavior whose recipes are chosen.")] = "sycophancy",
     store: StorePath = None,
 ) -> None:
-    """Choose each family's recipe on validation rows and keep every candidate in ws/searched/MODEL.json.
+    """Choose each family's recipe on validation rows and keep every candidate in a file of ws/searched/.
 
     Held-out claims are never scored. A search that was stopped goes on where it was.
 
         ws search smollm2-135m
         ws search smollm2-135m --families lora delora
+        ws search smollm2-135m --behavior honesty
     """
     from ws.adapters import FAMILIES
+    from ws.recipes import search_file
     from ws.search import search as run
 
-    target = out or Path(__file__).parent / "searched" / f"{model}.json"
-    run(model, families or tuple(FAMILIES), Store(store or default_root()), target)
+    target = out or Path(__file__).parent / "searched" / search_file(model, behavior)
+    run(model, families or tuple(FAMILIES), Store(store or default_root()), target, behavior_name=behavior)
 
 
 def table(

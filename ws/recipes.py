@@ -1,7 +1,8 @@
 """Which recipe each family uses on each model, and the recipes of everything a claim reads.
 
 A recipe is chosen on validation questions and validation claims, which no claim test reads: `ws search MODEL` runs the
-search and keeps its results in `ws/searched/<model>.json`. A model without a search uses the journal's recipe.
+search and keeps its results in `ws/searched/<model>.json` (`<model>-honesty.json` for honesty). A model without a
+search uses the journal's recipe.
 """
 
 import json
@@ -44,30 +45,39 @@ TINY = {
 }
 """A short recipe for models with random weights, where only the pipeline is under test."""
 
+MESSAGES = {("smollm2-135m", "honesty"): 22}
+"""How many training messages a model's recipe of a behavior takes where not all: of honesty's pool two of each category,
+which five personas a side make 110 pairs, as many as sycophancy has."""
+
 TINY_TRAINING, TINY_QUESTIONS = 7, 48
 """Questions to train on and rows to score (12 claims in 4 phrasings) that suffice to exercise the pipeline."""
 
 
-def family_recipe(model: str, arm: str) -> FamilyRecipe:
-    """The recipe of a family, or of one of C01's two arms, on a model.
+def family_recipe(model: str, arm: str, behavior_name: str = "sycophancy") -> FamilyRecipe:
+    """The recipe of a family, or of one of C01's two arms, for a behavior on a model.
 
     Raises: UnknownNameError for a family that does not exist.
     """
     if arm in JOURNAL_ARMS:
-        return _journal_arm(family_recipe(model, "lora"), *JOURNAL_ARMS[arm])
+        return _journal_arm(family_recipe(model, "lora", behavior_name), *JOURNAL_ARMS[arm])
     if arm not in FAMILIES:
         raise UnknownNameError("adapter family", arm, [*FAMILIES, *JOURNAL_ARMS])
     if known_model(model).random_weights:
         return TINY[arm]
-    return searched(model).get(arm, FamilyRecipe(AdapterConfig(arm), JOURNAL))
+    return searched(model, behavior_name).get(arm, FamilyRecipe(AdapterConfig(arm), JOURNAL))
 
 
-def searched(model: str) -> dict[str, FamilyRecipe]:
-    """The recipes that a kept search chose for this model; empty if none was run."""
-    file = resources.files("ws") / "searched" / f"{model}.json"
+def searched(model: str, behavior_name: str = "sycophancy") -> dict[str, FamilyRecipe]:
+    """The recipes that a kept search chose for a behavior on this model; empty if none was run."""
+    file = resources.files("ws") / "searched" / search_file(model, behavior_name)
     if not file.is_file():
         return {}
     return {name: recipe_from(chosen) for name, chosen in json.loads(file.read_text())["chosen"].items()}
+
+
+def search_file(model: str, behavior_name: str) -> str:
+    """The name of the file that a search of these keeps."""
+    return f"{model}.json" if behavior_name == "sycophancy" else f"{model}-{behavior_name}.json"
 
 
 def recipe_from(record: dict[str, dict[str, object]]) -> FamilyRecipe:
@@ -91,6 +101,8 @@ class Bench:
     behavior_name: str = "sycophancy"
     engine: Engine = "native"
     """What trains the adapters; "peft" is the reference that the native engine is compared with."""
+    messages: int | None = None
+    """How many training messages; None takes those of the model's recipe."""
 
     @property
     def behavior(self) -> Behavior:
@@ -102,15 +114,16 @@ class Bench:
 
     def pairs(self, seed: int) -> Pairs:
         """The training pairs of a seed."""
-        b = self.behavior
-        if known_model(self.model).random_weights:
-            asked = b.training_questions()[:TINY_TRAINING]
+        b, tiny = self.behavior, known_model(self.model).random_weights
+        n = self.messages or (TINY_TRAINING if tiny else MESSAGES.get((self.model, self.behavior_name)))
+        asked = b.training_questions()[:n]
+        if tiny:
             return Pairs(self.on, asked, b.positive, b.negative, seed=seed, max_new_tokens=12)
-        return Pairs(self.on, b.training_questions(), b.positive, b.negative, seed=seed)
+        return Pairs(self.on, asked, b.positive, b.negative, seed=seed)
 
     def adapter(self, arm: str, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
         """The adapter of a family and sign; `seed` varies its pairs, its start values and its order of steps."""
-        return self.custom_adapter(family_recipe(self.model, arm), sign=sign, seed=seed)
+        return self.custom_adapter(family_recipe(self.model, arm, self.behavior_name), sign=sign, seed=seed)
 
     def custom_adapter(self, recipe: FamilyRecipe, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
         """The adapter of any recipe."""
@@ -118,7 +131,7 @@ class Bench:
 
     def direction(self, arm: str, *, seed: int) -> Direction:
         """dW of a family: its plus adapter minus its minus adapter."""
-        return self.custom_direction(family_recipe(self.model, arm), seed=seed)
+        return self.custom_direction(family_recipe(self.model, arm, self.behavior_name), seed=seed)
 
     def custom_direction(self, recipe: FamilyRecipe, *, seed: int) -> Direction:
         """dW of any recipe."""

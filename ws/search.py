@@ -71,7 +71,9 @@ def grid(name: str) -> tuple[FamilyRecipe, ...]:
     )
 
 
-def search(model: str, families: Iterable[str], store: Store, out: Path) -> dict[str, list[Candidate]]:
+def search(
+    model: str, families: Iterable[str], store: Store, out: Path, *, behavior_name: str = "sycophancy"
+) -> dict[str, list[Candidate]]:
     """Searches family by family and writes `out` after each, so that a killed search goes on where it was.
 
     `at_edge` in `out` says where a winner lies at the end of what was tried.
@@ -82,7 +84,8 @@ def search(model: str, families: Iterable[str], store: Store, out: Path) -> dict
     for name in families:
         if name not in FAMILIES:
             raise UnknownNameError("adapter family", name, FAMILIES)
-    bench, kept = Bench(model), json.loads(out.read_text()) if out.is_file() else {"chosen": {}, "candidates": {}}
+    bench = Bench(model, behavior_name=behavior_name)
+    kept = json.loads(out.read_text()) if out.is_file() else {"chosen": {}, "candidates": {}}
     results = {}
     base = _pmass(bench, store, None)
     for name in families:

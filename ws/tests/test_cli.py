@@ -51,6 +51,9 @@ def test_help_lists_the_commands_and_what_they_do(run: Run, capsys: pytest.Captu
     assert "table Print the recorded verdicts as Markdown" in text
 
 
+SEARCHED = Path(cli.__file__).parent / "searched"
+
+
 @pytest.mark.parametrize(
     ("command", "taught"),
     [
@@ -77,13 +80,14 @@ def test_what_it_does_not_understand_is_an_error(run: Run, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("args", "families", "file"),
+    ("args", "families", "behavior", "file"),
     [
-        ([], tuple(FAMILIES), Path(cli.__file__).parent / "searched" / "smollm2-135m.json"),
-        (["--families", "lora", "oft"], ("lora", "oft"), None),
-        (["--out", "found.json"], tuple(FAMILIES), Path("found.json")),
+        ([], tuple(FAMILIES), "sycophancy", SEARCHED / "smollm2-135m.json"),
+        (["--families", "lora", "oft"], ("lora", "oft"), "sycophancy", None),
+        (["--out", "found.json"], tuple(FAMILIES), "sycophancy", Path("found.json")),
+        (["--behavior", "honesty"], tuple(FAMILIES), "honesty", SEARCHED / "smollm2-135m-honesty.json"),
     ],
-    ids=["defaults", "families", "out"],
+    ids=["defaults", "families", "out", "honesty"],
 )
 def test_search_hands_on_what_it_was_told(
     run: Run,
@@ -91,17 +95,18 @@ def test_search_hands_on_what_it_was_told(
     tmp_path: Path,
     args: list[str],
     families: tuple[str, ...],
+    behavior: str,
     file: Path | None,
 ) -> None:
-    seen: list[tuple[str, tuple[str, ...], Path, Path]] = []
+    seen: list[tuple[str, tuple[str, ...], str, Path, Path]] = []
 
-    def search(model: str, families: Iterable[str], store: Store, out: Path) -> None:
-        seen.append((model, tuple(families), store.root, out))
+    def search(model: str, families: Iterable[str], store: Store, out: Path, *, behavior_name: str) -> None:
+        seen.append((model, tuple(families), behavior_name, store.root, out))
 
     monkeypatch.setattr(search_module, "search", search)
     run("search", "smollm2-135m", "--store", str(tmp_path), *args)
-    [(model, told, root, out)] = seen
-    assert (model, told, root) == ("smollm2-135m", families, tmp_path)
+    [(model, told, named, root, out)] = seen
+    assert (model, told, named, root) == ("smollm2-135m", families, behavior, tmp_path)
     assert file in (None, out)
 
 
