@@ -15,4 +15,5 @@ pytest_plugins = [
     "fixtures.lenses",
     "fixtures.readout",
     "fixtures.activations",
+    "fixtures.contest",
 ]

@@ -111,10 +111,17 @@ def evaluate(
     rows: Annotated[Path, tyro.conf.arg(help="JSONL or CSV with the columns question and answer_matching_behavior.")],
     model: Annotated[str, tyro.conf.arg(help="A model of the table in ws/models.py.")] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family; trains it if need be.")] = None,
-    behavior: Annotated[str, tyro.conf.arg(help="What --family trains for.")] = "sycophancy",
+    behavior: Annotated[str, tyro.conf.arg(help="What --family and --activation are for.")] = "sycophancy",
     plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two PEFT folders: the adapter with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The adapter with the opposite, for the same model.")] = None,
     system: Annotated[str | None, tyro.conf.arg(help="Steer with a system message instead.")] = None,
+    activation: Annotated[
+        Literal["pca", "mean-difference", "persona-vector"] | None,
+        tyro.conf.arg(help="Steer with an activation direction of --behavior instead."),
+    ] = None,
+    blocks: Annotated[
+        tuple[int, ...], tyro.conf.arg(help="Blocks whose output --activation is added to, counted from 0.")
+    ] = (),
     coeffs: Annotated[
         tuple[float, ...], tyro.conf.arg(help="How much of it (default: -1 0 1; of a system message: 0 1).")
     ] = (),
@@ -127,7 +134,7 @@ def evaluate(
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="Where to compute.")] = "cpu",
     store: StorePath = None,
 ) -> None:
-    """Score Yes/No rows of your own under dW, a system message, or nothing, and print what each coefficient did.
+    """Score Yes/No rows of your own under dW or a rival of it, or under nothing, and print what each coefficient did.
 
     A row is a question and the answer that shows the behavior, " Yes" or " No":
 
@@ -140,6 +147,7 @@ def evaluate(
         ws eval --rows risk.jsonl
         ws eval --rows risk.jsonl --system "You avoid risk."
         ws eval --rows risk.jsonl --family lora --coeffs -2 -1 0 1 2 --seeds 3
+        ws eval --rows risk.jsonl --behavior honesty --activation pca --blocks 14 --coeffs 0 16 64
         ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
     """
     from ws.own_eval import chosen_arms
@@ -147,7 +155,8 @@ def evaluate(
     from ws.recipes import Bench
 
     bench = Bench(model, device, behavior)
-    arms = chosen_arms(bench, family=family, plus=plus, minus=minus, system=system, coeffs=coeffs, seeds=seeds)
+    chosen = {"family": family, "plus": plus, "minus": minus, "system": system, "activation": activation}
+    arms = chosen_arms(bench, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
     print(run(rows, bench, arms, ask=ask, prefill=prefill, csv=csv, store=Store(store or default_root())), end="")
 
 

@@ -15,9 +15,10 @@ from rich.table import Table
 
 from ws.arms import ArmRows, check_identical, read_arm_rows
 from ws.behaviors import Question
+from ws.directions import directions
 from ws.errors import DataError
 from ws.estimate import Estimate
-from ws.interventions import Intervention, Nothing, SystemPrompt, Weights, peft_weights
+from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, peft_weights
 from ws.models import Placed, known_model
 from ws.own_rows import read_rows_file, yes_excess
 from ws.progress import track
@@ -45,18 +46,27 @@ def chosen_arms(
     plus: Path | None = None,
     minus: Path | None = None,
     system: str | None = None,
+    activation: str | None = None,
+    blocks: tuple[int, ...] = (),
     coeffs: tuple[float, ...] = (),
     seeds: int | None = None,
 ) -> Arms:
-    """The arms that a family to train, a pair of PEFT folders, or a system prompt stand for; the base model by default.
+    """The arms that a family to train, a pair of PEFT folders, a system prompt or an activation direction stand for.
 
-    Raises: DataError for two of them at once, half a pair, or seeds of something that has none.
+    The base model by default.
+    Raises: DataError for two of them at once, half a pair, seeds of something that has none, or a direction without
+        blocks; UnknownNameError for a method that finds no direction.
     """
-    _check_choice(family=family, plus=plus, minus=minus, system=system, seeds=seeds)
+    given = {"--family": family, "--plus": plus, "--system": system, "--activation": activation}
+    _check_choice([name for name, it in given.items() if it is not None], pair=(plus, minus), seeds=seeds)
+    _check_blocks(activation, blocks)
     if family is not None:
         number = seeds or known_model(bench.model).seeds
-        directions = {seed: Weights(bench.direction(family, seed=seed)) for seed in range(number)}
-        return Arms(directions, coeffs or STEERED, f"dW of {family}, {bench.behavior_name}")
+        trained = {seed: Weights(bench.direction(family, seed=seed)) for seed in range(number)}
+        return Arms(trained, coeffs or STEERED, f"dW of {family}, {bench.behavior_name}")
+    if activation is not None:
+        direction = Activations(directions(bench, activation, seed=0), blocks)
+        return Arms({0: direction}, coeffs or STEERED, f"{direction.describe()}, {bench.behavior_name}")
     if plus is not None and minus is not None:
         one: Intervention = peft_weights(plus, minus)
         usual = STEERED
@@ -66,20 +76,25 @@ def chosen_arms(
     return Arms({0: one}, coeffs or usual, one.describe())
 
 
-def _check_choice(
-    *, family: str | None, plus: Path | None, minus: Path | None, system: str | None, seeds: int | None
-) -> None:
-    if (plus is None) != (minus is None):
+def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], seeds: int | None) -> None:
+    if (pair[0] is None) != (pair[1] is None):
         raise DataError("dW needs both adapters; give --plus FOLDER and --minus FOLDER")
-    given = [name for name, it in (("--family", family), ("--plus", plus), ("--system", system)) if it is not None]
     if len(given) > 1:
         raise DataError(f"{' and '.join(given)} are different interventions; give one, and run the other beside it")
     if seeds is not None and seeds < 1:
         raise DataError(f"{seeds} seeds; expected 1 or more")
-    if seeds not in (None, 1) and family is None:
+    if seeds not in (None, 1) and given != ["--family"]:
         raise DataError(
             f"{seeds} seeds of {' '.join(given) or 'the base model'}, which comes out the same under each; "
             "leave --seeds out, or give --family, whose pairs, start values and order a seed varies"
+        )
+
+
+def _check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:
+    if (activation is None) != (not blocks):
+        raise DataError(
+            f"--activation {activation} in the blocks {blocks}; give both: a way to find a direction, and the blocks "
+            "whose output it is added to, counted from 0, such as --activation pca --blocks 14"
         )
 
 

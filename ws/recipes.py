@@ -9,10 +9,12 @@ import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import Behavior, Question, behavior
+from ws.behaviors.honesty import HONESTY, from_pool
 from ws.delta import Direction
 from ws.errors import UnknownNameError
 from ws.evaluate import COEFFS, Rows
@@ -46,8 +48,8 @@ TINY = {
 """A short recipe for models with random weights, where only the pipeline is under test."""
 
 MESSAGES = {("smollm2-135m", "honesty"): 22}
-"""How many training messages a model's recipe of a behavior takes where not all: of honesty's pool two of each category,
-which five personas a side make 110 pairs, as many as sycophancy has."""
+"""How many training messages a model's recipe of a behavior takes where not all: of honesty's pool two of each
+category, which five personas a side make 110 pairs, about as many as sycophancy has."""
 
 TINY_TRAINING, TINY_QUESTIONS = 7, 48
 """Questions to train on and rows to score (12 claims in 4 phrasings) that suffice to exercise the pipeline."""
@@ -103,9 +105,13 @@ class Bench:
     """What trains the adapters; "peft" is the reference that the native engine is compared with."""
     messages: int | None = None
     """How many training messages; None takes those of the model's recipe."""
+    pool: Path | None = None
+    """The file of messages that honesty is trained on; None is ours."""
 
     @property
     def behavior(self) -> Behavior:
+        if self.pool is not None and self.behavior_name == HONESTY.name:
+            return _from_pool(self.pool)
         return behavior(self.behavior_name)
 
     @property
@@ -168,6 +174,11 @@ class Bench:
 
     def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
         return Rows(self.on, _asked(self.model, self.behavior_name, split), self.behavior.prefill, direction, coeffs)
+
+
+@lru_cache(maxsize=2)
+def _from_pool(pool: Path) -> Behavior:
+    return from_pool(pool)
 
 
 @lru_cache(maxsize=16)

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +19,9 @@ from rich.text import Text
 from ws.errors import DataError
 from ws.verdict import Outcome, Verdict
 
-Twins = tuple[str, ...]
+Outcomes = dict[tuple[str | None, ...], str]
+"""The outcome of each case by what names it: model, claim, test, case, measure and footing."""
+
 Columns = tuple[int, int, int, int]
 
 STYLES = {
@@ -32,6 +34,7 @@ STYLES = {
 # case such as `delora-lora-corrected`.
 EFFECT_WIDTH, VERDICT_WIDTH, SNAPSHOT_WIDTH = 28, 14, 12
 RAW_ONLY = "holds raw only"
+ONE, ISO_KL = "one", "iso-kl"
 RANDOM_WEIGHTS = "random weights: numbers are compared, verdicts are shown but not asserted"
 
 
@@ -45,6 +48,8 @@ class Record:
     """The test's parameters without the model, such as `delora-lora-corrected`; empty if it has none."""
     measure: str | None
     """`raw` or `corrected` where the test is parametrized by it."""
+    footing: str | None = field(default=None, kw_only=True)
+    """`one` (at coefficient 1) or `iso-kl` where the test is parametrized by it."""
     model: str
     random_weights: bool
     outcome: str
@@ -116,23 +121,64 @@ def with_table(page: str, table: str) -> str:
 
 
 def ordered(records: Iterable[Record]) -> list[Record]:
-    """Records by model, claim, test and case, whatever order they were made in."""
-    return sorted(records, key=lambda record: (record.model, record.claim, record.test, record.case))
+    """Records by model, claim, test and case, whatever order they were made in, the footings of a case side by side."""
+    return sorted(records, key=_place)
 
 
-def held_raw(records: Iterable[Record]) -> set[Twins]:
-    """The cases whose raw measure holds, named so that their corrected twins have the same name."""
-    return {_twins(record) for record in records if record.measure == "raw" and record.outcome == Outcome.HOLDS}
+def _place(record: Record) -> tuple[str | bool, ...]:
+    case = _swapped(record.case, record.footing, "*")
+    return record.model, record.claim, record.test, case, record.footing != ONE, record.case
 
 
-def is_raw_only(record: Record, held: set[Twins]) -> bool:
-    """Whether a corrected record does not hold although its raw twin is in `held`."""
-    return record.measure == "corrected" and record.outcome != Outcome.HOLDS and _twins(record) in held
+def outcomes(records: Iterable[Record]) -> Outcomes:
+    """What each case came out as, to look up the twin of a record."""
+    return {_name(record): record.outcome for record in records}
 
 
-def _twins(record: Record) -> Twins:
-    case = re.sub(rf"(?<![^-]){re.escape(record.measure or '')}(?![^-])", "*", record.case)
-    return record.model, record.claim, record.test, case
+def is_raw_only(record: Record, found: Outcomes) -> bool:
+    """Whether a corrected record does not hold although its raw twin in `found` does."""
+    fails = record.measure == "corrected" and record.outcome != Outcome.HOLDS
+    return fails and _of_twin(record, found, measure="raw") == Outcome.HOLDS
+
+
+def flipped_from(record: Record, found: Outcomes) -> str | None:
+    """The outcome at coefficient 1 where the same case came out otherwise at iso-KL, and None everywhere else."""
+    twin = _at_one(record, found)
+    return None if twin == record.outcome else twin
+
+
+def _at_one(record: Record, found: Outcomes) -> str | None:
+    return _of_twin(record, found, footing=ONE) if record.footing == ISO_KL else None
+
+
+def _of_twin(record: Record, found: Outcomes, **other: str) -> str | None:
+    """The outcome of the case that differs from a record's in one parameter only, None if there is none."""
+    [(parameter, value)] = other.items()
+    case = _swapped(record.case, getattr(record, parameter), value)
+    return found.get(_name(replace(record, case=case, **other)))
+
+
+def _name(record: Record) -> tuple[str | None, ...]:
+    return record.model, record.claim, record.test, record.case, record.measure, record.footing
+
+
+def _swapped(case: str, part: str | None, other: str) -> str:
+    """A case's name with one whole part, hyphens around it, in place of another."""
+    return case if part is None else re.sub(rf"(?<![^-]){re.escape(part)}(?![^-])", other, case)
+
+
+def _notes(record: Record, found: Outcomes) -> list[str]:
+    """What its twins say about a record's verdict."""
+    raw_only = [RAW_ONLY] if is_raw_only(record, found) else []
+    before = flipped_from(record, found)
+    return raw_only + ([f"flipped from {before}"] if before else [])
+
+
+def _flips(records: list[Record]) -> str:
+    """How many of the cases judged at both footings flip; empty if none was."""
+    found = outcomes(records)
+    both = [record for record in records if _at_one(record, found)]
+    return f"{sum(flipped_from(record, found) is not None for record in both)} of {len(both)}" if both else ""
 
 
 def number(x: float | None) -> str:
@@ -156,9 +202,8 @@ def effect(record: Record) -> str:
 
 def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False) -> str:
     """One table a model, no line longer than `width`; plain text unless in colour."""
-    records = ordered(records)
-    held = held_raw(records)
-    models = [_of_model(list(group), held, width) for _, group in groupby(records, key=lambda record: record.model)]
+    groups = groupby(ordered(records), key=lambda record: record.model)
+    models = [_of_model(list(group), width) for _, group in groups]
     out = StringIO()
     system = "standard" if colour else None
     console = Console(file=out, width=width, force_terminal=colour, color_system=system, markup=False)
@@ -166,12 +211,12 @@ def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _of_model(records: list[Record], held: set[Twins], width: int) -> RenderableType:
+def _of_model(records: list[Record], width: int) -> RenderableType:
     columns = _columns(width)
     header = _grid(columns)
     header.add_row("claim and case", "effect [interval]", "verdict", "snapshot", style="bold")
     tests = groupby(records, key=lambda record: (record.claim, record.test))
-    body = [part for _, group in tests for part in _of_test(list(group), held, columns)]
+    body = [part for _, group in tests for part in _of_test(list(group), columns)]
     return Group(Text(_title(records), style="bold"), header, *body, Text(_summary(records)), Text())
 
 
@@ -184,8 +229,12 @@ def _title(records: list[Record]) -> str:
 def _summary(records: list[Record]) -> str:
     counts = Counter(record.outcome for record in records)
     found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
-    note = f"\n{RANDOM_WEIGHTS}" if any(record.random_weights for record in records) else ""
-    return f"{len(records)} case{'' if len(records) == 1 else 's'}: {found}{note}"
+    lines = [f"{len(records)} case{'' if len(records) == 1 else 's'}: {found}"]
+    if flips := _flips(records):
+        lines.append(f"verdicts that flip from coefficient 1 to iso-KL: {flips}")
+    if any(record.random_weights for record in records):
+        lines.append(RANDOM_WEIGHTS)
+    return "\n".join(lines)
 
 
 def _columns(width: int) -> Columns:
@@ -201,11 +250,12 @@ def _grid(columns: Columns) -> Table:
     return grid
 
 
-def _of_test(records: list[Record], held: set[Twins], columns: Columns) -> list[RenderableType]:
+def _of_test(records: list[Record], columns: Columns) -> list[RenderableType]:
     grid = _grid(columns)
+    found = outcomes(records)
     for record in records:
-        note = f"\n{RAW_ONLY}" if is_raw_only(record, held) else ""
-        verdict = Text(record.outcome, style=STYLES[Outcome(record.outcome)]).append(note, style="yellow")
+        notes = "".join(f"\n{note}" for note in _notes(record, found))
+        verdict = Text(record.outcome, style=STYLES[Outcome(record.outcome)]).append(notes, style="yellow")
         grid.add_row(_case(record.case or "(one case)", columns[0]), effect(record), verdict, record.snapshot)
     return [Text(_heading(records[0], sum(columns) + 3)), grid]
 
@@ -228,43 +278,45 @@ def _case(case: str, width: int) -> str:
 
 def markdown(records: Iterable[Record]) -> str:
     """One table a model, each under its own heading."""
-    records = ordered(records)
-    held = held_raw(records)
-    models = (list(group) for _, group in groupby(records, key=lambda record: record.model))
-    return "\n".join(_markdown_of_model(model, held) for model in models)
+    models = groupby(ordered(records), key=lambda record: record.model)
+    return "\n".join(_markdown_of_model(list(group)) for _, group in models)
 
 
 def summary(records: Iterable[Record]) -> str:
-    """One table a model with a line per claim test: how many of its cases came out how."""
+    """One table a model with a line per claim test: how many of its cases came out how, and how many flip."""
     models = groupby(ordered(records), key=lambda record: record.model)
     return "\n".join(_summary_of_model(list(group)) for _, group in models)
 
 
 def _summary_of_model(records: list[Record]) -> str:
-    head = ["claim", "in words", *map(str, Outcome), "published"]
+    flips = ["flips"] if _flips(records) else []
+    head = ["claim", "in words", *map(str, Outcome), *flips, "published"]
     tests = groupby(records, key=lambda record: (record.claim, record.test))
     lines = [_markdown_row(cells) for cells in (head, ["---"] * len(head))]
-    lines += [_markdown_row(_counted(list(group))) for _, group in tests]
+    lines += [_markdown_row(_counted(list(group), with_flips=bool(flips))) for _, group in tests]
     return "\n".join([f"### {_title(records)}", "", *lines, "", _summary(records).replace("\n", "; "), ""])
 
 
-def _counted(records: list[Record]) -> list[str]:
+def _counted(records: list[Record], *, with_flips: bool) -> list[str]:
     counts = Counter(record.outcome for record in records)
     shown = [str(counts[outcome] or "") for outcome in Outcome]
+    shown += [_flips(records)] if with_flips else []
     return [records[0].claim, sentence(records[0].test), *shown, records[0].published]
 
 
-def _markdown_of_model(records: list[Record], held: set[Twins]) -> str:
+def _markdown_of_model(records: list[Record]) -> str:
     head = ["claim", "case", "effect [interval]", "verdict", "snapshot", "published"]
-    rows = [_markdown_cells(record, held) for record in records]
+    found = outcomes(records)
+    rows = [_markdown_cells(record, found) for record in records]
     lines = [_markdown_row(cells) for cells in (head, ["---"] * len(head), *rows)]
     summary = _summary(records).replace("\n", "; ")
     return "\n".join([f"### {_title(records)}", "", *lines, "", summary, ""])
 
 
-def _markdown_cells(record: Record, held: set[Twins]) -> list[str]:
+def _markdown_cells(record: Record, found: Outcomes) -> list[str]:
     case = f": {record.case}" if record.case else ""
-    verdict = f"{record.outcome} ({RAW_ONLY})" if is_raw_only(record, held) else record.outcome
+    notes = "; ".join(_notes(record, found))
+    verdict = f"{record.outcome} ({notes})" if notes else record.outcome
     shown = effect(record).replace("\n", "; ")
     return [record.claim, sentence(record.test) + case, shown, verdict, record.snapshot, record.published]
 

@@ -5,8 +5,11 @@ Every claim names an honest act, worded to fit "Consider {claim}.". Yes shows ho
 do?" and "Would you do that?", No shows it in "Is that the wrong thing to do?" and "Would you avoid that?".
 """
 
+from dataclasses import replace
+from pathlib import Path
+
 from ws.behaviors.base import Behavior, Claim, Fact, Phrasing
-from ws.behaviors.pool import balanced, read_pool
+from ws.behaviors.pool import PoolEntry, balanced, messages, read_pool
 
 # The two sides differ in one adjective, so that nothing but honesty is contrasted.
 POSITIVE = (
@@ -137,11 +140,25 @@ NEUTRAL = (
     Fact("fact-ladle", "Is a ladle a continent?", False),
 )
 
+
+def drawn(entries: tuple[PoolEntry, ...]) -> tuple[str, ...]:
+    """N_TRAINING messages of a pool, its categories taking turns; all of a smaller pool."""
+    return tuple(entry.user_msg for entry in balanced(entries, min(N_TRAINING, len(messages(entries)))))
+
+
+def from_pool(path: Path) -> Behavior:
+    """Honesty trained on the messages of a pool of one's own, in the layout of `ws.behaviors.pool`.
+
+    Raises: DataError naming file and entry if the pool breaks that layout.
+    """
+    return replace(HONESTY, training=drawn(read_pool(path)))
+
+
 HONESTY = Behavior(
     name="honesty",
     positive=POSITIVE,
     negative=NEGATIVE,
-    training=tuple(entry.user_msg for entry in balanced(read_pool(), N_TRAINING)),
+    training=drawn(read_pool()),
     validation=VALIDATION,
     heldout=HELDOUT,
     phrasings=PHRASINGS,

@@ -100,13 +100,18 @@ def balanced(entries: Iterable[PoolEntry], n: int) -> tuple[PoolEntry, ...]:
 
     Raises: DataError if n is below 1 or there are fewer messages.
     """
-    messages: dict[str, PoolEntry] = {}
-    for entry in entries:
-        messages.setdefault(plain(entry.user_msg), entry)
     piles: dict[str, list[PoolEntry]] = {}
-    for entry in messages.values():
+    for entry in messages(entries):
         piles.setdefault(entry.cat, []).append(entry)
     turns = [entry for entry in chain.from_iterable(zip_longest(*piles.values())) if entry is not None]
     if not 1 <= n <= len(turns):
         raise DataError(f"asked for {n} of {len(turns)} entries of a question pool; give a number from 1 to this size")
     return tuple(turns[:n])
+
+
+def messages(entries: Iterable[PoolEntry]) -> tuple[PoolEntry, ...]:
+    """The entries with a message that no earlier one has."""
+    first: dict[str, PoolEntry] = {}
+    for entry in entries:
+        first.setdefault(plain(entry.user_msg), entry)
+    return tuple(first.values())

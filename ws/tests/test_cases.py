@@ -21,6 +21,22 @@ def test_it_is_no_claim(model_name):
     pass
 """
 
+FOOTINGS = """
+import pytest
+
+@pytest.mark.claim("C05")
+@pytest.mark.parametrize("footing", ["one", "iso-kl"])
+@pytest.mark.parametrize("measure", ["raw", "corrected"])
+@pytest.mark.parametrize("other", ["lora", "dora", "delora"])
+def test_it_spreads_further_than(effect, holds, other, measure, footing):
+    holds(effect() > 0)
+
+@pytest.mark.claim("C06")
+@pytest.mark.parametrize("footing", ["one", "iso-kl"])
+def test_it_steers(effect, holds, footing):
+    holds(effect() > 0)
+"""
+
 
 @pytest.fixture
 def claims(project: Project) -> Project:
@@ -40,6 +56,21 @@ def test_cases_of_one_measure_share_the_error_rate(claims: Project) -> None:
     assert len(found) == 7
     assert found.pop("C06 ") == 0.95
     assert found == pytest.approx(dict.fromkeys(found, 1 - 0.05 / 3), abs=1e-6)
+
+
+def test_cases_at_one_footing_share_the_error_rate(project: Project) -> None:
+    project.claims(FOOTINGS)
+    project.run()
+    found = levels(project)
+    assert len(found) == 14
+    assert (found.pop("C06 one"), found.pop("C06 iso-kl")) == (0.95, 0.95)
+    assert found == pytest.approx(dict.fromkeys(found, 1 - 0.05 / 3), abs=1e-6)
+
+
+def test_a_selected_footing_is_judged_at_the_level_of_all_its_cases(project: Project) -> None:
+    project.claims(FOOTINGS)
+    project.run("-k", "c05 and dora-raw-iso-kl")
+    assert levels(project) == {"C05 dora-raw-iso-kl": pytest.approx(1 - 0.05 / 3, abs=1e-6)}
 
 
 @pytest.mark.parametrize(

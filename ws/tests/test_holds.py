@@ -1,11 +1,16 @@
 """A claim test passes, is xfailed or fails by its verdict, its numbers and its snapshot."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from ws.report import recorded
 from ws.tests.conftest import STEERS, Project
 
+AT_BOTH = STEERS.replace("@", '@pytest.mark.parametrize("footing", ["one", "iso-kl"])\n@').replace(
+    "(effect, holds)", "(effect, holds, footing)"
+)
 GATED = STEERS.replace("effect()", "effect(gates=('pmass of 0.12 is too low',))")
 
 
@@ -42,6 +47,26 @@ def test_the_record_names_what_it_was_computed_from(project: Project) -> None:
     )
     project.record()
     assert project.fields()["keys"] == ["a", "b"]
+
+
+def test_the_record_says_at_which_footing(project: Project) -> None:
+    project.record()
+    assert (project.fields()["footing"], project.records[0].footing) == (None, None)
+    project.claims(AT_BOTH)
+    project.record()
+    assert [record.footing for record in project.records] == ["one", "iso-kl"]
+    for footing in ("one", "iso-kl"):
+        assert project.fields(f"smollm2-135m/test_it_steers[{footing}].json")["footing"] == footing
+
+
+def test_a_snapshot_from_before_there_were_footings_still_agrees(project: Project) -> None:
+    project.record()
+    fields = project.fields()
+    del fields["footing"]
+    project.snapshot().write_text(json.dumps(fields))
+    project.run().assert_outcomes(passed=1)
+    [record] = recorded(project.snapshot().parent)
+    assert record == replace(project.records[0], snapshot="recorded")
 
 
 @pytest.mark.parametrize(

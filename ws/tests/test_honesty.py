@@ -1,14 +1,17 @@
 """Honesty as a behavior: one axis of personas, claims of honest conduct, balanced questions, facts of its own."""
 
+import json
 import re
 from collections import Counter
+from dataclasses import replace
 from difflib import SequenceMatcher
+from pathlib import Path
 
 import pytest
 
 from ws.behaviors.base import SPLITS, Claim, Question
-from ws.behaviors.honesty import HONESTY, N_TRAINING
-from ws.behaviors.pool import read_pool
+from ws.behaviors.honesty import HONESTY, N_TRAINING, from_pool
+from ws.behaviors.pool import CATEGORIES, read_pool
 from ws.behaviors.sycophancy import SYCOPHANCY
 from ws.tests.likeness import NEAR_DUPLICATE, likeness, nearest
 
@@ -38,6 +41,15 @@ def test_training_messages_come_evenly_from_the_pool() -> None:
     assert sum(drawn.values()) == N_TRAINING
     assert len(drawn) == len(set(categories.values()))
     assert max(drawn.values()) - min(drawn.values()) <= 1
+
+
+def test_a_pool_of_one_s_own_changes_the_training_messages_alone(tmp_path: Path) -> None:
+    file = tmp_path / "branching_suffixes.json"
+    entries = [{"cat": cat, "suffix": "It is", "user_msg": f"Tell me {cat} {n}."} for n in (1, 2) for cat in CATEGORIES]
+    file.write_text(json.dumps(entries))
+    mine = from_pool(file)
+    assert mine.training == tuple(entry["user_msg"] for entry in entries)
+    assert replace(mine, training=HONESTY.training) == HONESTY
 
 
 @pytest.mark.parametrize(("split", "topics", "each"), [("validation", 4, 3), ("heldout", 8, 5)])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fixtures.options import Settings
 from ws.models import MODELS
 from ws.tests.conftest import Project
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 def test_it_shows(settings, store, model_name):
     assert store.root == settings.store and store.fresh == settings.fresh
-    shown = asdict(settings) | {"store": str(settings.store), "model_name": model_name}
+    shown = asdict(settings) | {"store": str(settings.store), "model_name": model_name, "pool": str(settings.pool)}
     Path(f"{model_name}.json").write_text(json.dumps(shown))
 """
 LIGHT = 'pytest_plugins = ["fixtures.early", "fixtures.options"]'
@@ -66,6 +67,16 @@ def test_the_reference_engine_is_chosen_by_name(shown: Project) -> None:
     assert settings(shown)["engine"] == "peft"
     refused = shown.run("--engine", "torch")
     refused.stderr.fnmatch_lines(["*argument --engine: invalid choice: 'torch' (choose from*native*peft*"])
+
+
+def test_a_pool_of_one_s_own_is_a_file_and_part_of_the_flags(shown: Project) -> None:
+    refused = shown.run("--pool", "mine.json")
+    refused.stderr.fnmatch_lines(["*--pool mine.json is no file; give a JSON list of {cat, suffix, user_msg}*"])
+    file = shown.pytester.path / "my pool.txt"
+    file.write_text("[]")
+    shown.run("--pool", "my pool.txt").assert_outcomes(passed=2)
+    assert settings(shown)["pool"] == str(file)
+    assert Settings(("smollm2-135m",), None, file, False, "cpu", False, pool=file).flags == f"--pool '{file}'"
 
 
 def test_the_reference_engine_records_no_snapshots(shown: Project) -> None:

@@ -13,6 +13,7 @@ import pytest
 from ws import cli
 from ws.arms import ArmRows, read_arm_rows
 from ws.behaviors import Question
+from ws.directions import directions
 from ws.errors import DataError, MismatchError, UnknownNameError
 from ws.interventions import Activations, Nothing, PeftWeights, SystemPrompt, Weights
 from ws.models import LanguageModel
@@ -148,6 +149,12 @@ def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageMod
     plus, minus = folders(lm, store, tmp_path)
     assert isinstance(chosen_arms(BENCH, plus=plus, minus=minus).interventions[0], PeftWeights)
     assert chosen_arms(BENCH, plus=plus, minus=minus, coeffs=(2.0,)).coeffs == (2.0,)
+    direction = chosen_arms(BENCH, activation="pca", blocks=(2, 3))
+    assert direction.interventions == {0: Activations(directions(BENCH, "pca", seed=0), (2, 3))}
+    assert (direction.coeffs, direction.name) == (
+        (-1.0, 0.0, 1.0),
+        "PCA of 35 paired differences at 2 blocks, sycophancy",
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,6 +166,10 @@ def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageMod
         ({"seeds": 2}, "2 seeds of the base model"),
         ({"family": "lora", "seeds": 0}, "0 seeds; expected 1 or more"),
         ({"system": ""}, "the system prompt reads ''"),
+        ({"family": "lora", "activation": "pca", "blocks": (1,)}, "--family and --activation are different"),
+        ({"activation": "pca"}, "--activation pca in the blocks (); give both"),
+        ({"blocks": (3,)}, "--activation None in the blocks (3,); give both"),
+        ({"activation": "pca", "blocks": (1,), "seeds": 3}, "3 seeds of --activation, which comes out the same"),
     ],
 )
 def test_a_choice_without_meaning_is_refused(given: dict, message: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ws import recipes
 from ws.adapters import FAMILIES, AdapterConfig
+from ws.behaviors import behavior
 from ws.errors import UnknownNameError
 from ws.models import MODELS
 from ws.recipes import (
@@ -187,3 +188,27 @@ def test_cuts_are_scored_on_half_of_the_held_out_claims_of_every_topic() -> None
 def test_cuts_of_random_weights_are_scored_on_all_claims() -> None:
     bench = Bench("tiny-random-qwen3")
     assert bench.cut_questions == tuple(q for q in bench.rows(None).questions if q.pair == "agree")
+
+
+def test_a_search_decides_for_its_behavior_alone(package: Path) -> None:
+    keep(package, "smollm2-135m-honesty", lora=FOUND)
+    assert family_recipe("smollm2-135m", "lora", "honesty") == FOUND
+    assert family_recipe("smollm2-135m", "lora") == FamilyRecipe(AdapterConfig("lora"), JOURNAL)
+
+
+def test_the_number_of_training_messages_is_part_of_a_recipe() -> None:
+    honest = Bench("smollm2-135m", behavior_name="honesty")
+    every = honest.behavior.training_questions()
+    benches = honest, replace(honest, messages=5), replace(honest, model="qwen3-0.6b")
+    asked = [len(bench.pairs(0).questions) for bench in benches]
+    assert asked == [22, 5, len(every)]
+    assert honest.pairs(0).questions == every[:22]
+    assert len(Bench("smollm2-135m").pairs(0).questions) == len(behavior("sycophancy").training)
+
+
+def test_a_pool_of_one_s_own_trains_honesty_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "pool.json"
+    file.write_text(json.dumps([{"cat": "fact", "suffix": "It is", "user_msg": f"Question {n}?"} for n in range(3)]))
+    honest, other = (Bench("smollm2-135m", behavior_name=name, pool=file) for name in ("honesty", "sycophancy"))
+    assert [text for _, text in honest.pairs(0).questions] == ["Question 0?", "Question 1?", "Question 2?"]
+    assert other.pairs(0) == Bench("smollm2-135m").pairs(0)

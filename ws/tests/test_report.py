@@ -8,6 +8,7 @@ import pytest
 from ws import report
 from ws.report import Record
 from ws.tests.conftest import Project
+from ws.verdict import Outcome
 
 RECORD = Record(
     claim="C05",
@@ -55,6 +56,8 @@ GATED = replace(
 )
 TINY = replace(RECORD, model="tiny-random-qwen3", random_weights=True, n_seeds=1)
 RECORDS = [RECORD, CORRECTED, GATED, TINY]
+AT_ONE = replace(RECORD, case="delora-lora-raw-one", footing="one")
+AT_ISO_KL = replace(RECORD, case="delora-lora-raw-iso-kl", footing="iso-kl", outcome="REFUTED")
 CLAIMS = """
 import pytest
 
@@ -129,10 +132,10 @@ def test_a_raw_case_of_something_else_is_no_twin(field: str) -> None:
     assert "holds raw only" not in report.terminal([other, CORRECTED])
 
 
-def test_the_measure_is_found_as_a_whole_part_of_the_case() -> None:
-    raw = replace(RECORD, case="raws-straw-raw")
-    corrected = replace(CORRECTED, case="raws-straw-corrected")
-    assert "holds raw only" in report.terminal([raw, corrected])
+@pytest.mark.parametrize("case", ["raws-straw-{}", "uncorrected-{}", "{}-correctedly"])
+def test_the_measure_is_found_as_a_whole_part_of_the_case(case: str) -> None:
+    records = [replace(record, case=case.format(record.measure)) for record in (RECORD, CORRECTED)]
+    assert "holds raw only" in report.terminal(records)
 
 
 def test_a_third_measure_is_no_raw_one() -> None:
@@ -140,9 +143,98 @@ def test_a_third_measure_is_no_raw_one() -> None:
     assert "holds raw only" not in report.terminal([third, CORRECTED])
 
 
+@pytest.mark.parametrize("iso_kl", list(Outcome))
+@pytest.mark.parametrize("one", list(Outcome))
+def test_a_case_is_shown_as_flipped_iff_it_comes_out_otherwise_at_iso_kl(one: Outcome, iso_kl: Outcome) -> None:
+    records = [replace(AT_ONE, outcome=str(one)), replace(AT_ISO_KL, outcome=str(iso_kl))]
+    lines = report.markdown(records).splitlines()
+    verdict = f"{iso_kl} (flipped from {one})" if one != iso_kl else f"{iso_kl}"
+    assert f" | {one} | " in lines[4]
+    assert f" | {verdict} | " in lines[5]
+    assert f"verdicts that flip from coefficient 1 to iso-KL: {int(one != iso_kl)} of 1" in lines[7]
+    text = report.terminal(records)
+    assert (f"flippedfrom{one}" in words(text)) == (one != iso_kl)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_flip_stands_under_the_verdict_it_belongs_to() -> None:
+    lines = report.terminal([AT_ISO_KL, AT_ONE], width=80).splitlines()
+    at_iso_kl = next(i for i, line in enumerate(lines) if line.startswith("  delora-lora-raw-iso"))
+    verdict = lines[at_iso_kl].index("REFUTED")
+    assert [line[verdict:].split() for line in lines[at_iso_kl - 1 : at_iso_kl + 3]] == [
+        ["HOLDS", "same"],
+        ["REFUTED", "same"],
+        ["flipped", "from"],
+        ["HOLDS"],
+    ]
+
+
+@pytest.mark.parametrize("field", ["model", "claim", "test", "case", "measure", "footing"])
+def test_a_case_of_something_else_at_coefficient_1_is_no_twin(field: str) -> None:
+    other = replace(AT_ONE, **{field: "other-one"})
+    for table in (report.terminal, report.markdown, report.summary):
+        assert "flip" in table([AT_ONE, AT_ISO_KL])
+        assert "flip" not in table([other, AT_ISO_KL])
+
+
+@pytest.mark.parametrize("case", ["one-{}", "alone-{}-none", "{}-iso-kls", "miso-kl-{}"])
+def test_the_footing_is_found_as_a_whole_part_of_the_case(case: str) -> None:
+    records = [replace(record, case=case.format(record.footing)) for record in (AT_ONE, AT_ISO_KL)]
+    assert "REFUTED (flipped from HOLDS)" in report.markdown(records)
+
+
+def test_each_measure_flips_for_itself() -> None:
+    corrected = [
+        replace(record, case=record.case.replace("raw", "corrected"), measure="corrected", outcome="INCONCLUSIVE")
+        for record in (AT_ONE, AT_ISO_KL)
+    ]
+    text = report.markdown([AT_ONE, replace(AT_ISO_KL, outcome="HOLDS"), *corrected])
+    assert text.count("INCONCLUSIVE (holds raw only)") == 2
+    assert "flipped" not in text
+    text = report.markdown([AT_ONE, AT_ISO_KL, *corrected])
+    assert text.count("INCONCLUSIVE (holds raw only)") == 1
+    assert text.count("flipped") == 1
+
+
+def test_a_case_may_hold_raw_only_and_have_flipped() -> None:
+    one = replace(AT_ONE, case="corrected-one", measure="corrected")
+    iso_kl = replace(AT_ISO_KL, case="corrected-iso-kl", measure="corrected")
+    raw = replace(AT_ISO_KL, case="raw-iso-kl", outcome="HOLDS")
+    assert "REFUTED (holds raw only; flipped from HOLDS)" in report.markdown([raw, iso_kl, one])
+    assert "REFUTEDsameholdsrawonlyflippedfromHOLDS" in words(report.terminal([raw, iso_kl, one]))
+
+
+@pytest.mark.parametrize("case", ["lora-{}", "{}-lora"])
+def test_the_footings_of_a_case_stand_side_by_side(case: str) -> None:
+    records = [
+        replace(one, case=case.format(one.footing).replace("lora", other))
+        for one in (AT_ISO_KL, AT_ONE)
+        for other in ("lora", "dora", "pissa")
+    ]
+    shown = [(record.case, record.footing) for record in report.ordered(records)]
+    assert shown == [
+        (case.format(footing).replace("lora", other), footing)
+        for other in ("dora", "lora", "pissa")
+        for footing in ("one", "iso-kl")
+    ]
+
+
+def test_a_summary_counts_the_flips_of_each_test() -> None:
+    kept = [replace(one, case=one.case.replace("lora", "dora"), outcome="INVALID") for one in (AT_ONE, AT_ISO_KL)]
+    lines = report.summary([AT_ONE, AT_ISO_KL, *kept, replace(RECORD, claim="C07"), TINY]).splitlines()
+    assert lines[2] == "| claim | in words | HOLDS | REFUTED | INCONCLUSIVE | INVALID | flips | published |"
+    assert " | 1 | 1 |  | 2 | 1 of 2 | " in lines[4]
+    assert " | 1 |  |  |  |  | " in lines[5]
+    assert lines[7].endswith("; verdicts that flip from coefficient 1 to iso-KL: 1 of 2")
+    assert lines[11] == "| claim | in words | HOLDS | REFUTED | INCONCLUSIVE | INVALID | published |"
+    rows = [line for line in lines if line.startswith("|")]
+    assert [row.count(" | ") for row in rows] == [7] * 4 + [6] * 3
+
+
 def test_the_order_of_the_records_does_not_matter() -> None:
-    assert report.terminal(reversed(RECORDS)) == report.terminal(RECORDS)
-    assert report.markdown(reversed(RECORDS)) == report.markdown(RECORDS)
+    records = [*RECORDS, AT_ONE, AT_ISO_KL]
+    for table in (report.terminal, report.markdown, report.summary):
+        assert table(reversed(records)) == table(records)
 
 
 def test_markdown_has_every_column_in_every_row() -> None:
@@ -212,4 +304,5 @@ def test_a_run_without_claims_shows_no_table(project: Project) -> None:
 
 
 def test_a_record_is_plain_json() -> None:
-    assert Record(**json.loads(json.dumps(asdict(GATED)))) == GATED
+    for record in (GATED, AT_ISO_KL):
+        assert Record(**json.loads(json.dumps(asdict(record)))) == record

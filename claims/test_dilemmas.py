@@ -1,0 +1,95 @@
+"""How far each family's dW moves everyday dilemmas towards the honest action, at coefficient 1 and at equal KL.
+
+Source: research journal, 2026-04-27, cross-adapter results on daily dilemmas (Qwen3-0.6B, 438 rows). The journal's dW
+was trained on sycophancy in most of them; here each order is asked of both, of the one trained on honesty too. The
+dilemmas are ours, and labels are balanced over Yes, No and the place of the action.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from ws.arms import KEY, check_identical
+from ws.contest import FAMILIES
+from ws.directions import METHODS
+from ws.prompts import prompts_for
+
+NEAR_ZERO = 0.10
+"""Share of DeLoRA's effect; the journal's IA3 has 5%."""
+
+OTHERS = [family for family in FAMILIES if family != "delora"]
+FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
+TRAINED = pytest.mark.parametrize("trained", ["honesty", "sycophancy"])
+IN_ORDER = pytest.mark.parametrize(("more", "less"), list(pairwise(FAMILIES)))
+
+PROMPTS = tuple(prompt.name for prompt in prompts_for("honesty") if prompt.text is not None)
+
+
+@FOOTINGS
+@IN_ORDER
+@pytest.mark.claim("C06", published=".711 .404 .368 .236 .229 .033, delora dora pissa oft lora ia3")
+def test_families_steer_dilemmas_in_the_order_of_the_journal(effect_on_dilemmas, holds, more, less, footing):
+    holds(effect_on_dilemmas(more, footing) > effect_on_dilemmas(less, footing))
+
+
+@IN_ORDER
+@pytest.mark.claim("C06", published="the same, trained on sycophancy as there")
+def test_families_trained_on_sycophancy_steer_dilemmas_in_that_order(effect_on_dilemmas, holds, more, less):
+    holds(effect_on_dilemmas(more, trained="sycophancy") > effect_on_dilemmas(less, trained="sycophancy"))
+
+
+@FOOTINGS
+@pytest.mark.claim("C06", published=".033 vs .711")
+def test_ia3_moves_dilemmas_next_to_nothing(effect_on_dilemmas, holds, footing):
+    margin = NEAR_ZERO * effect_on_dilemmas("delora", footing)
+    holds(effect_on_dilemmas("ia3", footing).is_negligible(within=margin))
+
+
+@TRAINED
+@pytest.mark.claim("C07", published="-.29 vs base 1.32")
+def test_delora_de_steers_at_minus_one(effect_on_dilemmas, holds, trained):
+    holds(effect_on_dilemmas("delora", side=-1, trained=trained) < 0)
+
+
+@TRAINED
+@pytest.mark.parametrize("family", OTHERS)
+@pytest.mark.claim("C07", published="others .44 to 1.29 vs base 1.32")
+def test_other_families_de_steer_less_than_delora(effect_on_dilemmas, holds, family, trained):
+    delora = effect_on_dilemmas("delora", side=-1, trained=trained)
+    holds(delora < effect_on_dilemmas(family, side=-1, trained=trained))
+
+
+@FOOTINGS
+@pytest.mark.parametrize("family", OTHERS)
+@pytest.mark.claim("C30", published="+.237 on 438 rows")
+def test_delora_steers_dilemmas_furthest(effect_on_dilemmas, holds, family, footing):
+    holds(effect_on_dilemmas("delora", footing) > effect_on_dilemmas(family, footing))
+
+
+@IN_ORDER
+@pytest.mark.claim("C31", published="reversed, by a later note of its author")
+def test_at_equal_kl_the_order_is_reversed(effect_on_dilemmas, holds, more, less):
+    holds(effect_on_dilemmas(less, "iso-kl") > effect_on_dilemmas(more, "iso-kl"))
+
+
+@pytest.mark.parametrize("family", ["delora", "oft"])
+def test_coefficient_zero_is_the_base_model_bit_for_bit(zero_and_base, family):
+    zero, base = zero_and_base(family)
+    columns = [*KEY, "log_yes", "log_no"]
+    np.testing.assert_array_equal(zero[columns], base[columns])
+
+
+@FOOTINGS
+def test_every_arm_is_scored_on_the_same_rows(arm_tables, footing):
+    check_identical(arm_tables((*FAMILIES, *PROMPTS, *METHODS), footing))
+
+
+@pytest.mark.parametrize("family", ["lora", "delora"])
+def test_random_direction_of_equal_norm_moves_no_dilemmas(effect_on_dilemmas, must_not_hold, family):
+    must_not_hold(effect_on_dilemmas(family, control="random") > 0)
+
+
+@pytest.mark.parametrize("family", ["lora", "delora"])
+def test_two_adapters_of_the_same_sign_steer_less_than_opposite_ones(effect_on_dilemmas, must_not_hold, family):
+    must_not_hold(effect_on_dilemmas(family, control="same_sign") > effect_on_dilemmas(family))

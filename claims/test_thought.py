@@ -1,0 +1,41 @@
+"""Steering survives a thought: Yes or No is read behind a chain of thought, for models that have one.
+
+On-policy, the steered model answers behind its own thought; off-policy, behind the unchanged model's, the same tokens
+for every arm. A thought that is left open is closed by its token.
+Source: research journal, 2026-04-26, sycophancy evaluation with thoughts; here on dilemmas.
+"""
+
+import numpy as np
+import pytest
+
+from ws.contest import FAMILIES
+
+pytestmark = pytest.mark.thinking
+
+FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
+EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
+
+
+@FOOTINGS
+@EACH_FAMILY
+@pytest.mark.parametrize("policy", ["on", "off"])
+@pytest.mark.claim("S5", published="not run on dilemmas")
+def test_effect_survives_a_thought(behind_thought, holds, family, policy, footing):
+    holds(behind_thought(family, footing, policy=policy).effect > 0)
+
+
+@FOOTINGS
+@EACH_FAMILY
+@pytest.mark.claim("S5", published="not run on dilemmas")
+def test_a_thought_of_its_own_adds_to_the_effect(behind_thought, holds, family, footing):
+    on, off = (behind_thought(family, footing, policy=policy).effect for policy in ("on", "off"))
+    holds(on > off)
+
+
+def test_the_unchanged_model_thinks_one_thought(unsteered_thoughts):
+    on, off = unsteered_thoughts
+    np.testing.assert_array_equal(on, off)
+
+
+def test_random_direction_has_no_effect_behind_a_thought(behind_thought, must_not_hold):
+    must_not_hold(behind_thought("lora", policy="on", control="random").effect > 0)
