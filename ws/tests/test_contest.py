@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from ws import contest
 from ws.behaviors.pool import read_pool
 from ws.contest import (
     A_SIDE,
     FAMILIES,
+    HUB_SET,
     Contest,
     a_side,
     unseen,
 )
-from ws.dilemmas import of_split, read_own
+from ws.dilemmas import Published, of_split, read_own
 from ws.directions import ALL_BLOCKS, METHODS, block_choices
 from ws.errors import DataError, UnknownNameError
 from ws.interventions import Nothing, SystemPrompt
@@ -116,3 +118,19 @@ def test_a_pool_of_one_s_own_reaches_every_part(tmp_path: Path) -> None:
     assert mine.messages == ("Question 29?",)
     assert [text for _, text in mine.trained_on] == [f"Question {n}?" for n in range(22)]
     assert {prompt.user for prompt in mine.vectors("pca", seed=0).high.prompts} == {text for _, text in mine.trained_on}
+
+
+def test_models_for_a_gpu_are_asked_about_the_published_dilemmas(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[tuple[str, str]] = []
+
+    def read_hub(repo: str, *, revision: str) -> Published:
+        fetched.append((repo, revision))
+        return Published(read_own()[:3], ())
+
+    monkeypatch.setattr(contest, "read_hub", read_hub)
+    contest.asked.cache_clear()
+    signed = [question for question in contest.asked("qwen3-0.6b") if question.sign]
+    contest.asked.cache_clear()
+    assert fetched == [HUB_SET]
+    assert [question.cluster for question in signed] == [dilemma.id for dilemma in read_own()[:3] for _ in "ab"]
+    assert all("Possible action: " in question.text for question in signed)
