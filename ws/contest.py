@@ -6,7 +6,7 @@ where each is as far from the base model as the others. What a rival can choose 
 coefficient) is chosen on validation dilemmas.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -88,7 +88,7 @@ class Contest:
     @property
     def messages(self) -> tuple[str, ...]:
         """What greedy answers are read of: a message of each category of the pool that no adapter is trained on."""
-        return tuple(entry.user_msg for entry in unseen(self.bench.pool, {q for _, q in self.trained_on}))
+        return tuple(entry.user_msg for entry in unseen(self.bench.pool, frozenset(q for _, q in self.trained_on)))
 
     @property
     def trained_on(self) -> tuple[tuple[str, str], ...]:
@@ -163,14 +163,14 @@ class Contest:
 
     def side_effects(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> SideEffects:
         """Perplexity of neutral prose and repetition in answers."""
-        passages = read_passages()[: 2 if self.tiny else N_PASSAGES]
+        passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
         return SideEffects(
             self.bench.on, intervention, coeffs, passages, self.messages, new_tokens=8 if self.tiny else 48
         )
 
     def fluent_range(self, intervention: Intervention) -> FluentRange:
         """The coefficients at which the model still answers and still reads prose."""
-        passages = read_passages()[: 2 if self.tiny else N_PASSAGES]
+        passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
         asked, gate = self.validation_questions[:FLUENT_ROWS], {"pmass_gate": 0.0} if self.tiny else {}
         return FluentRange(self.bench.on, intervention, asked, self.bench.behavior.prefill, passages, **gate)
 
@@ -216,7 +216,14 @@ def asked_off_target(model: str) -> tuple[Question, ...]:
     return tuple(question for axis in list(read_axes().values())[:N_AXES] for question in axis[:n])
 
 
-def unseen(pool: Path | None, trained_on: Set[str]) -> tuple[PoolEntry, ...]:
+@lru_cache(maxsize=1)
+def passages_read() -> tuple[str, ...]:
+    """The neutral passages, read once."""
+    return read_passages()
+
+
+@lru_cache(maxsize=4)
+def unseen(pool: Path | None, trained_on: frozenset[str]) -> tuple[PoolEntry, ...]:
     """The last message of each category of a pool that is none of those trained on.
 
     Raises: DataError if there is no other message.

@@ -5,6 +5,7 @@ paired differences are read there. Other behaviors are read where the answer wou
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ws.behaviors.honesty import HONESTY
 from ws.behaviors.pool import messages, read_pool
@@ -41,6 +42,7 @@ def directions(bench: Bench, method: str, *, seed: int) -> Vectors:
     return PCAVectors(high, low) if method == "pca" else MeanDifference(high, low)
 
 
+@lru_cache(maxsize=4)
 def sides(bench: Bench) -> Sides:
     """The training messages under opposite personas, with the beginnings of answers that honesty's have."""
     asked, begun = [text for _, text in bench.pairs(0).questions], [""]

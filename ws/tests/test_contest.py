@@ -80,7 +80,7 @@ def test_answers_are_read_of_messages_of_every_category_that_are_not_trained_on(
 
 def test_a_pool_without_another_message_is_refused() -> None:
     with pytest.raises(DataError, match=r"all messages of .* are trained on, and none is left"):
-        unseen(None, {entry.user_msg for entry in read_pool()})
+        unseen(None, frozenset(entry.user_msg for entry in read_pool()))
 
 
 def test_every_arm_is_asked_the_same_questions() -> None:
