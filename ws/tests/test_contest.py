@@ -89,7 +89,7 @@ def test_every_arm_is_asked_the_same_questions() -> None:
     blocks = block_choices(30)
     directions = [CONTEST.activations(method, blocks=blocks[ALL_BLOCKS], seed=0) for method in METHODS]
     asked = {CONTEST.rows(one, coeffs=(1.0,)).questions for one in (*steerers, *prompts, *directions)}
-    assert asked == {CONTEST.rows(Nothing(), coeffs=(0.0,)).questions}
+    assert asked == {CONTEST.questions} == {CONTEST.rows(Nothing(), coeffs=(0.0,)).questions}
 
 
 def test_dw_of_the_other_behavior_differs_in_its_pairs() -> None:
