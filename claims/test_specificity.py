@@ -51,3 +51,8 @@ def test_rival_moves_honesty_more_than_any_other_axis(movement_by_axis, holds, r
 @pytest.mark.parametrize("family", ["lora", "delora"])
 def test_random_direction_is_not_specific_to_honesty(movement_by_axis, must_not_hold, family, target):
     must_not_hold(is_specific(movement_by_axis(family, control="random", target=target)))
+
+
+@pytest.mark.parametrize("family", ["lora", "delora"])
+def test_random_direction_moves_no_honest_conduct(conduct, must_not_hold, family):
+    must_not_hold(conduct(family, control="random").effect > 0)
