@@ -13,8 +13,9 @@ import pandas as pd
 
 from ws.behaviors import Question
 from ws.chat import prompt_ids
+from ws.depth import prepared
 from ws.errors import DataError, MismatchError
-from ws.evaluate import answers_of, prepared, score
+from ws.evaluate import answers_of, score
 from ws.interventions import Intervention
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track
@@ -58,7 +59,7 @@ class ArmRows(Recipe):
         for coeff in track(self.coeffs, f"score {self.describe()}"):
             system = self.intervention.system(coeff)
             batch = prepared(lm, prompts_under(lm, self.questions, self.prefill, system), start=ready.start)
-            with ready.at(coeff, tokens=batch.packed.ids.numel()):
+            with ready.at(coeff, tokens=batch.nodes):
                 frames.append(frame(self.questions, coeff, score(lm, batch, answers)))
         pd.concat(frames, ignore_index=True).to_parquet(out / "rows.parquet")
 

@@ -12,16 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from ws.behaviors import Question
 from ws.chat import prompt_ids
 from ws.delta import Direction, WeightDelta, direction_delta
-from ws.depth import lower, upper
+from ws.depth import Batch, prepared
 from ws.errors import DataError, MismatchError
 from ws.models import LanguageModel, Placed, loaded
-from ws.packing import Packed, pack
 from ws.progress import track
 from ws.steer import steered
 from ws.store import Recipe, Store
@@ -75,7 +72,7 @@ def swept(
     batch = prepared(lm, prompts_of(lm, questions, prefill), start=lowest_layer(delta.tensors))
     answers, frames = answers_of(lm), []
     for coeff in coeffs:
-        with steered(lm, delta, coeff=coeff, tokens=batch.packed.ids.numel()):
+        with steered(lm, delta, coeff=coeff, tokens=batch.nodes):
             frames.append(_frame(questions, coeff, score(lm, batch, answers)))
     return pd.concat(frames, ignore_index=True)
 
@@ -86,40 +83,20 @@ def answers_of(lm: LanguageModel) -> AnswerTokens:
     return answer_tokens(lm.tokenizer)
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Packed prompts and the states that enter layer `start`."""
-
-    packed: Packed
-    states: Float[Tensor, "batch seq d_model"]
-    start: int
-
-
 @lru_cache(maxsize=8)
 def prompts_of(lm: LanguageModel, questions: tuple[Question, ...], prefill: str) -> tuple[tuple[int, ...], ...]:
     """Token ids of each question as a user turn, with the start of the answer filled in."""
     return tuple(tuple(prompt_ids(lm.tokenizer, user=q.text, prefill=prefill)) for q in questions)
 
 
-@lru_cache(maxsize=2)
-def prepared(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: int) -> Batch:
-    """The packed prompts and their states below layer `start`; must be called on the unchanged model."""
-    packed = pack(prompts, budget=512)
-    states = [lower(lm, packed.row(row), stop=start) for row in range(packed.ids.shape[0])]
-    return Batch(packed, torch.cat(states), start)
-
-
 def score(lm: LanguageModel, batch: Batch, answers: AnswerTokens) -> Scores:
     """Yes and no at each prompt's last real token, in the order of the prompts."""
     head = lm.model.get_output_embeddings()
-    last = batch.packed.last
-    log_yes, log_no = torch.empty(len(last)), torch.empty(len(last))
-    with torch.no_grad():
-        for row in range(batch.packed.ids.shape[0]):
-            hidden = upper(lm, batch.packed.row(row), batch.states[row : row + 1], start=batch.start)[0]
-            here = (batch.packed.rows == row).nonzero().squeeze(-1)
-            part = scores(head(hidden[last[here].to(hidden.device)]), answers)
-            log_yes[here], log_no[here] = part.log_yes.cpu(), part.log_no.cpu()
+    log_yes, log_no = torch.empty(batch.prompts), torch.empty(batch.prompts)
+    for packed, hidden in batch.ends(lm):
+        with torch.no_grad():
+            part = scores(head(hidden), answers)
+        log_yes[packed.prompts], log_no[packed.prompts] = part.log_yes.cpu(), part.log_no.cpu()
     return Scores(log_yes, log_no)
 
 

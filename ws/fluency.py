@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from ws.arms import prompts_under
 from ws.behaviors import Question
+from ws.depth import prepared
 from ws.errors import DataError
-from ws.evaluate import answers_of, prepared, score
+from ws.evaluate import answers_of, score
 from ws.interventions import Intervention, Ready
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track
@@ -161,7 +162,7 @@ def fluency_at(lm: LanguageModel, recipe: FluentRange, ready: Ready, coeff: floa
     """Both measures at one coefficient."""
     system = recipe.intervention.system(coeff)
     batch = prepared(lm, prompts_under(lm, recipe.questions, recipe.prefill, system), start=ready.start)
-    with ready.at(coeff, tokens=batch.packed.ids.numel()):
+    with ready.at(coeff, tokens=batch.nodes):
         pmass = float(score(lm, batch, answers_of(lm)).pmass.mean())
     return Fluency(pmass, perplexity(passages_at(lm, recipe.passages, ready, coeff, system=system)))
 

@@ -16,8 +16,10 @@ import pandas as pd
 import torch
 
 from ws.chat import end_of_turn, prompt_ids
+from ws.continuation import begun
 from ws.errors import DataError
 from ws.models import LanguageModel, Placed, loaded
+from ws.nucleus import Nucleus
 from ws.progress import say, track
 from ws.store import Recipe, Store
 
@@ -94,13 +96,27 @@ def answered(lm: LanguageModel, recipe: Pairs) -> pd.DataFrame:
 
 def sampled(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) -> list[list[int]]:
     """A sampled continuation of each prompt, up to and including the end of turn, in the order given."""
+    from transformers import LogitsProcessorList, TemperatureLogitsWarper
+
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     batches = [by_length[i : i + BATCH] for i in range(0, len(by_length), BATCH)]
+    read, stop = begun(lm, prompts), end_of_turn(lm.tokenizer)
+    nucleus = LogitsProcessorList([TemperatureLogitsWarper(recipe.temperature), Nucleus(recipe.top_p)])
     answers: dict[int, list[int]] = {}
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         for batch in track(batches, f"answers of seed {recipe.seed}"):
-            continuations = _continued(lm, [prompts[i] for i in batch], recipe)
+            continuations = read.continued(
+                batch,
+                stop=stop,
+                new_tokens=recipe.max_new_tokens,
+                do_sample=True,
+                logits_processor=nucleus,
+                # The warpers of the library, which the model's own generation config may ask for, are off.
+                temperature=1.0,
+                top_p=1.0,
+                top_k=0,
+            )
             answers.update(zip(batch, continuations, strict=True))
     return [answers[i] for i in range(len(prompts))]
 
@@ -141,29 +157,3 @@ def _flaw(plus: str, minus: str) -> str | None:
 def _spoken(tokenizer: "PreTrainedTokenizerBase", ids: tuple[int, ...], stop: int) -> str:
     spoken = ids[: ids.index(stop)] if stop in ids else ids
     return tokenizer.decode(spoken, skip_special_tokens=True).strip()
-
-
-def _continued(lm: LanguageModel, prompts: list[Sequence[int]], recipe: Pairs) -> list[list[int]]:
-    width = max(len(prompt) for prompt in prompts)
-    stop = end_of_turn(lm.tokenizer)
-    ids = torch.full((len(prompts), width), stop)
-    attention = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        attention[row, width - len(prompt) :] = 1
-    output = lm.model.generate(
-        input_ids=ids.to(lm.device),
-        attention_mask=attention.to(lm.device),
-        do_sample=True,
-        temperature=recipe.temperature,
-        top_p=recipe.top_p,
-        top_k=0,
-        max_new_tokens=recipe.max_new_tokens,
-        pad_token_id=stop,
-        eos_token_id=stop,
-    )
-    return [_until(stop, tokens) for tokens in output[:, width:].tolist()]
-
-
-def _until(stop: int, tokens: list[int]) -> list[int]:
-    return tokens[: tokens.index(stop) + 1] if stop in tokens else tokens

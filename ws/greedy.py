@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from ws.chat import end_of_turn
+from ws.continuation import begun
 from ws.models import LanguageModel
 
 
@@ -12,28 +11,16 @@ def greedy_answers(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, new_t
     """The greedy continuation of each prompt, up to and including the end of turn; in the order given.
 
     All prompts run as one batch, of the model as it is now: steered where the caller steers it.
+    Raises: DataError if there is no prompt, or one is empty or longer than an attention window of the model.
     """
-    stop, width = end_of_turn(lm.tokenizer), max(map(len, prompts))
-    ids = torch.full((len(prompts), width), stop)
-    attention = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        attention[row, width - len(prompt) :] = 1
     # What a model's own generation config says of sampling and repetition is none of a greedy answer.
-    output = lm.model.generate(
-        input_ids=ids.to(lm.device),
-        attention_mask=attention.to(lm.device),
+    return begun(lm, prompts).continued(
+        range(len(prompts)),
+        stop=end_of_turn(lm.tokenizer),
+        new_tokens=new_tokens,
         do_sample=False,
         temperature=None,
         top_p=None,
         top_k=None,
         repetition_penalty=1.0,
-        max_new_tokens=new_tokens,
-        pad_token_id=stop,
-        eos_token_id=stop,
     )
-    return [_ended(tokens, stop) for tokens in output[:, width:].tolist()]
-
-
-def _ended(tokens: list[int], stop: int) -> list[int]:
-    return tokens[: tokens.index(stop) + 1] if stop in tokens else tokens

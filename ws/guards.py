@@ -15,7 +15,8 @@ import torch
 
 from ws.behaviors import Question
 from ws.chat import CLOSE_THINK, OPEN_THINK, prompt_ids, thought_closed
-from ws.evaluate import answers_of, prepared, prompts_of, score
+from ws.depth import prepared
+from ws.evaluate import answers_of, prompts_of, score
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track
 from ws.store import Recipe, Store

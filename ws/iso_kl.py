@@ -20,9 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.chat import prompt_ids
-from ws.depth import upper
+from ws.depth import Batch, prepared
 from ws.errors import DataError, MismatchError
-from ws.evaluate import Batch, prepared
 from ws.greedy import greedy_answers
 from ws.interventions import Intervention, Ready
 from ws.models import LanguageModel, Placed, loaded
@@ -202,7 +201,7 @@ def divergence_at(
         answers = greedy_answers(lm, asked, new_tokens=new_tokens)
     steered, base = (answering(lm, prompts, answers, start=ready.start) for prompts in (asked, plain))
     lengths = list(map(len, answers))
-    with ready.at(coeff, tokens=steered.packed.ids.numel()):
+    with ready.at(coeff, tokens=steered.nodes):
         moved = last_hidden(lm, steered, lengths)
     still, head = last_hidden(lm, base, lengths), lm.model.get_output_embeddings()
     # Only hidden states are kept for all answers: their logits would be tokens times vocabulary in fp32.
@@ -228,12 +227,10 @@ def answering(
 
 def last_hidden(lm: LanguageModel, batch: Batch, lengths: Sequence[int]) -> list[Float[Tensor, "token d_model"]]:
     """What the output head reads at the last tokens of each prompt, as many as `lengths` says."""
-    packed, found = batch.packed, {}
-    for row in range(packed.ids.shape[0]):
-        with torch.no_grad():
-            hidden = upper(lm, packed.row(row), batch.states[row : row + 1], start=batch.start)[0]
-        for prompt in (packed.rows == row).nonzero().squeeze(-1).tolist():
-            found[prompt] = hidden[packed.paths[prompt][-lengths[prompt] :].to(hidden.device)]
+    found = {}
+    for packed, hidden in batch.above(lm):
+        for prompt, path in packed.paths.items():
+            found[prompt] = hidden[path[-lengths[prompt] :].to(hidden.device)]
     return [found[prompt] for prompt in range(len(lengths))]
 
 

@@ -1,116 +1,129 @@
-"""Many prompts in one row, every shared prefix computed once.
+"""Many prompts in one sequence, every shared prefix computed once.
 
 A causal model's state at a token depends on the tokens before it and on nothing else. Prompts that begin alike
 therefore share states up to where they part, so a set of prompts is a forest: one node per distinct prefix. A packed
-row lists the nodes of a tree in depth-first order; a node attends to its ancestors and itself, and its rotary position
-is its depth. Scores read at a prompt's last node equal those of the prompt alone, whatever else is in the row, and no
-padding is ever read.
+sequence lists the nodes depth first; a node attends to its ancestors and itself, and its rotary position is its depth.
+Scores read at a prompt's last node equal those of the prompt alone, whatever else is packed with it, and there is no
+padding.
+
+In that order whatever a node sees before a block of consecutive nodes, the first node of the block sees too. So a block
+needs its own keys and those of its first node's ancestors, not those of the whole sequence (`Blocks`, `ws.attention`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from ws.errors import DataError
+
+BUDGET = 4096
+"""Nodes of a sequence: enough for 200 questions, and few enough that what all layers leave there stays below 1 GB."""
+BLOCK = 64
+"""Nodes that attend together, about: a longer block sees more keys in vain, a shorter one gathers more."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Who sees whom, by blocks of equal length of consecutive nodes; the last block is filled up."""
+
+    before: Int[Tensor, "blocks depth"]
+    """Columns of the ancestors of each block's first node, first token first; filled up with column 0."""
+    sees: Bool[Tensor, "blocks block depth_and_block"]
+    """True where a node of a block may attend to one of these ancestors (first) or of the block's own nodes (then)."""
+
+    def mask(self, *, dtype: torch.dtype, device: torch.device | str) -> Float[Tensor, "blocks 1 block keys"]:
+        """The additive attention mask: 0 where a node may look, the lowest finite number elsewhere."""
+        lowest = torch.finfo(dtype).min
+        return torch.zeros(self.sees.shape, dtype=dtype).masked_fill_(~self.sees, lowest)[:, None].to(device)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A batch of packed rows and where each prompt's tokens lie in it."""
+    """A packed sequence, and where each prompt's tokens lie in it."""
 
-    ids: Int[Tensor, "batch seq"]
-    positions: Int[Tensor, "batch seq"]
+    ids: Int[Tensor, " nodes"]
+    positions: Int[Tensor, " nodes"]
     """Depth of each node in its tree, which is its rotary position."""
-    sees: Bool[Tensor, "batch seq seq"]
-    """True where the query node (second axis) may attend to the key node (third axis)."""
-    rows: Int[Tensor, " prompts"]
-    """The row that holds each prompt, in the order the prompts were given."""
-    paths: tuple[Int[Tensor, "_"], ...]
-    """Each prompt's nodes, first token to last, as columns of its row."""
+    parents: Int[Tensor, " nodes"]
+    """Column of the token before each node, -1 before a first token."""
+    paths: Mapping[int, Int[Tensor, "_"]]
+    """By the place of a prompt among all that were packed: its nodes, first token to last, as columns."""
+
+    @property
+    def prompts(self) -> Int[Tensor, " prompts"]:
+        """The places of the prompts of this sequence among all."""
+        return torch.tensor(list(self.paths))
 
     @property
     def last(self) -> Int[Tensor, " prompts"]:
-        """The column of each prompt's last real token."""
-        return torch.stack([path[-1] for path in self.paths])
+        """The column of the last token of each of `prompts`."""
+        return torch.stack([path[-1] for path in self.paths.values()])
 
-    def row(self, row: int) -> "Packed":
-        """One row of the batch, as a batch; `rows` and `paths` stay those of all prompts."""
-        one = slice(row, row + 1)
-        return replace(self, ids=self.ids[one], positions=self.positions[one], sees=self.sees[one])
-
-    def mask(self, *, dtype: torch.dtype, device: torch.device | str) -> Float[Tensor, "batch 1 seq seq"]:
-        """The additive attention mask: 0 where a node may look, the lowest finite number elsewhere."""
-        lowest = torch.finfo(dtype).min
-        blocked = torch.zeros(self.sees.shape, dtype=dtype).masked_fill_(~self.sees, lowest)
-        return blocked[:, None].to(device)
-
-    def to(self, device: torch.device | str) -> "Packed":
-        """The same batch with its index tensors on `device`."""
-        return Packed(
-            ids=self.ids.to(device),
-            positions=self.positions.to(device),
-            sees=self.sees,
-            rows=self.rows.to(device),
-            paths=tuple(path.to(device) for path in self.paths),
-        )
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The blocks of about `BLOCK` nodes in which attention is computed."""
+        return blocks_of(self.parents.numpy(), self.positions.numpy(), size=block_size(len(self.ids)))
 
 
-def pack(prompts: Sequence[Sequence[int]], *, budget: int = 384) -> Packed:
-    """All prompts in rows of at most `budget` nodes each (more only where one prompt alone is longer).
+def pack(prompts: Sequence[Sequence[int]], *, budget: int = BUDGET) -> tuple[Packed, ...]:
+    """All prompts in sequences of at most `budget` nodes each (more only where one prompt alone is longer).
 
-    Prompts are laid out in lexicographic order, which puts shared prefixes side by side; `rows` and `paths` keep the
-    order given. Raises: DataError if there is no prompt or one is empty.
+    Prompts are laid out in lexicographic order, which puts shared prefixes side by side; `paths` name them by their
+    places in the order given. Raises: DataError if there is no prompt or one is empty.
     """
     if not prompts or min(len(prompt) for prompt in prompts) == 0:
         raise DataError(f"cannot pack {len(prompts)} prompts: need at least one, each with at least one token")
     trees: list[_Tree] = [_Tree()]
-    homes: dict[int, tuple[int, list[int]]] = {}
-    for index in sorted(range(len(prompts)), key=lambda i: tuple(prompts[i])):
-        if trees[-1].size and trees[-1].size + trees[-1].missing(prompts[index]) > budget:
+    for place in sorted(range(len(prompts)), key=lambda i: tuple(prompts[i])):
+        if trees[-1].size and trees[-1].size + trees[-1].missing(prompts[place]) > budget:
             trees.append(_Tree())
-        homes[index] = (len(trees) - 1, trees[-1].insert(prompts[index]))
-    width = max(tree.size for tree in trees)
-    ids, positions, sees = (np.stack(parts) for parts in zip(*(tree.arrays(width) for tree in trees), strict=True))
-    return Packed(
-        ids=torch.from_numpy(ids),
-        positions=torch.from_numpy(positions),
-        sees=torch.from_numpy(sees),
-        rows=torch.tensor([homes[i][0] for i in range(len(prompts))]),
-        paths=tuple(torch.tensor(homes[i][1]) for i in range(len(prompts))),
-    )
+        trees[-1].insert(place, prompts[place])
+    return tuple(tree.packed() for tree in trees)
 
 
-def stacked(batches: Sequence[Packed]) -> Packed:
-    """Batches of one row each as one batch, padded on the right by nodes that see only themselves."""
-    width = max(one.ids.shape[1] for one in batches)
-    sees = torch.eye(width, dtype=torch.bool).repeat(len(batches), 1, 1)
-    for row, one in enumerate(batches):
-        n = one.ids.shape[1]
-        sees[row, :n, :n] = one.sees[0]
-    return Packed(
-        ids=torch.cat([_widened(one.ids, width) for one in batches]),
-        positions=torch.cat([_widened(one.positions, width) for one in batches]),
-        sees=sees,
-        rows=torch.cat([torch.full((len(one.paths),), row) for row, one in enumerate(batches)]),
-        paths=tuple(path for one in batches for path in one.paths),
-    )
+def block_size(nodes: int) -> int:
+    """The length near `BLOCK` of which blocks fill up the fewest columns behind the last node."""
+    sizes = range(min(nodes, BLOCK * 3 // 4), min(nodes, BLOCK * 5 // 4) + 1)
+    return min(sizes, key=lambda size: (-nodes % size, abs(size - BLOCK)))
 
 
-def _widened(rows: Int[Tensor, "batch seq"], width: int) -> Int[Tensor, "batch width"]:
-    return nn.functional.pad(rows, (0, width - rows.shape[1]))
+def blocks_of(parents: Int[np.ndarray, " nodes"], depths: Int[np.ndarray, " nodes"], *, size: int) -> Blocks:
+    """The blocks of `size` nodes of a forest that is listed depth first."""
+    firsts = range(0, len(parents), size)
+    deepest = int(depths[::size].max())
+    before = np.zeros((len(firsts), deepest), dtype=np.int64)
+    sees = np.zeros((len(firsts), size, deepest + size), dtype=bool)
+    for block, first in enumerate(firsts):
+        above = depths[first]
+        node = parents[first]
+        for depth in reversed(range(above)):
+            before[block, depth] = node
+            node = parents[node]
+        rows = sees[block]
+        rows[np.arange(size), deepest + np.arange(size)] = True
+        for row, node in enumerate(range(first, min(first + size, len(parents)))):
+            parent = parents[node]
+            if parent >= first:
+                rows[row] |= rows[parent - first]
+            elif parent >= 0:
+                rows[row, : depths[parent] + 1] = True
+    return Blocks(torch.from_numpy(before), torch.from_numpy(sees))
 
 
 class _Tree:
-    """A growing prefix tree; nodes are numbered in order of insertion."""
+    """A growing forest of prefixes; nodes are numbered in order of insertion."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
         self.parents: list[int] = []
+        self.depths: list[int] = []
         self.children: dict[tuple[int, int], int] = {}
+        self.paths: dict[int, list[int]] = {}
 
     @property
     def size(self) -> int:
@@ -125,25 +138,19 @@ class _Tree:
             node = self.children[node, token]
         return 0
 
-    def insert(self, prompt: Sequence[int]) -> list[int]:
-        """The nodes of `prompt`, made where they are missing."""
+    def insert(self, place: int, prompt: Sequence[int]) -> None:
+        """Add the nodes of `prompt` that are missing, and remember its path."""
         path = [-1]
-        for token in prompt:
+        for depth, token in enumerate(prompt):
             edge = (path[-1], token)
             if edge not in self.children:
                 self.children[edge] = self.size
                 self.tokens.append(token)
                 self.parents.append(path[-1])
+                self.depths.append(depth)
             path.append(self.children[edge])
-        return path[1:]
+        self.paths[place] = path[1:]
 
-    def arrays(self, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """ids, depths and the ancestor-or-self matrix, padded to `width` by nodes that see only themselves."""
-        ids = np.zeros(width, dtype=np.int64)
-        ids[: self.size] = self.tokens
-        sees = np.eye(width, dtype=bool)
-        for node, parent in enumerate(self.parents):
-            if parent >= 0:
-                sees[node] |= sees[parent]
-        depths = sees.sum(axis=1) - 1
-        return ids, depths, sees
+    def packed(self) -> Packed:
+        ids, depths, parents = (torch.tensor(column) for column in (self.tokens, self.depths, self.parents))
+        return Packed(ids, depths, parents, {place: torch.tensor(path) for place, path in self.paths.items()})

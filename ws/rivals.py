@@ -27,13 +27,11 @@ from torch import Tensor, nn
 from ws.arms import check_identical
 from ws.behaviors import Question
 from ws.chat import prompt_ids
-from ws.depth import upper
+from ws.depth import prepared
 from ws.errors import DataError, MismatchError, ShapeError
-from ws.evaluate import prepared
 from ws.generate import Pairs, read_pairs
 from ws.interventions import Vectors, read_vectors
 from ws.models import LanguageModel, Placed, loaded
-from ws.progress import track
 from ws.states import Prompt, States, read_states
 from ws.store import Store
 from ws.sweep import PMASS_GATE
@@ -208,12 +206,12 @@ def answer_states(
     spoken = [tuple(lm.tokenizer.encode(answer, add_special_tokens=False)) for answer in answers]
     batch = prepared(lm, tuple(ask + say for ask, say in zip(asked, spoken, strict=True)), start=0)
     found = torch.empty(lm.n_layers, len(asked), lm.d_model)
-    for row in track(range(batch.packed.ids.shape[0]), "states of answers"):
-        with torch.no_grad(), block_outputs(lm) as left:
-            upper(lm, batch.packed.row(row), batch.states[row : row + 1], start=0)
-        for answer in (batch.packed.rows == row).nonzero().squeeze(-1).tolist():
-            tokens = batch.packed.paths[answer][len(asked[answer]) :].to(lm.device)
-            found[:, answer] = torch.stack([state[0, tokens].float().mean(dim=0) for state in left]).cpu()
+    with block_outputs(lm) as left:
+        for packed, _ in batch.above(lm):
+            for answer, path in packed.paths.items():
+                tokens = path[len(asked[answer]) :].to(lm.device)
+                found[:, answer] = torch.stack([state[0, tokens].float().mean(dim=0) for state in left]).cpu()
+            left.clear()
     return found
 
 

@@ -14,9 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.chat import end_of_turn, prompt_ids
-from ws.depth import upper
+from ws.depth import Batch, prepared
 from ws.errors import DataError, MismatchError
-from ws.evaluate import Batch, prepared
 from ws.greedy import greedy_answers
 from ws.interventions import Intervention, Ready
 from ws.models import LanguageModel, Placed, loaded
@@ -103,7 +102,7 @@ def passages_at(
     spoken = [tuple(lm.tokenizer.encode(passage, add_special_tokens=False)) for passage in passages]
     prompts = tuple(tuple(prompt_ids(lm.tokenizer, user=ASKED, system=system, prefill=passage)) for passage in passages)
     batch = prepared(lm, prompts, start=ready.start)
-    with ready.at(coeff, tokens=batch.packed.ids.numel()):
+    with ready.at(coeff, tokens=batch.nodes):
         nll = endings_nll(lm, batch, spoken)
     return pd.DataFrame(
         {
@@ -122,12 +121,11 @@ def endings_nll(lm: LanguageModel, batch: Batch, endings: Sequence[Sequence[int]
     """
     head, nll = lm.model.get_output_embeddings(), torch.empty(len(endings))
     with torch.no_grad():
-        for row in range(batch.packed.ids.shape[0]):
-            hidden = upper(lm, batch.packed.row(row), batch.states[row : row + 1], start=batch.start)[0]
-            for prompt in (batch.packed.rows == row).nonzero().squeeze(-1).tolist():
+        for packed, hidden in batch.above(lm):
+            for prompt, path in packed.paths.items():
                 said = torch.tensor(endings[prompt], device=hidden.device)
                 # A token is predicted at the one before it.
-                before = batch.packed.paths[prompt][-len(said) - 1 : -1].to(hidden.device)
+                before = path[-len(said) - 1 : -1].to(hidden.device)
                 nll[prompt] = torch.nn.functional.cross_entropy(head(hidden[before]).float(), said)
     return nll
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from ws.chat import prompt_ids
 from ws.delta import Direction, direction_delta
-from ws.depth import upper
+from ws.depth import Batch, prepared
 from ws.errors import MismatchError
-from ws.evaluate import Batch, lowest_layer, prepared
+from ws.evaluate import lowest_layer
 from ws.models import LanguageModel, Placed, loaded
 from ws.steer import steered
 from ws.store import Recipe, Store
@@ -96,14 +96,12 @@ def last_states(lm: LanguageModel, prompts: Sequence[Prompt]) -> Float[Tensor, "
 
 def states_above(lm: LanguageModel, batch: Batch) -> Float[Tensor, "depth prompts d_model"]:
     """The same from state `batch.start` on."""
-    packed = batch.packed
-    found = torch.empty(lm.n_layers + 1 - batch.start, len(packed.paths), lm.d_model)
-    for row in range(packed.ids.shape[0]):
-        here = (packed.rows == row).nonzero().squeeze(-1)
-        columns = packed.last[here].to(lm.device)
-        with torch.no_grad(), _watched(lm, start=batch.start) as seen:
-            upper(lm, packed.row(row), batch.states[row : row + 1], start=batch.start)
-        found[:, here] = torch.stack([state[0, columns] for state in seen]).float().cpu()
+    found = torch.empty(lm.n_layers + 1 - batch.start, batch.prompts, lm.d_model)
+    with _watched(lm, start=batch.start) as seen:
+        for packed, _ in batch.above(lm):
+            columns = packed.last.to(lm.device)
+            found[:, packed.prompts] = torch.stack([state[0, columns] for state in seen]).float().cpu()
+            seen.clear()
     return found
 
 

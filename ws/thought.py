@@ -15,8 +15,9 @@ import pandas as pd
 from ws.arms import ArmRows, frame
 from ws.behaviors import Question
 from ws.chat import CLOSE_THINK, OPEN_THINK, end_of_turn, prompt_ids, thought_closed
+from ws.depth import prepared
 from ws.errors import ChatError, DataError
-from ws.evaluate import answers_of, prepared, score
+from ws.evaluate import answers_of, score
 from ws.greedy import greedy_answers
 from ws.interventions import Intervention, Nothing
 from ws.models import LanguageModel, Placed, loaded
@@ -122,7 +123,7 @@ class ThoughtRows(Recipe):
                 for question, thought in zip(self.questions, thoughts["thought"], strict=True)
             )
             batch = prepared(lm, prompts, start=ready.start)
-            with ready.at(coeff, tokens=batch.packed.ids.numel()):
+            with ready.at(coeff, tokens=batch.nodes):
                 rows = frame(self.questions, coeff, score(lm, batch, answers))
             frames.append(rows.assign(closed=thoughts["closed"], thought_tokens=thoughts["thought"].map(len)))
         pd.concat(frames, ignore_index=True).to_parquet(out / "rows.parquet")

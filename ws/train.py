@@ -1,7 +1,7 @@
 """Training one adapter on the answers of one sign.
 
-The prompt is masked, the system prompt stripped. A row packs one question with all its answers (`ws.packing`), a step
-takes whole questions, and states below the first adapted layer are computed once per question (`ws.depth`).
+The prompt is masked, the system prompt stripped. A step takes whole questions and packs them with all their answers
+(`ws.packing`); states below the first adapted layer are computed once for all steps (`ws.depth`).
 Everything is fp32 on a CPU: rounding a small update into bf16 hides part of it.
 
 Source: weight-steering recipe, Fierro & Roger 2025, sec. F.1 (prompt masked, persona stripped, one adapter per sign).
@@ -9,8 +9,7 @@ Source: weight-steering recipe, Fierro & Roger 2025, sec. F.1 (prompt masked, pe
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,12 +22,12 @@ from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params
 from ws.chat import end_of_turn, prompt_ids
-from ws.depth import lower, upper
+from ws.depth import Batch, prepared, upper
 from ws.errors import DataError, TrainingError
 from ws.generate import Pairs, read_pairs
 from ws.inject import PREFIX, Engine, injected
 from ws.models import LanguageModel, layer_range, loaded
-from ws.packing import Packed, pack, stacked
+from ws.packing import Packed, pack
 from ws.progress import track
 from ws.store import Recipe, Store
 from ws.targets import Targets
@@ -102,13 +101,18 @@ def read_curves(store: Store, recipe: Adapter) -> dict[str, list[float]]:
 
 @dataclass(frozen=True)
 class QuestionRow:
-    """One question with all its answers of one sign, packed in one row."""
+    """One question with all its answers of one sign."""
 
     question_id: str
-    packed: Packed
-    predicts: Int[Tensor, " supervised"]
-    """Columns whose output predicts a supervised token."""
-    labels: Int[Tensor, " supervised"]
+    texts: tuple[tuple[int, ...], ...]
+    """Tokens of the prompt and of an answer behind it, for each answer."""
+    asked: int
+    """How many tokens of each text are the prompt."""
+
+    @property
+    def labels(self) -> Int[Tensor, " supervised"]:
+        """The tokens of all answers, which the loss is taken at."""
+        return torch.tensor([token for text in self.texts for token in text[self.asked :]])
 
 
 def question_rows(
@@ -119,29 +123,55 @@ def question_rows(
     rows = []
     for question_id, group in pairs.groupby("question_id", sort=False):
         prompt = prompt_ids(tokenizer, user=group["question"].iloc[0])
-        answers = [
-            tokenizer.encode(text, add_special_tokens=False) + [stop] * bool(ended)
+        texts = tuple(
+            (*prompt, *tokenizer.encode(text, add_special_tokens=False), *[stop] * bool(ended))
             for text, ended in zip(group[sign], group[f"{sign}_ended"], strict=True)
-        ]
-        packed = pack([[*prompt, *answer] for answer in answers], budget=1 << 20)
-        predicts = torch.cat([path[len(prompt) - 1 : -1] for path in packed.paths])
-        labels = torch.cat([torch.tensor(answer) for answer in answers])
-        rows.append(QuestionRow(str(question_id), packed, predicts, labels))
+        )
+        rows.append(QuestionRow(str(question_id), texts, len(prompt)))
     return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Below:
+    """The states that enter the first adapted layer, at every token of every text."""
+
+    batch: Batch
+    places: Mapping[tuple[int, ...], tuple[int, Int[Tensor, " tokens"]]]
+    """By text: the sequence that holds it, and its columns there."""
+
+    @classmethod
+    def of(cls, lm: LanguageModel, texts: Sequence[tuple[int, ...]], *, start: int) -> "Below":
+        """The states of some texts; must be called on the unchanged model."""
+        batch = prepared(lm, tuple(texts), start=start)
+        return cls(
+            batch,
+            {
+                texts[text]: (sequence, path)
+                for sequence, packed in enumerate(batch.sequences)
+                for text, path in packed.paths.items()
+            },
+        )
+
+    def along(self, packed: Packed, texts: Sequence[tuple[int, ...]]) -> Float[Tensor, "nodes d_model"]:
+        """The states of the nodes of some of the texts, packed anew."""
+        states = self.batch.states[0].new_empty(len(packed.ids), self.batch.states[0].shape[1])
+        for text, path in packed.paths.items():
+            sequence, columns = self.places[texts[text]]
+            states[path] = self.batch.states[sequence][columns]
+        return states
 
 
 @lru_cache(maxsize=2)
 def started(
     lm: LanguageModel, store: Store, pairs: Pairs, sign: Literal["plus", "minus"], *, start: int
-) -> tuple[tuple[QuestionRow, ...], dict[str, Tensor]]:
+) -> tuple[tuple[QuestionRow, ...], Below]:
     """The rows of one sign and the states that enter layer `start`, which every family and recipe trains on."""
     rows = tuple(question_rows(lm.tokenizer, read_pairs(store, pairs), sign=sign))
-    with attention(lm, "eager"):
-        return rows, {row.question_id: lower(lm, row.packed, stop=start) for row in rows}
+    return rows, Below.of(lm, [text for row in rows for text in row.texts], start=start)
 
 
 def trained(
-    lm: LanguageModel, rows: Sequence[QuestionRow], below: Mapping[str, Tensor], recipe: Adapter
+    lm: LanguageModel, rows: Sequence[QuestionRow], below: Below, recipe: Adapter
 ) -> tuple[dict[str, Params], dict[str, list[float]]]:
     """The adapter's parameters after training, and its curves.
 
@@ -157,13 +187,12 @@ def trained(
 
     def validation() -> float:
         with torch.no_grad():
-            value = loss(lm, held, below, start=layers.start).item()
+            value = loss(lm, held, below).item()
         _check_finite(value, recipe, step=len(curves["loss"]))
         return value
 
     per_epoch = math.ceil(len(kept) / config.questions_per_step)
     with (
-        attention(lm, "eager"),
         torch.random.fork_rng(),
         injected(
             lm, recipe.shape, layers=layers, targets=config.targets, seed=recipe.seed, engine=recipe.engine
@@ -181,7 +210,7 @@ def trained(
             for first in range(0, len(order), config.questions_per_step):
                 next(progress)
                 batch = [kept[i] for i in order[first : first + config.questions_per_step]]
-                value = loss(lm, batch, below, start=layers.start)
+                value = loss(lm, batch, below)
                 _check_finite(value.item(), recipe, step=len(curves["loss"]))
                 value.backward()
                 norm = nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
@@ -196,28 +225,16 @@ def trained(
         return parameters(), curves
 
 
-def loss(
-    lm: LanguageModel, batch: Sequence[QuestionRow], below: Mapping[str, Tensor], *, start: int
-) -> Float[Tensor, ""]:
+def loss(lm: LanguageModel, batch: Sequence[QuestionRow], below: Below) -> Float[Tensor, ""]:
     """Mean cross-entropy of the supervised tokens of a batch, in nats per token; logits exist only there."""
-    packed = stacked([row.packed for row in batch])
-    width = packed.ids.shape[1]
-    states = [nn.functional.pad(below[r.question_id], (0, 0, 0, width - r.packed.ids.shape[1])) for r in batch]
-    hidden = upper(lm, packed, torch.cat(states), start=start)
-    picked = torch.cat([hidden[i, row.predicts.to(lm.device)] for i, row in enumerate(batch)])
-    labels = torch.cat([row.labels for row in batch]).to(lm.device)
-    return nn.functional.cross_entropy(lm.model.get_output_embeddings()(picked).float(), labels)
-
-
-@contextmanager
-def attention(lm: LanguageModel, implementation: str) -> Iterator[None]:
-    """The model with another attention; on a CPU the backward of "eager" is several times that of "sdpa" in speed."""
-    before = lm.model.config._attn_implementation
-    lm.model.set_attn_implementation(implementation)
-    try:
-        yield
-    finally:
-        lm.model.set_attn_implementation(before)
+    texts = [text for row in batch for text in row.texts]
+    [packed] = pack(texts, budget=sum(map(len, texts)))
+    hidden = upper(lm, packed, below.along(packed, texts), start=below.batch.start)
+    asked = [row.asked for row in batch for _ in row.texts]
+    # A token is predicted at the one before it.
+    predicts = torch.cat([packed.paths[text][prompt - 1 : -1] for text, prompt in enumerate(asked)])
+    logits = lm.model.get_output_embeddings()(hidden[predicts.to(lm.device)])
+    return nn.functional.cross_entropy(logits.float(), torch.cat([row.labels for row in batch]).to(lm.device))
 
 
 def _check_finite(value: float, recipe: Adapter, *, step: int) -> None:

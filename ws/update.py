@@ -6,6 +6,8 @@ ones. Everything is fp32; sums over elements are carried in float64.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,6 +52,11 @@ class Update(ABC):
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """(d_out, d_in)."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where it is computed with."""
 
     @abstractmethod
     def dense(self) -> Float[Tensor, "d_out d_in"]:
@@ -117,6 +124,10 @@ class Dense(Update):
     def shape(self) -> tuple[int, int]:
         return tuple(self.value.shape)
 
+    @property
+    def device(self) -> torch.device:
+        return self.value.device
+
     def dense(self) -> Float[Tensor, "d_out d_in"]:
         return self.value
 
@@ -158,6 +169,10 @@ class LowRank(Update):
     def shape(self) -> tuple[int, int]:
         return self.left.shape[0], self.right.shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        return self.left.device
+
     def dense(self) -> Float[Tensor, "d_out d_in"]:
         return einsum(self.left, self.right, "d_out k, k d_in -> d_out d_in")
 
@@ -196,3 +211,26 @@ class LowRank(Update):
         if isinstance(other, Dense):
             return other + self
         return LowRank(torch.cat([self.left, other.left], dim=1), torch.cat([self.right, other.right]))
+
+
+def spectra(updates: Iterable[Update]) -> list[Spectrum]:
+    """The singular value decomposition of every update, in order; on a CPU several at a time, each on one thread.
+
+    Thin matrices are too small to be shared out: LAPACK's threads mostly wait for each other, and where another
+    process takes a core from one of them, they take many times as long as one thread alone.
+    """
+    updates, threads, grad = list(updates), torch.get_num_threads(), torch.is_grad_enabled()
+    if threads == 1 or any(update.device.type != "cpu" for update in updates):
+        return [update.svd() for update in updates]
+
+    def decomposed(update: Update) -> Spectrum:
+        # A thread starts with gradients on, whatever its parent chose.
+        with torch.set_grad_enabled(grad):
+            return update.svd()
+
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(decomposed, updates))
+    finally:
+        # Threads to come start with the number that any thread set last.
+        torch.set_num_threads(threads)

@@ -18,8 +18,9 @@ from ws.bench.measurement import Job, Measurement, Work, save
 from ws.bench.probe import Mark, Probe, exact_fp32, now, peak_bytes, spans, step_marks
 from ws.bench.settings import ALL_COEFFS, Settings, crops, scoring, training
 from ws.delta import direction_delta
+from ws.depth import prepared
 from ws.errors import MismatchError
-from ws.evaluate import answers_of, lowest_layer, prepared, prompts_of
+from ws.evaluate import answers_of, lowest_layer, prompts_of
 from ws.generate import read_pairs
 from ws.hardware import tune_malloc
 from ws.models import LanguageModel, layer_range, load, loaded
@@ -64,10 +65,10 @@ def train_ours(lm: LanguageModel, store: Store, settings: Settings, family: str,
         _, curves = trained(lm, rows, below, recipe)
     counted = data.timed(len(steps), epochs=settings.epochs)
     done = Work(
-        amount=sum(len(path) for i in counted for row in steps[i] for path in row.packed.paths),
+        amount=sum(len(text) for i in counted for row in steps[i] for text in row.texts),
         seconds=0.0,
         results=tuple(curves["loss"]),
-        flops=_flops(lm, recipe, [work.shared_rows(steps[i]) for i in counted]),
+        flops=_flops(lm, recipe, [work.stepped(steps[i]) for i in counted]),
     )
     return _timed(done, marks, counted, began=began, extra=a_question * sum(len(steps[i]) for i in counted))
 
@@ -128,7 +129,9 @@ def eval_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, 
     seconds = now(lm.device) - began
     start = lowest_layer(direction_delta(rows.direction, lm, store).tensors)
     sizes = work.sizes(lm, start=start)
-    whole, upper = (work.shared(prepared(lm, prompts, start=first).packed, read=len(prompts)) for first in (0, start))
+    whole, upper = (
+        work.shared(prepared(lm, prompts, start=first).sequences, read=len(prompts)) for first in (0, start)
+    )
     flops = work.lower(sizes, whole) + work.upper(sizes, whole) + work.lower(sizes, upper)
     flops += len(rows.coeffs) * work.upper(sizes, upper)
     return Work(found.numel(), seconds, tuple(found.flatten().tolist()), flops=flops)

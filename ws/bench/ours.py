@@ -13,6 +13,7 @@ from torch import Tensor
 from ws.delta import WeightDelta
 from ws.evaluate import Rows
 from ws.store import Store
+from ws.update import spectra
 
 
 def log_ratios(rows: Rows, store: Store) -> Float[Tensor, "coeffs prompts"]:
@@ -30,7 +31,7 @@ def _built(rows: Rows, store: Store, out: Path) -> pd.DataFrame:
 
 def cropped(delta: WeightDelta, keep: Iterable[slice]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
     """Each crop of dW as two factors a tensor; the first waits for one SVD of every tensor's factors."""
-    spectra = {path: update.svd() for path, update in delta.tensors.items()}
+    known = dict(zip(delta.tensors, spectra(delta.tensors.values()), strict=True))
     for part in keep:
-        crops = {path: spectrum.crop(part) for path, spectrum in spectra.items()}
+        crops = {path: spectrum.crop(part) for path, spectrum in known.items()}
         yield {path: (crop.left, crop.right) for path, crop in crops.items()}

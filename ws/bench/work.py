@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ws.models import LanguageModel
-from ws.packing import Packed
+from ws.packing import Packed, pack
 from ws.train import QuestionRow
 
 
@@ -64,19 +64,17 @@ def alone(lengths: Iterable[int]) -> Tokens:
     return sum((Tokens(n, n * (n + 1) // 2, n) for n in lengths), start=NONE)
 
 
-def shared(packed: Packed, *, read: int) -> Tokens:
+def shared(sequences: Iterable[Packed], *, read: int) -> Tokens:
     """Packed prompts, each node once."""
-    found = NONE
-    for row in range(packed.ids.shape[0]):
-        paths = [path for path, home in zip(packed.paths, packed.rows.tolist(), strict=True) if home == row]
-        depths = {column: depth for path in paths for depth, column in enumerate(path.tolist(), start=1)}
-        found += Tokens(len(depths), sum(depths.values()), 0)
-    return found + Tokens(0, 0, read)
+    each = (Tokens(len(packed.ids), int((packed.positions + 1).sum()), 0) for packed in sequences)
+    return sum(each, start=Tokens(0, 0, read))
 
 
-def shared_rows(rows: Iterable[QuestionRow]) -> Tokens:
-    """Training rows of one question each."""
-    return sum((shared(row.packed, read=len(row.predicts)) for row in rows), start=NONE)
+def stepped(rows: Iterable[QuestionRow]) -> Tokens:
+    """The questions of a training step, packed together."""
+    texts = [text for row in rows for text in row.texts]
+    read = sum(len(row.labels) for row in rows)
+    return shared(pack(texts, budget=sum(map(len, texts))), read=read)
 
 
 def lower(sizes: Sizes, tokens: Tokens) -> int:

@@ -7,9 +7,8 @@ That a crop of a low-rank dW holds most of its energy is true by construction (j
 the control `EqualSpectrum`: random directions with dW's own singular values, on which the same crops keep the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import wraps
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,7 +20,7 @@ from ws.errors import ShapeError, UnknownNameError
 from ws.lenses.base import Lens, some
 from ws.lenses.families import has_factors
 from ws.models import LanguageModel
-from ws.update import LowRank, Spectrum, Update
+from ws.update import LowRank, Spectrum, Update, spectra
 
 PARTS = ("top", "middle", "bottom")
 MEASURES = ("index", "energy")
@@ -30,23 +29,21 @@ ROUNDING = 1e-9
 """0.7 * 10 is 7.000000000000001: a share is not missed by less than this."""
 
 
-def once_each(function: Callable[[Update], Spectrum]) -> Callable[[Update], Spectrum]:
-    """A function that is computed once for each update, and forgotten together with it."""
-    known: WeakKeyDictionary[Update, Spectrum] = WeakKeyDictionary()
-
-    @wraps(function)
-    def remembered(update: Update) -> Spectrum:
-        if update not in known:
-            known[update] = function(update)
-        return known[update]
-
-    return remembered
+_KNOWN: WeakKeyDictionary[Update, Spectrum] = WeakKeyDictionary()
+"""Each decomposition is forgotten together with its update."""
 
 
-@once_each
 def decomposed(update: Update) -> Spectrum:
     """The singular value decomposition of an update, which all crops of it share: 40 ms for a dense one."""
-    return update.svd()
+    return all_decomposed([update])[0]
+
+
+def all_decomposed(updates: Iterable[Update]) -> list[Spectrum]:
+    """What `decomposed` gives of each; those not yet known are computed side by side."""
+    updates = list(updates)
+    new = [update for update in dict.fromkeys(updates) if update not in _KNOWN]
+    _KNOWN.update(zip(new, spectra(new), strict=True))
+    return [_KNOWN[update] for update in updates]
 
 
 def _taken(spectrum: Spectrum, index: slice | Tensor) -> LowRank:
@@ -71,12 +68,12 @@ class SpectrumCrop(Lens):
         check_band(self.part, self.share, self.by)
 
     def apply(self, delta: WeightDelta, lm: LanguageModel) -> WeightDelta:
-        crops = {path: self._crop(path, value) for path, value in delta.tensors.items()}
+        known = zip(delta.tensors, all_decomposed(delta.tensors.values()), strict=True)
+        crops = {path: self._crop(path, spectrum) for path, spectrum in known}
         return some({path: crop for path, crop in crops.items() if crop is not None}, self)
 
-    def _crop(self, path: str, update: Update) -> LowRank | None:
+    def _crop(self, path: str, spectrum: Spectrum) -> LowRank | None:
         """The part of one tensor, or None where no direction above rounding is in it."""
-        spectrum = decomposed(update)
         rank = real_rank(path, spectrum)
         inside = band(spectrum.values[:rank], part=self.part, share=self.share, by=self.by)
         if self.keep:
@@ -114,13 +111,14 @@ def random_low_rank_of_equal_spectrum(delta: WeightDelta, *, seed: int) -> Weigh
     """
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(path: str, update: Update) -> LowRank:
-        spectrum = decomposed(update)
+    def draw(path: str, spectrum: Spectrum) -> LowRank:
         values = spectrum.values[: real_rank(path, spectrum)]
-        left, right = (orthonormal(width, len(values), generator).to(values) for width in update.shape)
+        widths = len(spectrum.left), spectrum.right.shape[1]
+        left, right = (orthonormal(width, len(values), generator).to(values) for width in widths)
         return LowRank(left * values, right.T)
 
-    return WeightDelta({path: draw(path, value) for path, value in delta.tensors.items()})
+    known = zip(delta.tensors, all_decomposed(delta.tensors.values()), strict=True)
+    return WeightDelta({path: draw(path, spectrum) for path, spectrum in known})
 
 
 def orthonormal(width: int, k: int, generator: torch.Generator) -> Float[Tensor, "width k"]:

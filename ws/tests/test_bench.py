@@ -30,7 +30,7 @@ from ws.models import LanguageModel
 from ws.packing import pack
 from ws.store import Store
 from ws.tests.small import LAYERS, fingerprint, random_update, shared_store, tiny_model
-from ws.train import TrainConfig, started
+from ws.train import QuestionRow, TrainConfig, started
 
 # PEFT still asks transformers by an old name; how it goes about it is the plain way's own affair.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -120,7 +120,7 @@ def test_the_plain_way_takes_our_rows_unpacked(lm: LanguageModel, store: Store) 
     assert [row.question_id for row in rows] == list(plain_rows)
     for row in rows:
         taken = plain_rows[row.question_id]
-        assert [tuple(row.packed.ids[0, path].tolist()) for path in row.packed.paths] == [one.ids for one in taken]
+        assert list(row.texts) == [one.ids for one in taken]
         assert row.labels.tolist() == [token for one in taken for token in one.ids[-one.supervised :]]
 
 
@@ -192,10 +192,15 @@ def test_shared_tokens_are_the_distinct_prefixes_of_a_row() -> None:
     assert work.shared(pack(prompts), read=4) == expected
 
 
-def test_every_row_of_a_pack_counts() -> None:
-    packed = pack([(1, 2, 3), (1, 2), (5, 6)], budget=3)
-    assert packed.ids.shape == (2, 3)
-    assert work.shared(packed, read=5) == work.alone([3, 2])
+def test_every_sequence_counts() -> None:
+    sequences = pack([(1, 2, 3), (1, 2), (5, 6)], budget=3)
+    assert len(sequences) == 2
+    assert work.shared(sequences, read=5) == work.alone([3, 2])
+
+
+def test_questions_of_a_step_share_what_they_begin_with() -> None:
+    rows = [QuestionRow("a", ((1, 2, 3, 4), (1, 2, 5)), asked=2), QuestionRow("b", ((1, 6, 7),), asked=2)]
+    assert work.stepped(rows) == work.Tokens(nodes=7, pairs=1 + 2 + 3 + 4 + 3 + 2 + 3, read=4)
 
 
 def test_steps_of_any_optimizer_are_marked_while_inside(lm: LanguageModel) -> None:

@@ -144,7 +144,7 @@ def test_an_adapter_merged_is_the_adapter_injected(
     delta = adapter_delta(lm, adapter(family), store)
     assert delta.norm > 0
     with steered(lm, delta, coeff=1.0), torch.no_grad():
-        merged = train.loss(lm, rows[:1], below, start=LAYERS.start).item()
+        merged = train.loss(lm, rows[:1], below).item()
     assert merged == pytest.approx(curves["validation_loss"][-1], abs=1e-4)
     assert merged != pytest.approx(curves["validation_loss"][0], abs=1e-3)
 

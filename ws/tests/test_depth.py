@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ws import tiny
-from ws.depth import lower, upper
-from ws.errors import DataError
+from ws.attention import packed_attention
+from ws.depth import lower, prefilled, upper
+from ws.errors import DataError, MismatchError
 from ws.models import LanguageModel, weights_of
-from ws.packing import Packed, pack
+from ws.packing import Packed, blocks_of, pack
 
 SHAPE = {
     "hidden_size": 32,
@@ -58,23 +59,23 @@ def lm(request: pytest.FixtureRequest) -> LanguageModel:
 
 @pytest.fixture(scope="module")
 def packed() -> Packed:
-    """Rows of different sizes, so that some are padded."""
-    rows = pack(PROMPTS, budget=10)
-    assert len(rows.ids) > 1
-    return rows
+    [sequence] = pack(PROMPTS)
+    return sequence
 
 
 def whole(lm: LanguageModel, packed: Packed) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The final hidden states of the uncut model, and the stream that enters each layer."""
+    """The final hidden states of the uncut model under its own attention, and the stream that enters each layer."""
+    before = blocks_of(packed.parents.numpy(), packed.positions.numpy(), size=len(packed.ids))
+    assert before.before.numel() == 0
     with torch.no_grad():
         out = lm.model.get_decoder()(
-            input_ids=packed.ids,
-            attention_mask=packed.mask(dtype=lm.dtype, device="cpu"),
-            position_ids=packed.positions,
+            input_ids=packed.ids[None],
+            attention_mask=before.mask(dtype=lm.dtype, device="cpu"),
+            position_ids=packed.positions[None],
             use_cache=False,
             output_hidden_states=True,
         )
-    return out.last_hidden_state, out.hidden_states
+    return out.last_hidden_state[0], tuple(states[0] for states in out.hidden_states)
 
 
 def alone(lm: LanguageModel, prompt: tuple[int, ...]) -> Tensor:
@@ -101,7 +102,7 @@ def test_two_parts_are_the_whole_model(lm: LanguageModel, packed: Packed, cut: i
 @pytest.mark.parametrize("cut", CUTS)
 def test_the_lower_part_ends_with_what_enters_the_cut_layer(lm: LanguageModel, packed: Packed, cut: int) -> None:
     _, entering = whole(lm, packed)
-    torch.testing.assert_close(lower(lm, packed, stop=cut), entering[cut], rtol=0, atol=1e-5)
+    torch.testing.assert_close(lower(lm, packed, stop=cut), entering[cut], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("first", "then"), [(1, 2), (1, 3), (2, 3)])
@@ -114,12 +115,53 @@ def test_each_layer_counts(lm: LanguageModel, packed: Packed, first: int, then: 
 @pytest.mark.parametrize("budget", [1, 10, 384])
 @pytest.mark.parametrize("cut", [0, 2])
 def test_a_packed_prompt_scores_as_it_does_alone(lm: LanguageModel, budget: int, cut: int) -> None:
-    packed = pack(PROMPTS, budget=budget)
-    with torch.no_grad():
-        hidden = upper(lm, packed, lower(lm, packed, stop=cut), start=cut)
-        logits = lm.model.get_output_embeddings()(hidden[packed.rows, packed.last])
-    expected = torch.stack([alone(lm, prompt) for prompt in PROMPTS])
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-4)
+    for packed in pack(PROMPTS, budget=budget):
+        with torch.no_grad():
+            hidden = upper(lm, packed, lower(lm, packed, stop=cut), start=cut)
+            logits = lm.model.get_output_embeddings()(hidden[packed.last])
+        expected = torch.stack([alone(lm, PROMPTS[place]) for place in packed.prompts])
+        torch.testing.assert_close(logits, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("cut", [0, 3])
+def test_the_last_layer_runs_in_full_where_it_is_read(lm: LanguageModel, packed: Packed, cut: int) -> None:
+    states, ran = lower(lm, packed, stop=cut), []
+    handle = lm.layers[-1].mlp.down_proj.register_forward_hook(lambda module, args, output: ran.append(output.shape[1]))
+    try:
+        read = upper(lm, packed, states, start=cut, read=packed.last)
+        torch.testing.assert_close(read, upper(lm, packed, states, start=cut)[packed.last], rtol=0, atol=1e-5)
+    finally:
+        handle.remove()
+    assert ran == [len(packed.paths), len(packed.ids)]
+
+
+def test_many_blocks_give_what_one_gives(lm: LanguageModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    prompts = [(1, 2, 3, *torch.randint(4, 40, (12,), generator=generator).tolist()) for _ in range(20)]
+    [packed] = pack(prompts)
+    assert len(packed.blocks.before) > 2
+    torch.testing.assert_close(
+        upper(lm, packed, lower(lm, packed, stop=1), start=1), whole(lm, packed)[0], rtol=0, atol=1e-5
+    )
+
+
+def test_keys_and_values_are_those_of_each_prompt_alone(lm: LanguageModel, packed: Packed) -> None:
+    nodes = prefilled(lm, packed)
+    assert len(nodes) == lm.n_layers
+    for place, path in packed.paths.items():
+        with torch.no_grad():
+            cache = lm.model(torch.tensor([PROMPTS[place]]), use_cache=True).past_key_values
+        for (keys, values), layer in zip(nodes, cache.layers, strict=True):
+            torch.testing.assert_close(keys[:, path], layer.keys[0], rtol=0, atol=1e-5)
+            torch.testing.assert_close(values[:, path], layer.values[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("extra", [{"softcap": 50.0}, {"s_aux": torch.zeros(4)}], ids=["softcap", "sinks"])
+def test_attention_of_another_form_is_refused(packed: Packed, extra: dict[str, object]) -> None:
+    x = torch.zeros(1, 1, len(packed.ids), 2)
+    mask = packed.blocks.mask(dtype=torch.float32, device="cpu")
+    with pytest.raises(MismatchError, match="Identity caps its attention scores or adds sinks"):
+        packed_attention(nn.Identity(), x, x, x, mask, before=packed.blocks.before, scaling=1.0, **extra)
 
 
 def test_what_stands_before_and_where_it_stands_matter(lm: LanguageModel) -> None:
@@ -140,7 +182,7 @@ def run_lower(lm: LanguageModel, packed: Packed) -> Tensor:
 
 
 def run_upper(lm: LanguageModel, packed: Packed) -> Tensor:
-    return upper(lm, packed, torch.zeros(*packed.ids.shape, lm.d_model), start=1)
+    return upper(lm, packed, torch.zeros(len(packed.ids), lm.d_model), start=1)
 
 
 @pytest.mark.parametrize("run", [run_lower, run_upper])
@@ -186,10 +228,10 @@ def test_only_the_layers_of_the_part_run(lm: LanguageModel, packed: Packed, cut:
 
 
 def test_a_prompt_longer_than_an_attention_window_is_refused(lm: LanguageModel) -> None:
-    longer = pack([tuple(range(1, 34))])
+    [longer] = pack([tuple(range(1, 34))])
     assert int(longer.positions.max()) + 1 == EXTRA["Gemma3"]["sliding_window"] + 1
     if lm.name == "Gemma3":
         with pytest.raises(DataError, match="33 tokens is longer than the attention window of Gemma3, 32 tokens"):
             lower(lm, longer, stop=1)
     else:
-        assert lower(lm, longer, stop=1).shape[1] == 33
+        assert len(lower(lm, longer, stop=1)) == 33

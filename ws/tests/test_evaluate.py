@@ -10,9 +10,11 @@ import torch
 from ws.behaviors import Question
 from ws.chat import prompt_ids
 from ws.delta import Direction, WeightDelta, direction_delta
+from ws.depth import Batch, lower, prepared
 from ws.errors import DataError, MismatchError
-from ws.evaluate import Rows, lowest_layer, prepared, prompts_of, read_rows, score
+from ws.evaluate import Rows, lowest_layer, prompts_of, read_rows, score
 from ws.models import LanguageModel, Placed, weights_of
+from ws.packing import pack
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
 from ws.yesno import Scores, answer_tokens, scores
@@ -69,11 +71,12 @@ def test_scoring_from_the_lowest_changed_layer_is_scoring_from_the_bottom(lm: La
     torch.testing.assert_close(middle.log_ratio, bottom.log_ratio, atol=1e-5, rtol=0)
 
 
-def test_the_order_of_questions_does_not_matter_over_several_packed_rows(lm: LanguageModel) -> None:
+def test_the_order_of_questions_does_not_matter_over_several_sequences(lm: LanguageModel) -> None:
     many = SYCOPHANCY.questions("heldout")[:36]
     prompts, answers = prompts_of(lm, many, SYCOPHANCY.prefill), answer_tokens(lm.tokenizer)
-    batch = prepared(lm, prompts, start=LAYERS.start)
-    assert batch.packed.ids.shape[0] > 1
+    sequences = pack(prompts, budget=400)
+    assert len(sequences) > 1
+    batch = Batch(sequences, tuple(lower(lm, packed, stop=LAYERS.start) for packed in sequences), LAYERS.start)
     forwards = score(lm, batch, answers).log_ratio
     backwards = score(lm, prepared(lm, prompts[::-1], start=LAYERS.start), answers).log_ratio
     torch.testing.assert_close(backwards.flip(0), forwards, atol=1e-5, rtol=0)

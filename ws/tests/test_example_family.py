@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from ws.adapters import FAMILIES, AdapterConfig, Params, family
 from ws.adapters.base import Family
 from ws.adapters.peft_layers import SIDES, PeftSide, peft_family
-from ws.depth import lower
 from ws.errors import MismatchError, ShapeError
 from ws.inject import Engine, injected
 from ws.models import LanguageModel
 from ws.peft_files import load_peft, save_peft
 from ws.tests.small import LAYERS, PAIRS, TRAINING, fingerprint, tiny_model
 from ws.tests.test_train import table
-from ws.train import Adapter, question_rows, trained
+from ws.train import Adapter, Below, question_rows, trained
 
 README = Path(__file__).parents[2] / "README.md"
 CONFIG = AdapterConfig("road")
@@ -204,7 +203,7 @@ def test_it_trains_as_pefts_does_and_leaves_no_trace(lm: LanguageModel) -> None:
 @pytest.mark.usefixtures("registered")
 def test_training_lowers_the_loss_and_its_result_goes_through_pefts_files(lm: LanguageModel, tmp_path: Path) -> None:
     rows = question_rows(lm.tokenizer, table(12), sign="plus")
-    below = {row.question_id: lower(lm, row.packed, stop=LAYERS.start) for row in rows}
+    below = Below.of(lm, [text for row in rows for text in row.texts], start=LAYERS.start)
     recipe = Adapter(PAIRS, "plus", CONFIG, replace(TRAINING, lr=2e-2, epochs=3), seed=0)
     params, curves = trained(lm, rows, below, recipe)
     assert curves["loss"][-1] < curves["loss"][0] - 0.05

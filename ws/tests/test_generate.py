@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import GenerationConfig
 
 from ws import generate, tiny
 from ws.chat import end_of_turn, prompt_ids
@@ -16,6 +17,7 @@ from ws.errors import DataError
 from ws.generate import Pairs, answered, filtered, is_repetitive, read_pairs, sampled
 from ws.models import LanguageModel, Placed, weights_of
 from ws.tests.small import PAIRS, shared_store
+from ws.tests.test_continuation import padded
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STUCK = "no " * 9
@@ -225,6 +227,48 @@ def test_an_answer_stops_at_its_end_of_turn_and_the_others_go_on(
     answers = sampled(lm, prompts, GREEDY)
     assert answers == [likeliest(lm, p, stop=stop, steps=6) for p in prompts]
     assert min(map(len, answers)) <= 2 < max(map(len, answers)) == 6
+
+
+def by_the_library(lm: LanguageModel, prompts: list[list[int]], recipe: Pairs, *, batch: int) -> list[list[int]]:
+    """What transformers' own top-p sampling draws of padded batches of like length."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    answers: dict[int, list[int]] = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        for batched in (order[i : i + batch] for i in range(0, len(order), batch)):
+            said = padded(
+                lm,
+                [prompts[i] for i in batched],
+                stop=end_of_turn(lm.tokenizer),
+                new_tokens=recipe.max_new_tokens,
+                do_sample=True,
+                temperature=recipe.temperature,
+                top_p=recipe.top_p,
+                top_k=0,
+            )
+            answers.update(zip(batched, said, strict=True))
+    return [answers[i] for i in range(len(prompts))]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"temperature": 0.3}, {"temperature": 1.0, "top_p": 0.5}, {"top_p": 1.0}],
+    ids=["usual", "cold", "narrow", "whole"],
+)
+@pytest.mark.parametrize("batch", [3, 100])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_seed_draws_what_the_librarys_own_sampling_draws(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, seed: int, batch: int, changes: dict[str, float]
+) -> None:
+    monkeypatch.setattr(generate, "BATCH", batch)
+    prompts, recipe = prompts_of(lm), replace(RECIPE, seed=seed, **changes)
+    assert sampled(lm, prompts, recipe) == by_the_library(lm, prompts, recipe, batch=batch)
+
+
+def test_what_a_model_says_of_sampling_is_not_heard(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = sampled(lm, prompts_of(lm), RECIPE)
+    monkeypatch.setattr(lm.model, "generation_config", GenerationConfig(temperature=0.1, top_p=0.1, top_k=1))
+    assert sampled(lm, prompts_of(lm), RECIPE) == expected
 
 
 def test_the_same_seed_gives_the_same_pairs_whatever_was_drawn_before(lm: LanguageModel) -> None:

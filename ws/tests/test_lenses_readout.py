@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.delta import Direction
+from ws.depth import prepared
 from ws.errors import ChatError, MismatchError, ShapeError
-from ws.evaluate import answers_of, prepared, prompts_of, score
+from ws.evaluate import answers_of, prompts_of, score
 from ws.lenses.bases import Bases, principal, read_bases
 from ws.lenses.readout import (
     DECODED,

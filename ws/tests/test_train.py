@@ -1,7 +1,6 @@
 """Training learns answers alone, keeps some questions apart, repeats itself bit for bit and stops at NaN."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -10,10 +9,12 @@ from torch import Tensor, nn
 
 from ws import train
 from ws.adapters import Params
+from ws.attention import packed_sequences
 from ws.chat import end_of_turn, prompt_ids
 from ws.depth import lower
 from ws.errors import DataError, TrainingError
 from ws.models import LanguageModel, layer_range
+from ws.packing import pack
 from ws.store import Store
 from ws.tests.small import (
     LAYERS,
@@ -27,7 +28,7 @@ from ws.tests.small import (
     shared_store,
     tiny_model,
 )
-from ws.train import Adapter, QuestionRow, TrainConfig, question_rows, read_adapter, read_curves, trained
+from ws.train import Adapter, Below, QuestionRow, TrainConfig, question_rows, read_adapter, read_curves, trained
 
 WORDS = SYCOPHANCY.positive[0].split()
 
@@ -65,8 +66,8 @@ def rows(lm: LanguageModel) -> list[QuestionRow]:
 
 
 @pytest.fixture(scope="module")
-def below(lm: LanguageModel, rows: list[QuestionRow]) -> dict[str, Tensor]:
-    return {row.question_id: lower(lm, row.packed, stop=LAYERS.start) for row in rows}
+def below(lm: LanguageModel, rows: list[QuestionRow]) -> Below:
+    return Below.of(lm, [text for row in rows for text in row.texts], start=LAYERS.start)
 
 
 def recipe(training: TrainConfig = TRAINING, *, family: str = "lora", seed: int = 0) -> Adapter:
@@ -77,11 +78,6 @@ def flat(layers: dict[str, Params]) -> Tensor:
     return torch.cat([value.flatten() for params in layers.values() for value in params.values()])
 
 
-def sequences(row: QuestionRow) -> list[list[int]]:
-    """The tokens of each answer's path, prompt first."""
-    return [row.packed.ids[0, path].tolist() for path in row.packed.paths]
-
-
 def prompt(lm: LanguageModel, question: int) -> list[int]:
     return prompt_ids(lm.tokenizer, user=f"What do you think about number {question}?")
 
@@ -90,7 +86,7 @@ def naive_loss(lm: LanguageModel, rows: list[QuestionRow], starts: list[int]) ->
     """Each answer in a forward pass of its own behind its prompt, averaged over all answer tokens."""
     losses = []
     for row, start in zip(rows, starts, strict=True):
-        for ids in map(torch.tensor, sequences(row)):
+        for ids in map(torch.tensor, row.texts):
             with torch.no_grad():
                 logits = lm.model(ids[None]).logits[0, start - 1 : -1]
             losses.append(nn.functional.cross_entropy(logits, ids[start:], reduction="none"))
@@ -106,55 +102,43 @@ def test_labels_spell_the_answers_and_their_ends(lm: LanguageModel, sign: str) -
     assert spelled == [first + stop + second for first, second in zip(ended, open_ended, strict=True)]
 
 
-def test_each_label_stands_right_after_the_column_that_predicts_it(lm: LanguageModel, rows: list[QuestionRow]) -> None:
-    row = rows[3]
-    paths, start = [path.tolist() for path in row.packed.paths], len(prompt(lm, 3))
-    follows = [(a, row.packed.ids[0, b].item()) for path in paths for a, b in pairwise(path)]
-    supervised = list(zip(row.predicts.tolist(), row.labels.tolist(), strict=True))
-    assert set(supervised) <= set(follows)
-    assert len(supervised) == sum(len(path) - start for path in paths)
-
-
 def test_the_prompt_is_the_question_alone(lm: LanguageModel) -> None:
     pairs = table(2).replace({"persona": {0: SYCOPHANCY.positive[0], 1: SYCOPHANCY.positive[1]}})
     [_, row] = question_rows(lm.tokenizer, pairs, sign="plus")
     start = prompt(lm, 1)
-    assert [ids[: len(start)] for ids in sequences(row)] == [start, start]
-    assert len(row.labels) == sum(len(ids) - len(start) for ids in sequences(row))
-    text = lm.tokenizer.decode(row.packed.ids[0])
-    assert "system" not in text
-    assert SYCOPHANCY.positive[0][:20] not in text
+    assert row.asked == len(start)
+    assert [list(ids[: row.asked]) for ids in row.texts] == [start, start]
+    assert len(row.labels) == sum(len(ids) - row.asked for ids in row.texts)
+    for text in map(lm.tokenizer.decode, row.texts):
+        assert "system" not in text
+        assert SYCOPHANCY.positive[0][:20] not in text
 
 
 def test_rows_keep_the_order_of_the_table(rows: list[QuestionRow]) -> None:
     assert [row.question_id for row in rows] == [f"q{question}" for question in range(12)]
 
 
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-def test_the_loss_is_that_of_each_answer_alone(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], implementation: str
-) -> None:
+def test_the_loss_is_that_of_each_answer_alone(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     starts = [len(prompt(lm, question)) for question in (2, 10, 5)]
     batch = [rows[2], rows[10], rows[5]]
-    with train.attention(lm, implementation):
-        seen = train.loss(lm, batch, below, start=LAYERS.start).item()
+    seen = train.loss(lm, batch, below).item()
     assert seen == pytest.approx(naive_loss(lm, batch, starts), abs=1e-5)
 
 
 def test_validation_questions_are_never_trained_on(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+    lm: LanguageModel, rows: list[QuestionRow], below: Below, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[str] = []
     validated: list[list[str]] = []
     original = train.loss
 
-    def spy(lm: LanguageModel, batch: list[QuestionRow], below: dict[str, Tensor], *, start: int) -> Tensor:
+    def spy(lm: LanguageModel, batch: list[QuestionRow], below: Below) -> Tensor:
         ids = [row.question_id for row in batch]
         if torch.is_grad_enabled():
             trained_on.extend(ids)
         else:
             validated.append(ids)
-        return original(lm, batch, below, start=start)
+        return original(lm, batch, below)
 
     monkeypatch.setattr(train, "loss", spy)
     trained(lm, rows, below, recipe(replace(TRAINING, epochs=2)))
@@ -166,7 +150,7 @@ def test_validation_questions_are_never_trained_on(
 
 @every_family
 def test_training_lowers_the_loss_and_leaves_the_model_as_it_was(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], family: str
+    lm: LanguageModel, rows: list[QuestionRow], below: Below, family: str
 ) -> None:
     before = fingerprint(lm)
     _, curves = trained(lm, rows[:5], below, recipe(replace(TRAINING, lr=1e-2, epochs=2), family=family))
@@ -174,34 +158,28 @@ def test_training_lowers_the_loss_and_leaves_the_model_as_it_was(
     assert fingerprint(lm) == before
 
 
-def test_a_seed_repeats_itself_bit_for_bit(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
-) -> None:
+def test_a_seed_repeats_itself_bit_for_bit(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     (first, first_curves), (second, second_curves) = (trained(lm, rows[:6], below, recipe()) for _ in range(2))
     assert torch.equal(flat(first), flat(second))
     assert first_curves == second_curves
     assert not torch.equal(flat(trained(lm, rows[:6], below, recipe(seed=1))[0]), flat(first))
 
 
-def test_training_leaves_the_random_state_alone(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
-) -> None:
+def test_training_leaves_the_random_state_alone(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     before = torch.get_rng_state()
     trained(lm, rows[:4], below, replace(recipe(), engine="peft"))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_both_signs_of_a_seed_start_from_the_same_values(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
+    lm: LanguageModel, rows: list[QuestionRow], below: Below
 ) -> None:
     still = recipe(replace(TRAINING, lr=0.0))
     plus, minus = (trained(lm, rows[:4], below, replace(still, sign=sign))[0] for sign in ("plus", "minus"))
     assert torch.equal(flat(plus), flat(minus))
 
 
-def test_an_epoch_of_a_longer_run_is_the_shorter_run(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]
-) -> None:
+def test_an_epoch_of_a_longer_run_is_the_shorter_run(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     (_, short), (_, long) = (
         trained(lm, rows[:7], below, recipe(replace(TRAINING, warmup_steps=2, epochs=epochs))) for epochs in (1, 2)
     )
@@ -210,14 +188,14 @@ def test_an_epoch_of_a_longer_run_is_the_shorter_run(
     assert len(long["loss"]) == 6
 
 
-def test_the_rate_warms_up_and_then_stays(lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]) -> None:
+def test_the_rate_warms_up_and_then_stays(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     _, curves = trained(lm, rows, below, recipe(TrainConfig(lr=4e-3, epochs=1, warmup_steps=4)))
     assert curves["lr"] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 4e-3])
 
 
 @pytest.mark.parametrize("engine", ["native", "peft"])
 def test_a_broken_loss_names_its_step_and_the_remedy(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], engine: str
+    lm: LanguageModel, rows: list[QuestionRow], below: Below, engine: str
 ) -> None:
     before = fingerprint(lm)
     message = r"loss is (nan|inf) at step 1 of adapter lora \+ seed 0 .*\(lr 1e\+30\); lower the learning rate"
@@ -227,7 +205,7 @@ def test_a_broken_loss_names_its_step_and_the_remedy(
 
 
 def test_a_validation_loss_that_breaks_is_no_result(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+    lm: LanguageModel, rows: list[QuestionRow], below: Below, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = rows[0].question_id
     honest = train.loss
@@ -249,7 +227,7 @@ def test_a_validation_loss_that_breaks_is_no_result(
 def test_a_rule_chooses_the_layers(
     lm: LanguageModel,
     rows: list[QuestionRow],
-    below: dict[str, Tensor],
+    below: Below,
     engine: str,
     targets: str,
     names: set[str],
@@ -269,27 +247,31 @@ def test_parameters_are_named_by_the_path_of_their_layer(store: Store) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_too_few_questions_are_refused(
-    lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor], n: int
-) -> None:
+def test_too_few_questions_are_refused(lm: LanguageModel, rows: list[QuestionRow], below: Below, n: int) -> None:
     with pytest.raises(DataError, match=f"{n} questions have usable pairs; training needs at least 3"):
         trained(lm, rows[:n], below, recipe())
 
 
-def test_three_questions_are_enough(lm: LanguageModel, rows: list[QuestionRow], below: dict[str, Tensor]) -> None:
+def test_three_questions_are_enough(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     assert len(trained(lm, rows[:3], below, recipe())[1]["loss"]) == 1
 
 
 def test_attention_is_put_back_after_an_exception(lm: LanguageModel) -> None:
     def interrupted() -> None:
-        with train.attention(lm, "eager"):
-            assert lm.model.config._attn_implementation == "eager"
+        with packed_sequences(lm.model):
+            assert lm.model.config._attn_implementation == "packed"
             raise KeyboardInterrupt
 
     before = lm.model.config._attn_implementation
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert lm.model.config._attn_implementation == before != "eager"
+    assert lm.model.config._attn_implementation == before != "packed"
+
+
+def test_states_below_are_those_of_each_text(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
+    texts = [text for row in (rows[7], rows[1]) for text in row.texts]
+    [packed] = pack(texts)
+    torch.testing.assert_close(below.along(packed, texts), lower(lm, packed, stop=LAYERS.start), rtol=1e-5, atol=1e-5)
 
 
 def test_an_artifact_holds_what_training_gave(lm: LanguageModel, store: Store) -> None:

@@ -1,12 +1,15 @@
 """A product of thin matrices behaves as the matrix it stands for."""
 
+from collections.abc import Iterator
+from threading import Thread
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.errors import ShapeError
-from ws.update import Dense, LowRank, Spectrum, Update
+from ws.update import Dense, LowRank, Spectrum, Update, spectra
 
 FEW = settings(max_examples=25, deadline=None)
 SIZES = st.integers(1, 9)
@@ -71,6 +74,107 @@ def test_the_spectrum_is_the_dense_one(update: Update) -> None:
     torch.testing.assert_close(left.T @ left, torch.eye(len(values)), atol=1e-5, rtol=0)
     torch.testing.assert_close(right @ right.T, torch.eye(len(values)), atol=1e-5, rtol=0)
     close(spectrum.crop(slice(None)), update.dense())
+
+
+def thin(k: int, *, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> LowRank:
+    generator = torch.Generator().manual_seed(0)
+    left, right = torch.randn(40, k, generator=generator), torch.randn(k, 30, generator=generator)
+    return LowRank(left.to(dtype) * scale, right.to(dtype))
+
+
+def sharing_a_start() -> LowRank:
+    """The difference of two updates B A - B0 A0 of rank 3: 12 columns, of which the parts of B0 A0 cancel."""
+    first, second, start = (drawn((40, 30), 3, seed) for seed in (1, 2, 3))
+    return (0.5 * first + start) - (0.5 * second + start)
+
+
+CASES = {
+    "full rank": (thin(5), 5),
+    "more columns than a side": (thin(35), 30),
+    "columns twice": (thin(5) + thin(5), 5),
+    "a shared start": (sharing_a_start(), 6),
+    "zero": (0.0 * thin(5), 0),
+    "tiny": (thin(5, scale=1e-12), 5),
+    "large": (thin(5, scale=1e6), 5),
+    "double precision": (thin(5, dtype=torch.float64) + thin(5, dtype=torch.float64), 5),
+}
+
+
+@pytest.mark.parametrize(("update", "rank"), CASES.values(), ids=CASES)
+def test_every_direction_is_orthonormal_whatever_the_rank(update: LowRank, rank: int) -> None:
+    spectrum = update.svd()
+    left, values, right = (part.double() for part in (spectrum.left, spectrum.values, spectrum.right))
+    k = min(*update.shape, update.left.shape[1])
+    assert spectrum.rank == rank
+    assert (left.shape, values.shape, right.shape) == ((40, k), (k,), (k, 30))
+    assert (values.diff() <= 0).all()
+    eye = torch.eye(k, dtype=torch.float64)
+    torch.testing.assert_close(left.T @ left, eye, atol=1e-5, rtol=0)
+    torch.testing.assert_close(right @ right.T, eye, atol=1e-5, rtol=0)
+    exact = update.left.double() @ update.right.double()
+    # Relative to the factors: what they share cancels in the update.
+    rounding = 2e-6 * update.left.double().norm().item() * update.right.double().norm().item()
+    assert (left * values @ right - exact).norm() <= rounding
+    assert (values - torch.linalg.svdvals(exact)[:k]).abs().max() <= rounding
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads_of_a_new_thread() -> int:
+    found = []
+    thread = Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_spectra_are_those_of_each_update_in_order() -> None:
+    updates = [drawn((9 - i, 7 + i), None if i % 3 == 0 else i, seed=i) for i in range(8)]
+    for spectrum, update in zip(spectra(updates), updates, strict=True):
+        alone = update.svd()
+        torch.testing.assert_close(spectrum.values, alone.values)
+        close(spectrum.crop(slice(None)), update.dense())
+    assert spectra([]) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("two_threads")
+def test_each_of_several_spectra_is_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    torch.set_num_threads(threads)
+    seen, real = [], LowRank.svd
+
+    def svd(self: LowRank) -> Spectrum:
+        seen.append(torch.get_num_threads())
+        return real(self)
+
+    monkeypatch.setattr(LowRank, "svd", svd)
+    assert len(spectra([thin(2)] * 4)) == 4
+    assert seen == [1] * 4
+    assert (torch.get_num_threads(), threads_of_a_new_thread()) == (threads, threads)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.usefixtures("two_threads")
+def test_spectra_have_gradients_if_and_only_if_they_are_wanted(wanted: bool) -> None:
+    update = LowRank(thin(2).left.requires_grad_(), thin(2).right)
+    with torch.set_grad_enabled(wanted):
+        (spectrum,) = spectra([update])
+    assert spectrum.values.requires_grad == wanted
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_failure_in_one_spectrum_ends_all_and_restores_the_threads() -> None:
+    broken = LowRank(torch.full((3, 2), float("nan")), torch.ones(2, 3))
+    with pytest.raises(torch.linalg.LinAlgError, match="failed to converge"):
+        spectra([thin(2), broken, thin(2)])
+    assert threads_of_a_new_thread() == 2
 
 
 def test_a_crop_and_its_rest_are_the_whole() -> None:

@@ -1,7 +1,6 @@
 """Every spelling of an answer counts and nothing else does, in fp32, wherever a prompt stands in a batch."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ws import tiny
-from ws.depth import lower, upper
+from ws.depth import Batch, lower
 from ws.errors import ChatError
+from ws.evaluate import score
 from ws.guards import score_right_padded
 from ws.models import LanguageModel, weights_of
-from ws.packing import Packed, pack, stacked
+from ws.packing import Packed, pack
 from ws.yesno import AnswerTokens, Scores, answer_tokens, scores
 
 if TYPE_CHECKING:
@@ -145,10 +145,9 @@ def alone(lm: LanguageModel) -> Scores:
     return scores(torch.stack(logits), answer_tokens(lm.tokenizer))
 
 
-def packed_scores(lm: LanguageModel, packed: Packed) -> Scores:
-    hidden = upper(lm, packed, lower(lm, packed, stop=2), start=2)
-    logits = lm.model.get_output_embeddings()(hidden[packed.rows, packed.last])
-    return scores(logits, answer_tokens(lm.tokenizer))
+def packed_scores(lm: LanguageModel, sequences: Sequence[Packed]) -> Scores:
+    batch = Batch(tuple(sequences), tuple(lower(lm, packed, stop=2) for packed in sequences), 2)
+    return score(lm, batch, answer_tokens(lm.tokenizer))
 
 
 def padded_scores(lm: LanguageModel, *, side: str) -> Scores:
@@ -179,22 +178,11 @@ def test_a_padded_batch_read_at_the_last_real_token_is_each_prompt_alone(
     assert_same(padded_scores(lm, side=side), alone)
 
 
-@pytest.mark.parametrize(
-    "packed",
-    [pack(PROMPTS), pack(PROMPTS, budget=9), stacked([pack([prompt]) for prompt in PROMPTS])],
-    ids=["one-row", "padded-rows", "stacked"],
-)
-def test_packed_prompts_score_as_alone(lm: LanguageModel, alone: Scores, packed: Packed) -> None:
-    assert_same(packed_scores(lm, packed), alone)
-
-
-def test_what_the_padding_of_a_packed_row_says_is_never_read(lm: LanguageModel) -> None:
-    batch = stacked([pack([prompt]) for prompt in PROMPTS])
-    lengths = torch.tensor([len(prompt) for prompt in PROMPTS])
-    padding = torch.arange(batch.ids.shape[1]) >= lengths[:, None]
-    assert padding.any()
-    other = replace(batch, ids=batch.ids.masked_fill(padding, 99))
-    assert torch.equal(packed_scores(lm, other).log_ratio, packed_scores(lm, batch).log_ratio)
+@pytest.mark.parametrize(("budget", "count"), [(100, 1), (9, 3), (1, len(PROMPTS))])
+def test_packed_prompts_score_as_alone(lm: LanguageModel, alone: Scores, budget: int, count: int) -> None:
+    sequences = pack(PROMPTS, budget=budget)
+    assert len(sequences) == count
+    assert_same(packed_scores(lm, sequences), alone)
 
 
 def test_the_last_column_of_a_right_padded_batch_is_the_wrong_place(lm: LanguageModel, alone: Scores) -> None:
