@@ -15,5 +15,6 @@ pytest_plugins = [
     "fixtures.lenses",
     "fixtures.readout",
     "fixtures.activations",
+    "fixtures.arms",
     "fixtures.contest",
 ]
