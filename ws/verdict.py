@@ -129,9 +129,10 @@ def _outcome(sides: list[tuple[float, float]]) -> Outcome:
 
 
 def _tolerance(shown: Estimate, half_width: float) -> tuple[float, str]:
-    """Two standard errors of the mean over seeds, or the interval's half width where there is one seed."""
+    """Two standard errors of the mean over seeds, or the interval's half width where there is one seed; and noise."""
     if shown.n_seeds == 1:
-        return half_width, "interval half width (one seed)"
+        # Where all clusters agree, the interval is a point.
+        return half_width + ARITHMETIC_NOISE, "interval half width (one seed)"
     tolerance = 2 * shown.seed_sd / math.sqrt(shown.n_seeds) + ARITHMETIC_NOISE
     return tolerance, f"spread over {shown.n_seeds} seeds"
 
