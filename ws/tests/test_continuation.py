@@ -8,26 +8,15 @@ import torch
 from torch import Tensor, nn
 from transformers import LogitsProcessorList
 
-from ws import continuation, tiny
+from ws import continuation
 from ws.continuation import begun
 from ws.errors import DataError
-from ws.models import LanguageModel, weights_of
+from ws.models import LanguageModel
 from ws.packing import pack
+from ws.tests.architectures import ARCHITECTURES, random_model
 
 WINDOW = 12
-SHAPE = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    # Large enough that attention is far from uniform and a wrong mask or rotation shows.
-    "initializer_range": 0.3,
-}
 KINDS = ["sliding_attention", "full_attention", "sliding_attention"]
-EXTRA = {"Llama": {}, "Qwen3": {}, "Gemma3": {"layer_types": KINDS, "sliding_window": WINDOW}}
 PROMPTS = (
     [5, 6, 7, 8],
     [5, 6, 7, 9, 10, 11, 12, 13, 14, 15],
@@ -56,20 +45,11 @@ SAMPLING = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
 GREEDY = {"do_sample": False}
 
 
-@pytest.fixture(scope="module", params=EXTRA)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def lm(request: pytest.FixtureRequest) -> LanguageModel:
-    import transformers
-
-    name = request.param
-    tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
-    config_class = getattr(transformers, "Gemma3TextConfig" if name == "Gemma3" else f"{name}Config")
-    config = config_class(
-        vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=2, pad_token_id=0, **SHAPE, **EXTRA[name]
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
-    return LanguageModel(name, model.requires_grad_(False), tokenizer, weights_of("tiny-random-qwen3"))
+    found = random_model(request.param, kinds=KINDS, window=WINDOW)
+    found.model.requires_grad_(False)
+    return found
 
 
 def padded(

@@ -6,28 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ws import tiny
 from ws.attention import packed_attention
 from ws.depth import lower, prefilled, upper
 from ws.errors import DataError, MismatchError
-from ws.models import LanguageModel, weights_of
+from ws.models import LanguageModel
 from ws.packing import Packed, blocks_of, pack
+from ws.tests.architectures import ARCHITECTURES, random_model
 
-SHAPE = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    # Large enough that attention is far from uniform and a wrong mask or rotation shows.
-    "initializer_range": 0.3,
-}
 # Not the same from any start: cut at layer 1 or 2, a list that stays whole picks the wrong rotation.
 KINDS = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
-EXTRA = {"Llama": {}, "Qwen3": {}, "Gemma3": {"layer_types": KINDS, "sliding_window": 32}}
-CUTS = range(SHAPE["num_hidden_layers"])
+WINDOW = 32
+CUTS = range(len(KINDS))
 PROMPTS = (
     (5, 6, 7, 8),
     (5, 6, 7, 9, 10, 11, 12, 13, 14, 15),
@@ -41,20 +30,9 @@ PROMPTS = (
 Run = Callable[[LanguageModel, Packed], object]
 
 
-@pytest.fixture(scope="module", params=EXTRA)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def lm(request: pytest.FixtureRequest) -> LanguageModel:
-    import transformers
-
-    name = request.param
-    tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
-    config_class = getattr(transformers, "Gemma3TextConfig" if name == "Gemma3" else f"{name}Config")
-    config = config_class(
-        vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=2, pad_token_id=0, **SHAPE, **EXTRA[name]
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
-    return LanguageModel(name, model, tokenizer, weights_of("tiny-random-qwen3"))
+    return random_model(request.param, kinds=KINDS, window=WINDOW)
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +207,7 @@ def test_only_the_layers_of_the_part_run(lm: LanguageModel, packed: Packed, cut:
 
 def test_a_prompt_longer_than_an_attention_window_is_refused(lm: LanguageModel) -> None:
     [longer] = pack([tuple(range(1, 34))])
-    assert int(longer.positions.max()) + 1 == EXTRA["Gemma3"]["sliding_window"] + 1
+    assert int(longer.positions.max()) + 1 == WINDOW + 1
     if lm.name == "Gemma3":
         with pytest.raises(DataError, match="33 tokens is longer than the attention window of Gemma3, 32 tokens"):
             lower(lm, longer, stop=1)
