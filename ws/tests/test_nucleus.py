@@ -80,7 +80,8 @@ def test_where_rounding_decides_it_decides_as_in_transformers(last: int, steps: 
     scores = offset + 3 * torch.randn(1, VOCAB, generator=torch.Generator().manual_seed(0))
     # A share at which the token that `last` others outrank is just in or just out, give or take some last bits.
     ends = torch.sort(scores).values.softmax(-1).cumsum(-1)[0, -1 - last].double()
-    top_p = float(1 - ends) + steps * 2**-25
+    # The sum of all is 1 give or take rounding, so that the share above the likeliest may come out below 0.
+    top_p = max(float(1 - ends) + steps * 2**-25, 0.0)
     assert torch.equal(kept(top_p, scores), sorted_out(top_p, scores))
 
 
