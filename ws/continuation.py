@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ws.caches import cache_name, check_filled
 from ws.depth import prefilled
 from ws.models import LanguageModel
 from ws.packing import pack
@@ -47,15 +48,19 @@ class Begun:
             ids[row, start:] = torch.tensor(self.prompts[place])
             attention[row, start:] = 1
             columns[row, start:] = self.columns[place]
-        output = self.lm.model.generate(
+        cache, model = self._cache(columns.to(self.lm.device)), self.lm.model
+        output = model.generate(
             input_ids=ids.to(self.lm.device),
             attention_mask=attention.to(self.lm.device),
-            past_key_values=self._cache(columns.to(self.lm.device)),
+            # `generate` names none of what it hands on to `forward`.
+            **{cache_name(model.forward): cache},
             max_new_tokens=new_tokens,
             pad_token_id=stop,
             eos_token_id=stop,
             **how,
         )
+        # The last token is said and not read.
+        check_filled(cache, tokens=output.shape[1] - 1, by=f"generate of {self.lm.name}")
         return [_until(stop, tokens) for tokens in output[:, width:].tolist()]
 
     def _cache(self, columns: Int[Tensor, "batch seq"]) -> "DynamicCache":

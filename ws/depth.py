@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ws.attention import packed_sequences
+from ws.caches import cache_name, check_filled
 from ws.errors import DataError
 from ws.models import LanguageModel
 from ws.packing import Packed, pack
@@ -89,23 +90,30 @@ def upper(
 def prefilled(
     lm: LanguageModel, packed: Packed
 ) -> tuple[tuple[Float[Tensor, "kv_heads nodes d_head"], Float[Tensor, "kv_heads nodes d_head"]], ...]:
-    """The keys and values of every node, rotated to its position, a pair a layer."""
+    """The keys and values of every node, rotated to its position, a pair a layer.
+
+    Raises: MismatchError if the model does not put them into a cache.
+    """
     from transformers import DynamicCache
 
     cache = DynamicCache()
     with torch.no_grad(), _cut(lm, first=0, stop=lm.n_layers) as decoder:
-        _run(decoder, packed, lm=lm, input_ids=packed.ids[None].to(lm.device), past_key_values=cache)
+        into = {cache_name(decoder.forward): cache}
+        _run(decoder, packed, lm=lm, input_ids=packed.ids[None].to(lm.device), use_cache=True, **into)
+    check_filled(cache, tokens=len(packed.ids), by=lm.name)
     return tuple((layer.keys[0], layer.values[0]) for layer in cache.layers)
 
 
-def _run(decoder: nn.Module, packed: Packed, *, lm: LanguageModel, **inputs: object) -> Float[Tensor, "nodes d_model"]:
+def _run(
+    decoder: nn.Module, packed: Packed, *, lm: LanguageModel, use_cache: bool = False, **inputs: object
+) -> Float[Tensor, "nodes d_model"]:
     _check_window(packed, lm)
     with packed_sequences(lm.model):
         return decoder(
             attention_mask=packed.blocks.mask(dtype=lm.dtype, device=lm.device),
             before=packed.blocks.before.to(lm.device),
             position_ids=packed.positions[None].to(lm.device),
-            use_cache="past_key_values" in inputs,
+            use_cache=use_cache,
             **inputs,
         ).last_hidden_state[0]
 

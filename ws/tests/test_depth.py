@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ws.attention import packed_attention
+from ws.caches import cache_name
 from ws.depth import lower, prefilled, upper
 from ws.errors import DataError, MismatchError
 from ws.models import LanguageModel
@@ -128,7 +129,7 @@ def test_keys_and_values_are_those_of_each_prompt_alone(lm: LanguageModel, packe
     assert len(nodes) == lm.n_layers
     for place, path in packed.paths.items():
         with torch.no_grad():
-            cache = lm.model(torch.tensor([PROMPTS[place]]), use_cache=True).past_key_values
+            cache = lm.model(torch.tensor([PROMPTS[place]]), use_cache=True)[cache_name(lm.model.forward)]
         for (keys, values), layer in zip(nodes, cache.layers, strict=True):
             torch.testing.assert_close(keys[:, path], layer.keys[0], rtol=0, atol=1e-5)
             torch.testing.assert_close(values[:, path], layer.values[0], rtol=0, atol=1e-5)
