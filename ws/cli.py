@@ -1,10 +1,12 @@
 """`ws`: the commands beside pytest."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from ws.errors import WsError
 from ws.store import Store, default_root
 
 StorePath = Annotated[
@@ -180,8 +182,6 @@ def lenses(
         ws lenses smollm2-135m --families lora delora --build
         ws lenses smollm2-135m --no-png --out /tmp/lenses
     """
-    import sys
-
     from ws.adapters import FAMILIES
     from ws.figures import write, write_png
     from ws.lenses import joint as table
@@ -202,9 +202,13 @@ def lenses(
 
 
 def main() -> None:
-    """Entry point of the `ws` command."""
-    tyro.extras.subcommand_cli_from_dict(
-        {"search": search, "table": table, "bench": bench, "eval": evaluate, "lenses": lenses},
-        prog="ws",
-        description=__doc__,
-    )
+    """Entry point of the `ws` command: what is refused on purpose ends it with status 2 and its message alone."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            {"search": search, "table": table, "bench": bench, "eval": evaluate, "lenses": lenses},
+            prog="ws",
+            description=__doc__,
+        )
+    except WsError as error:
+        print(f"ws: {error}", file=sys.stderr)
+        sys.exit(2)

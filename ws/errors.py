@@ -3,6 +3,7 @@
 A message says what was seen, what was expected and what to do about it.
 """
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -14,7 +15,10 @@ class UnknownNameError(WsError, KeyError):
     """A family, behavior, model or lens that no table lists."""
 
     def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
-        super().__init__(f"unknown {what} {name!r}; known: {', '.join(sorted(known))}")
+        names = sorted(known)
+        meant = difflib.get_close_matches(str(name), names, n=1)
+        hint = f"; did you mean {meant[0]!r}?" if meant else ""
+        super().__init__(f"unknown {what} {name!r}; known: {', '.join(names)}{hint}")
 
     def __str__(self) -> str:
         return str(self.args[0])

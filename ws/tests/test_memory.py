@@ -70,3 +70,44 @@ def test_every_build_ends_with_giving_back(tmp_path: Path, monkeypatch: pytest.M
     store.get(Text("a"))
     store.get(Text("a"))
     assert next(times) == 1
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A system that tells of 4 MiB of free memory, and whose process is in the control group a/b without a limit."""
+    (tmp_path / "meminfo").write_text("MemTotal:  9000 kB\nMemFree:  10 kB\nMemAvailable:   4096 kB\n")
+    (tmp_path / "cgroup").write_text("0::/a/b\n")
+    (tmp_path / "groups/a/b").mkdir(parents=True)
+    for name, path in (("MEMINFO", "meminfo"), ("OWN_CGROUP", "cgroup"), ("CGROUPS", "groups")):
+        monkeypatch.setattr(memory, name, tmp_path / path)
+    return tmp_path
+
+
+def limit(told: Path, group: str, *, most: str, used: int, dropped: int) -> None:
+    folder = told / "groups" / group
+    (folder / "memory.max").write_text(f"{most}\n")
+    (folder / "memory.current").write_text(f"{used}\n")
+    (folder / "memory.stat").write_text(f"anon 5\ninactive_file {dropped}\nactive_file 7\n")
+
+
+@pytest.mark.parametrize(
+    ("most", "left"),
+    [(3 * MIB, 3 * MIB - 1000 + 10), (9 * MIB, 4 * MIB)],
+    ids=["the limit is less", "the machine has less"],
+)
+@pytest.mark.parametrize("group", ["a", "a/b"])
+def test_a_container_s_limit_counts_where_it_is_less_than_the_machine_has(
+    told: Path, group: str, most: int, left: int
+) -> None:
+    limit(told, group, most=str(most), used=1000, dropped=10)
+    assert memory.available_bytes() == left
+
+
+def test_without_a_limit_all_of_the_machine_s_memory_is_available(told: Path) -> None:
+    limit(told, "a/b", most="max", used=1000, dropped=10)
+    assert memory.available_bytes() == 4 * MIB
+
+
+def test_a_system_that_does_not_tell_is_not_guessed(told: Path, tmp_path: Path) -> None:
+    (tmp_path / "meminfo").unlink()
+    assert memory.available_bytes() is None

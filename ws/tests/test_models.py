@@ -170,6 +170,13 @@ def test_an_unknown_model_is_refused_with_the_table() -> None:
         known_model("gpt2")
 
 
+def test_a_name_that_is_nearly_known_is_suggested() -> None:
+    with pytest.raises(UnknownNameError, match=r"tiny-random-qwen3; did you mean 'smollm2-135m'\?$"):
+        known_model("smolm-135m")
+    with pytest.raises(UnknownNameError, match=r"tiny-random-qwen3$"):
+        known_model("gpt2")
+
+
 @pytest.mark.parametrize("model", MODELS.values(), ids=str)
 def test_every_downloaded_model_is_pinned(model: KnownModel) -> None:
     weights = [name for name, _ in model.pins if name.endswith((".safetensors", ".gguf"))]
