@@ -1,6 +1,7 @@
 """Shapes are checked where the project's own code is tested, and not where claims are tested on real models."""
 
 import argparse
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from jaxtyping import TypeCheckError
 
 from fixtures import early, snapshots
 from ws import delta
-from ws.tests.conftest import Project
+from ws.tests.conftest import CONFTEST, INI, Project
 
 RUNS = {
     "": True,
@@ -47,6 +48,13 @@ def test_an_assert_shows_its_values() -> None:
         assert [1] == [2]
 
 
+def clone(project: Project) -> Path:
+    """The folder of unit tests, by which the project is known as our own."""
+    unit = project.pytester.mkpydir("ws") / "tests"
+    unit.mkdir()
+    return unit
+
+
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[pytest.Config]:
     """The runs that would have checked shapes."""
@@ -60,16 +68,97 @@ def test_a_run_checks_shapes_if_it_tests_our_own_code(
     project: Project, checked: list[pytest.Config], monkeypatch: pytest.MonkeyPatch, args: str, checks: bool
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    unit = project.pytester.mkpydir("ws") / "tests"
-    unit.mkdir()
+    clone(project)
     project.run("--collect-only", *args.split())
     assert [run.rootpath for run in checked] == [project.pytester.path] * checks
 
 
 def test_a_run_in_the_folder_of_claims_is_of_claims(tmp_path: Path) -> None:
+    (tmp_path / "ws" / "tests").mkdir(parents=True)
     options = argparse.Namespace(smoke=False, gpu=False, file_or_dir=[])
     assert not early.tests_own_code(options, here=tmp_path / "claims", root=tmp_path)
     assert early.tests_own_code(options, here=tmp_path / "ws", root=tmp_path)
+
+
+def test_claims_of_who_installed_the_package_are_not_our_own_code(tmp_path: Path) -> None:
+    options = argparse.Namespace(smoke=True, gpu=False, file_or_dir=["tests"])
+    assert not early.tests_own_code(options, here=tmp_path, root=tmp_path)
+
+
+DEPENDENCY = """
+import warnings
+
+
+def old(kind):
+    warnings.warn("`old` will be gone", kind, stacklevel=2)
+"""
+USES_IT = """
+import dependency
+
+
+def test_it_works():
+    dependency.old({kind})
+"""
+DEPRECATIONS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning", "UserWarning")
+"""What libraries say of what they are going to change."""
+
+
+@pytest.fixture
+def dependent(project: Project) -> Project:
+    """A project of which neither its settings nor anything else says what becomes of warnings."""
+    warnings.simplefilter("default")  # As a process starts: this test's own filter would reach the run within it.
+    ini = [line for line in INI.splitlines() if not line.startswith("filterwarnings")]
+    project.pytester.makeini("\n".join(ini))
+    project.pytester.makepyfile(dependency=DEPENDENCY)
+    return project
+
+
+@pytest.mark.parametrize("kind", DEPRECATIONS)
+def test_what_a_library_is_going_to_change_fails_our_own_tests(dependent: Project, kind: str) -> None:
+    (clone(dependent) / "test_unit.py").write_text(USES_IT.format(kind=kind))
+    result = dependent.run("ws/tests")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*{kind}: `old` will be gone"])
+
+
+def test_it_fails_claims_on_random_weights_too(dependent: Project) -> None:
+    clone(dependent)
+    dependent.claims(USES_IT.format(kind="FutureWarning"))
+    dependent.run("--smoke", "claims").assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("installed", [False, True], ids=["clone", "installed"])
+@pytest.mark.parametrize("kind", DEPRECATIONS)
+def test_a_run_of_claims_goes_on_and_shows_it(dependent: Project, kind: str, installed: bool) -> None:
+    if not installed:
+        clone(dependent)
+    dependent.claims(USES_IT.format(kind=kind))
+    result = dependent.run("claims")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines([f"*{kind}: `old` will be gone"])
+
+
+def test_numbers_that_overflow_fail_a_claim(dependent: Project) -> None:
+    clone(dependent)
+    dependent.claims("import numpy as np\n\ndef test_it_works():\n    np.float64(1e300) * np.float64(1e300)\n")
+    result = dependent.run("claims")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*RuntimeWarning: overflow*"])
+
+
+def test_our_own_damaged_artifact_is_only_told_of(dependent: Project) -> None:
+    text = "the artifact abc is damaged"
+    test = f"import warnings\n\ndef test_it_works():\n    warnings.warn({text!r}, UserWarning, stacklevel=1)\n"
+    (clone(dependent) / "test_unit.py").write_text(test)
+    dependent.run("ws/tests").assert_outcomes(passed=1, warnings=1)
+
+
+@pytest.mark.parametrize(("args", "goes_on"), [("claims", True), ("ws/tests claims", False)])
+def test_what_a_conftest_imports_is_judged_alike(dependent: Project, args: str, goes_on: bool) -> None:
+    clone(dependent)
+    old = "import dependency\ndependency.old(FutureWarning)\n"
+    dependent.pytester.makeconftest(old + CONFTEST)
+    assert (dependent.run("--collect-only", *args.split()).ret == pytest.ExitCode.OK) == goes_on
 
 
 @pytest.mark.parametrize(
