@@ -13,7 +13,7 @@ import pandas as pd
 
 from ws.behaviors import Question
 from ws.chat import prompt_ids
-from ws.depth import prepared
+from ws.engine import prepared
 from ws.errors import DataError, MismatchError
 from ws.evaluate import answers_of, score
 from ws.interventions import Intervention

@@ -17,13 +17,14 @@ from ws.caches import cache_name, check_filled
 from ws.depth import prefilled
 from ws.models import LanguageModel
 from ws.packing import pack
+from ws.passes import Begun, until
 
 if TYPE_CHECKING:
     from transformers import DynamicCache
 
 
 @dataclass(frozen=True, eq=False)
-class Begun:
+class PackedBegun(Begun):
     """Prompts of which a model has read all but the last token."""
 
     lm: LanguageModel
@@ -34,10 +35,7 @@ class Begun:
     """Keys and values, a pair a layer."""
 
     def continued(self, batch: Sequence[int], *, stop: int, new_tokens: int, **how: object) -> list[list[int]]:
-        """What follows each of these prompts, up to and including the token `stop`; `how` is told to `generate`.
-
-        batch: places among `prompts`. They run together, padded on the left.
-        """
+        """They run together, padded on the left."""
         width = max(len(self.prompts[place]) for place in batch)
         ids = torch.full((len(batch), width), stop)
         attention = torch.zeros_like(ids)
@@ -61,7 +59,7 @@ class Begun:
         )
         # The last token is said and not read.
         check_filled(cache, tokens=output.shape[1] - 1, by=f"generate of {self.lm.name}")
-        return [_until(stop, tokens) for tokens in output[:, width:].tolist()]
+        return [until(stop, tokens) for tokens in output[:, width:].tolist()]
 
     def _cache(self, columns: Int[Tensor, "batch seq"]) -> "DynamicCache":
         from transformers import DynamicCache
@@ -72,7 +70,7 @@ class Begun:
         return cache
 
 
-def begun(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> Begun:
+def packed_begun(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> PackedBegun:
     """Prompts read by the model as it is now: steered where the caller steers it.
 
     Raises: DataError if there is no prompt, or one is empty or longer than an attention window of the model.
@@ -85,8 +83,4 @@ def begun(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> Begun:
         nodes += len(packed.ids)
     layers = zip(*(prefilled(lm, packed) for packed in sequences), strict=True)
     states = [tuple(torch.cat(parts, dim=1) for parts in zip(*pairs, strict=True)) for pairs in layers]
-    return Begun(lm, prompts, [columns[place] for place in range(len(prompts))], states)
-
-
-def _until(stop: int, tokens: list[int]) -> list[int]:
-    return tokens[: tokens.index(stop) + 1] if stop in tokens else tokens
+    return PackedBegun(lm, prompts, [columns[place] for place in range(len(prompts))], states)

@@ -5,60 +5,118 @@ states once; `upper` starts from them. Both run the code of the model with its l
 and normalisation stay the library's; attention is that of packed sequences (`ws.attention`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ws.attention import packed_sequences
+from ws.blocks import watched
 from ws.caches import cache_name, check_filled
 from ws.errors import DataError
 from ws.models import LanguageModel
 from ws.packing import Packed, pack
+from ws.passes import Batch, Logits, Spans
+
+WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size", "local_attention")
+"""What configs call the number of tokens that a layer's attention reaches back."""
+
+OPEN = frozenset({"full_attention"})
+"""Kinds of layers, as `config.layer_types` names them, whose attention reaches back to the first token."""
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class PackedBatch(Batch):
     """Packed prompts and the states that enter layer `start` of each sequence."""
 
     sequences: tuple[Packed, ...]
-    states: tuple[Float[Tensor, "_ d_model"], ...]
+    below: tuple[Float[Tensor, "_ d_model"], ...]
     start: int
 
     @property
     def nodes(self) -> int:
-        """Tokens that go through the layers above, shared ones counted once."""
         return sum(len(packed.ids) for packed in self.sequences)
 
     @property
     def prompts(self) -> int:
-        """How many prompts were packed."""
         return sum(len(packed.paths) for packed in self.sequences)
 
-    def above(self, lm: LanguageModel) -> Iterator[tuple[Packed, Float[Tensor, "nodes d_model"]]]:
-        """Each sequence with its final hidden states (after the last norm), of the model as it is now."""
-        for packed, states in zip(self.sequences, self.states, strict=True):
-            with torch.no_grad():
-                hidden = upper(lm, packed, states, start=self.start)
-            yield packed, hidden
+    @cached_property
+    def where(self) -> Mapping[int, tuple[int, Int[Tensor, " tokens"]]]:
+        """By the place of a prompt: the sequence that holds it, and its columns there."""
+        return {
+            place: (sequence, path)
+            for sequence, packed in enumerate(self.sequences)
+            for place, path in packed.paths.items()
+        }
 
-    def ends(self, lm: LanguageModel) -> Iterator[tuple[Packed, Float[Tensor, "prompts d_model"]]]:
-        """The same at the last token of each prompt only."""
-        for packed, states in zip(self.sequences, self.states, strict=True):
+    def ends(self, lm: LanguageModel) -> Iterator[tuple[Int[Tensor, " some"], Float[Tensor, "some vocab"]]]:
+        for packed, below in zip(self.sequences, self.below, strict=True):
             with torch.no_grad():
-                hidden = upper(lm, packed, states, start=self.start, read=packed.last)
-            yield packed, hidden
+                hidden = upper(lm, packed, below, start=self.start, read=packed.last)
+            yield packed.prompts, headed(lm, hidden)
+
+    def read(self, lm: LanguageModel, spans: Spans) -> Iterator[tuple[int, Logits]]:
+        for packed, below in zip(self.sequences, self.below, strict=True):
+            with torch.no_grad():
+                hidden = upper(lm, packed, below, start=self.start)
+            for place, path in packed.paths.items():
+                yield place, partial(headed, lm, hidden[path[spans[place]].to(hidden.device)])
+
+    def states(self, lm: LanguageModel, spans: Spans) -> Iterator[tuple[int, Float[Tensor, "depth token d_model"]]]:
+        for packed, below in zip(self.sequences, self.below, strict=True):
+            with torch.no_grad(), watched(lm, start=self.start) as seen:
+                upper(lm, packed, below, start=self.start)
+            for place, path in packed.paths.items():
+                columns = path[spans[place]].to(below.device)
+                yield place, torch.stack([state[0, columns] for state in seen])
+
+    def predicted(self, lm: LanguageModel, places: Sequence[int], spans: Spans) -> Float[Tensor, "token vocab"]:
+        """The chosen prompts are packed together, alone."""
+        texts = [self._text(place) for place in places]
+        [packed] = pack(texts, budget=sum(map(len, texts)))
+        hidden = upper(lm, packed, self.along(packed, places), start=self.start)
+        columns = torch.cat([packed.paths[text][span] for text, span in enumerate(spans)])
+        return lm.model.get_output_embeddings()(hidden[columns.to(hidden.device)])
+
+    def _text(self, place: int) -> list[int]:
+        sequence, path = self.where[place]
+        return self.sequences[sequence].ids[path].tolist()
+
+    def along(self, packed: Packed, places: Sequence[int]) -> Float[Tensor, "nodes d_model"]:
+        """The states of the nodes of some of the prompts, packed anew."""
+        states = self.below[0].new_empty(len(packed.ids), self.below[0].shape[1])
+        for text, path in packed.paths.items():
+            sequence, columns = self.where[places[text]]
+            states[path] = self.below[sequence][columns]
+        return states
 
 
 @lru_cache(maxsize=2)
-def prepared(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: int) -> Batch:
+def packed_batch(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: int) -> PackedBatch:
     """The packed prompts and their states below layer `start`; must be called on the unchanged model."""
     sequences = pack(prompts)
-    return Batch(sequences, tuple(lower(lm, packed, stop=start) for packed in sequences), start)
+    return PackedBatch(sequences, tuple(lower(lm, packed, stop=start) for packed in sequences), start)
+
+
+def headed(lm: LanguageModel, hidden: Float[Tensor, "read d_model"]) -> Float[Tensor, "read vocab"]:
+    """The logits of some final hidden states, without gradients."""
+    with torch.no_grad():
+        return lm.model.get_output_embeddings()(hidden)
+
+
+def window(lm: LanguageModel) -> int | None:
+    """The longest prompt whose every token all layers show to every later one; None if any length is."""
+    config = lm.model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and OPEN.issuperset(kinds):
+        return None
+    sizes = [getattr(config, name, None) for name in WINDOWS]
+    return min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
 
 
 def lower(lm: LanguageModel, packed: Packed, *, stop: int) -> Float[Tensor, "nodes d_model"]:
@@ -138,12 +196,11 @@ def _only_at(read: Int[Tensor, " read"], mlp: nn.Module, *, nodes: int) -> Itera
 
 def _check_window(packed: Packed, lm: LanguageModel) -> None:
     """Raises: DataError if a prompt is longer than a layer's attention window, which the packed mask leaves open."""
-    config = lm.model.get_decoder().config
-    longest, window = int(packed.positions.max()) + 1, getattr(config, "sliding_window", None)
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()) and longest > window:
+    longest, reach = int(packed.positions.max()) + 1, window(lm)
+    if reach is not None and longest > reach:
         raise DataError(
-            f"a prompt of {longest} tokens is longer than the attention window of {lm.name}, {window} tokens; "
-            "shorten the questions or the answers"
+            f"a prompt of {longest} tokens is longer than the attention window of {lm.name}, {reach} tokens; "
+            "run it through the model's own forward pass (ws.plain), as ws.engine does"
         )
 
 

@@ -16,9 +16,10 @@ import torch
 from ws.behaviors import Question
 from ws.chat import prompt_ids
 from ws.delta import Direction, WeightDelta, direction_delta
-from ws.depth import Batch, prepared
+from ws.engine import prepared
 from ws.errors import DataError, MismatchError
 from ws.models import LanguageModel, Placed, loaded
+from ws.passes import Batch
 from ws.progress import track
 from ws.steer import steered
 from ws.store import Recipe, Store
@@ -91,12 +92,10 @@ def prompts_of(lm: LanguageModel, questions: tuple[Question, ...], prefill: str)
 
 def score(lm: LanguageModel, batch: Batch, answers: AnswerTokens) -> Scores:
     """Yes and no at each prompt's last real token, in the order of the prompts."""
-    head = lm.model.get_output_embeddings()
     log_yes, log_no = torch.empty(batch.prompts), torch.empty(batch.prompts)
-    for packed, hidden in batch.ends(lm):
-        with torch.no_grad():
-            part = scores(head(hidden), answers)
-        log_yes[packed.prompts], log_no[packed.prompts] = part.log_yes.cpu(), part.log_no.cpu()
+    for places, logits in batch.ends(lm):
+        part = scores(logits, answers)
+        log_yes[places], log_no[places] = part.log_yes.cpu(), part.log_no.cpu()
     return Scores(log_yes, log_no)
 
 

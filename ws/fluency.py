@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ws.arms import prompts_under
 from ws.behaviors import Question
-from ws.depth import prepared
+from ws.engine import prepared
 from ws.errors import DataError
 from ws.evaluate import answers_of, score
 from ws.interventions import Intervention, Ready

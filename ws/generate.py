@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from ws.chat import end_of_turn, prompt_ids
-from ws.continuation import begun
+from ws.engine import begun
 from ws.errors import DataError
 from ws.models import LanguageModel, Placed, loaded
 from ws.nucleus import Nucleus

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ws.chat import end_of_turn
-from ws.continuation import begun
+from ws.engine import begun
 from ws.models import LanguageModel
 
 

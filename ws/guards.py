@@ -15,7 +15,7 @@ import torch
 
 from ws.behaviors import Question
 from ws.chat import CLOSE_THINK, OPEN_THINK, prompt_ids, thought_closed
-from ws.depth import prepared
+from ws.engine import prepared
 from ws.evaluate import answers_of, prompts_of, score
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ws.adapters import family
+from ws.blocks import Output, stream, with_stream
 from ws.delta import Direction, WeightDelta, difference, direction_delta
 from ws.errors import DataError, MismatchError, ShapeError
 from ws.evaluate import lowest_layer
@@ -272,9 +273,10 @@ def shifted(
             handle.remove()
 
 
-def _adding(step: Float[Tensor, " d_model"]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-    def added(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return (output.float() + step).to(output.dtype)
+def _adding(step: Float[Tensor, " d_model"]) -> Callable[[nn.Module, tuple[Tensor, ...], Output], Output]:
+    def added(_: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> Output:
+        left = stream(output)
+        return with_stream(output, (left.float() + step).to(left.dtype))
 
     return added
 

@@ -20,11 +20,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.chat import prompt_ids
-from ws.depth import Batch, prepared
+from ws.engine import prepared
 from ws.errors import DataError, MismatchError
 from ws.greedy import greedy_answers
 from ws.interventions import Intervention, Ready
 from ws.models import LanguageModel, Placed, loaded
+from ws.passes import Batch
 from ws.progress import say, track
 from ws.store import Recipe, Store
 
@@ -201,18 +202,17 @@ def divergence_at(
         answers = greedy_answers(lm, asked, new_tokens=new_tokens)
     steered, base = (answering(lm, prompts, answers, start=ready.start) for prompts in (asked, plain))
     lengths = list(map(len, answers))
+    spans = [slice(-length, None) for length in lengths]
+    # Logits of all answers at once would be tokens times vocabulary in fp32, so that they wait where they can.
     with ready.at(coeff, tokens=steered.nodes):
-        moved = last_hidden(lm, steered, lengths)
-    still, head = last_hidden(lm, base, lengths), lm.model.get_output_embeddings()
-    # Only hidden states are kept for all answers: their logits would be tokens times vocabulary in fp32.
-    with torch.no_grad():
-        kl = [kl_nats(head(a), head(b)).cpu() for a, b in zip(moved, still, strict=True)]
+        moved = dict(steered.read(lm, spans))
+    kl = {place: kl_nats(moved.pop(place)(), still()).cpu() for place, still in base.read(lm, spans)}
     return pd.DataFrame(
         {
             "coeff": float(coeff),
             "message": np.repeat(np.arange(len(messages)), lengths),
             "token": np.concatenate([np.arange(length) for length in lengths]),
-            "kl": torch.cat(kl).numpy(),
+            "kl": torch.cat([kl[place] for place in range(len(messages))]).numpy(),
         }
     )
 
@@ -223,15 +223,6 @@ def answering(
     """Each prompt with its answer but for the last token, behind which nothing was predicted."""
     said = zip(prompts, answers, strict=True)
     return prepared(lm, tuple((*prompt, *answer[:-1]) for prompt, answer in said), start=start)
-
-
-def last_hidden(lm: LanguageModel, batch: Batch, lengths: Sequence[int]) -> list[Float[Tensor, "token d_model"]]:
-    """What the output head reads at the last tokens of each prompt, as many as `lengths` says."""
-    found = {}
-    for packed, hidden in batch.above(lm):
-        for prompt, path in packed.paths.items():
-            found[prompt] = hidden[path[-lengths[prompt] :].to(hidden.device)]
-    return [found[prompt] for prompt in range(len(lengths))]
 
 
 def kl_nats(steered: Float[Tensor, "token vocab"], base: Float[Tensor, "token vocab"]) -> Float[Tensor, " token"]:

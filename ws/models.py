@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -27,6 +27,9 @@ from ws.store import Recipe, Store
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Passes = Literal["packed", "plain", "alone"]
+"""Packed sequences; the model's own forward pass of prompts of one length; the same of one prompt, without a cache."""
 
 Pins = tuple[tuple[str, str], ...]
 """File name and sha256 of every file that is downloaded."""
@@ -224,6 +227,8 @@ class LanguageModel:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     recipe: ModelWeights
+    passes: Passes = "packed"
+    """How its prompts are run, see `ws.engine`."""
 
     @property
     def device(self) -> torch.device:

@@ -14,20 +14,19 @@ The first two take any paired states: of one question under opposite personas (`
 behind opposite answers (`answer_prompts`, as CAA does).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ws.arms import check_identical
 from ws.behaviors import Question
 from ws.chat import prompt_ids
-from ws.depth import prepared
+from ws.engine import prepared
 from ws.errors import DataError, MismatchError, ShapeError
 from ws.generate import Pairs, read_pairs
 from ws.interventions import Vectors, read_vectors
@@ -206,29 +205,10 @@ def answer_states(
     spoken = [tuple(lm.tokenizer.encode(answer, add_special_tokens=False)) for answer in answers]
     batch = prepared(lm, tuple(ask + say for ask, say in zip(asked, spoken, strict=True)), start=0)
     found = torch.empty(lm.n_layers, len(asked), lm.d_model)
-    with block_outputs(lm) as left:
-        for packed, _ in batch.above(lm):
-            for answer, path in packed.paths.items():
-                tokens = path[len(asked[answer]) :].to(lm.device)
-                found[:, answer] = torch.stack([state[0, tokens].float().mean(dim=0) for state in left]).cpu()
-            left.clear()
+    for answer, states in batch.states(lm, [slice(len(ask), None) for ask in asked]):
+        # The first state enters the first block.
+        found[:, answer] = torch.stack([state.float().mean(dim=0) for state in states[1:]]).cpu()
     return found
-
-
-@contextmanager
-def block_outputs(lm: LanguageModel) -> Iterator[list[Float[Tensor, "1 seq d_model"]]]:
-    """A list that fills with what each block leaves, first to last."""
-    seen: list[Tensor] = []
-
-    def left(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append(output)
-
-    handles = [layer.register_forward_hook(left) for layer in lm.layers]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class Setting(NamedTuple):

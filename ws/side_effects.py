@@ -14,11 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.chat import end_of_turn, prompt_ids
-from ws.depth import Batch, prepared
+from ws.engine import prepared
 from ws.errors import DataError, MismatchError
 from ws.greedy import greedy_answers
 from ws.interventions import Intervention, Ready
 from ws.models import LanguageModel, Placed, loaded
+from ws.passes import Batch
 from ws.progress import track
 from ws.store import Recipe, Store
 
@@ -119,14 +120,11 @@ def endings_nll(lm: LanguageModel, batch: Batch, endings: Sequence[Sequence[int]
 
     Units: nats per token.
     """
-    head, nll = lm.model.get_output_embeddings(), torch.empty(len(endings))
-    with torch.no_grad():
-        for packed, hidden in batch.above(lm):
-            for prompt, path in packed.paths.items():
-                said = torch.tensor(endings[prompt], device=hidden.device)
-                # A token is predicted at the one before it.
-                before = path[-len(said) - 1 : -1].to(hidden.device)
-                nll[prompt] = torch.nn.functional.cross_entropy(head(hidden[before]).float(), said)
+    nll = torch.empty(len(endings))
+    # A token is predicted at the one before it.
+    for place, logits in batch.read(lm, [slice(-len(said) - 1, -1) for said in endings]):
+        said = torch.tensor(endings[place], device=lm.device)
+        nll[place] = torch.nn.functional.cross_entropy(logits().float(), said)
     return nll
 
 

@@ -5,22 +5,22 @@ block leaves, before the final norm. Prompts are packed (`ws.packing`), so a sha
 below the lowest layer that a direction touches are the unchanged model's.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ws.chat import prompt_ids
 from ws.delta import Direction, direction_delta
-from ws.depth import Batch, prepared
+from ws.engine import prepared
 from ws.errors import MismatchError
 from ws.evaluate import lowest_layer
 from ws.models import LanguageModel, Placed, loaded
+from ws.passes import Batch
 from ws.steer import steered
 from ws.store import Recipe, Store
 
@@ -97,29 +97,6 @@ def last_states(lm: LanguageModel, prompts: Sequence[Prompt]) -> Float[Tensor, "
 def states_above(lm: LanguageModel, batch: Batch) -> Float[Tensor, "depth prompts d_model"]:
     """The same from state `batch.start` on."""
     found = torch.empty(lm.n_layers + 1 - batch.start, batch.prompts, lm.d_model)
-    with _watched(lm, start=batch.start) as seen:
-        for packed, _ in batch.above(lm):
-            columns = packed.last.to(lm.device)
-            found[:, packed.prompts] = torch.stack([state[0, columns] for state in seen]).float().cpu()
-            seen.clear()
+    for place, states in batch.states(lm, [slice(-1, None)] * batch.prompts):
+        found[:, place] = states[:, 0].float().cpu()
     return found
-
-
-@contextmanager
-def _watched(lm: LanguageModel, *, start: int) -> Iterator[list[Float[Tensor, "1 seq d_model"]]]:
-    """A list that fills with what enters block `start` and what each block from there on leaves."""
-    seen: list[Tensor] = []
-
-    def entered(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(inputs[0])
-
-    def left(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append(output)
-
-    handles = [lm.layers[start].register_forward_pre_hook(entered)]
-    handles += [layer.register_forward_hook(left) for layer in lm.layers[start:]]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()

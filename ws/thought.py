@@ -15,7 +15,7 @@ import pandas as pd
 from ws.arms import ArmRows, frame
 from ws.behaviors import Question
 from ws.chat import CLOSE_THINK, OPEN_THINK, end_of_turn, prompt_ids, thought_closed
-from ws.depth import prepared
+from ws.engine import prepared
 from ws.errors import ChatError, DataError
 from ws.evaluate import answers_of, score
 from ws.greedy import greedy_answers

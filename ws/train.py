@@ -1,7 +1,8 @@
 """Training one adapter on the answers of one sign.
 
 The prompt is masked, the system prompt stripped. A step takes whole questions and packs them with all their answers
-(`ws.packing`); states below the first adapted layer are computed once for all steps (`ws.depth`).
+(`ws.packing`); states below the first adapted layer are computed once for all steps (`ws.depth`), where the model
+allows it (`ws.engine`).
 Everything is fp32 on a CPU: rounding a small update into bf16 hides part of it.
 
 Source: weight-steering recipe, Fierro & Roger 2025, sec. F.1 (prompt masked, persona stripped, one adapter per sign).
@@ -22,12 +23,12 @@ from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params
 from ws.chat import end_of_turn, prompt_ids
-from ws.depth import Batch, prepared, upper
+from ws.engine import prepared
 from ws.errors import DataError, TrainingError
 from ws.generate import Pairs, read_pairs
 from ws.inject import PREFIX, Engine, injected
 from ws.models import LanguageModel, layer_range, loaded
-from ws.packing import Packed, pack
+from ws.passes import Batch
 from ws.progress import track
 from ws.store import Recipe, Store
 from ws.targets import Targets
@@ -133,32 +134,16 @@ def question_rows(
 
 @dataclass(frozen=True, eq=False)
 class Below:
-    """The states that enter the first adapted layer, at every token of every text."""
+    """Every text, read up to the first adapted layer where that is done once."""
 
     batch: Batch
-    places: Mapping[tuple[int, ...], tuple[int, Int[Tensor, " tokens"]]]
-    """By text: the sequence that holds it, and its columns there."""
+    places: Mapping[tuple[int, ...], int]
+    """By text: its place in the batch."""
 
     @classmethod
     def of(cls, lm: LanguageModel, texts: Sequence[tuple[int, ...]], *, start: int) -> "Below":
         """The states of some texts; must be called on the unchanged model."""
-        batch = prepared(lm, tuple(texts), start=start)
-        return cls(
-            batch,
-            {
-                texts[text]: (sequence, path)
-                for sequence, packed in enumerate(batch.sequences)
-                for text, path in packed.paths.items()
-            },
-        )
-
-    def along(self, packed: Packed, texts: Sequence[tuple[int, ...]]) -> Float[Tensor, "nodes d_model"]:
-        """The states of the nodes of some of the texts, packed anew."""
-        states = self.batch.states[0].new_empty(len(packed.ids), self.batch.states[0].shape[1])
-        for text, path in packed.paths.items():
-            sequence, columns = self.places[texts[text]]
-            states[path] = self.batch.states[sequence][columns]
-        return states
+        return cls(prepared(lm, tuple(texts), start=start), {text: place for place, text in enumerate(texts)})
 
 
 @lru_cache(maxsize=2)
@@ -227,13 +212,10 @@ def trained(
 
 def loss(lm: LanguageModel, batch: Sequence[QuestionRow], below: Below) -> Float[Tensor, ""]:
     """Mean cross-entropy of the supervised tokens of a batch, in nats per token; logits exist only there."""
-    texts = [text for row in batch for text in row.texts]
-    [packed] = pack(texts, budget=sum(map(len, texts)))
-    hidden = upper(lm, packed, below.along(packed, texts), start=below.batch.start)
-    asked = [row.asked for row in batch for _ in row.texts]
+    places = [below.places[text] for row in batch for text in row.texts]
     # A token is predicted at the one before it.
-    predicts = torch.cat([packed.paths[text][prompt - 1 : -1] for text, prompt in enumerate(asked)])
-    logits = lm.model.get_output_embeddings()(hidden[predicts.to(lm.device)])
+    spans = [slice(row.asked - 1, -1) for row in batch for _ in row.texts]
+    logits = below.batch.predicted(lm, places, spans)
     return nn.functional.cross_entropy(logits.float(), torch.cat([row.labels for row in batch]).to(lm.device))
 
 

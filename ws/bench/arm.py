@@ -18,7 +18,7 @@ from ws.bench.measurement import Job, Measurement, Work, save
 from ws.bench.probe import Mark, Probe, exact_fp32, now, peak_bytes, spans, step_marks
 from ws.bench.settings import ALL_COEFFS, Settings, crops, scoring, training
 from ws.delta import direction_delta
-from ws.depth import prepared
+from ws.depth import packed_batch
 from ws.errors import MismatchError
 from ws.evaluate import answers_of, lowest_layer, prompts_of
 from ws.generate import read_pairs
@@ -130,7 +130,7 @@ def eval_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, 
     start = lowest_layer(direction_delta(rows.direction, lm, store).tensors)
     sizes = work.sizes(lm, start=start)
     whole, upper = (
-        work.shared(prepared(lm, prompts, start=first).sequences, read=len(prompts)) for first in (0, start)
+        work.shared(packed_batch(lm, prompts, start=first).sequences, read=len(prompts)) for first in (0, start)
     )
     flops = work.lower(sizes, whole) + work.upper(sizes, whole) + work.lower(sizes, upper)
     flops += len(rows.coeffs) * work.upper(sizes, upper)

@@ -87,7 +87,7 @@ def test_an_answer_that_went_past_the_cache_is_noticed(lm: LanguageModel, monkey
     def say(input_ids: Tensor, **_: object) -> Tensor:
         return torch.cat([input_ids, input_ids[:, -2:]], dim=1)
 
-    read = continuation.begun(lm, PROMPTS)
+    read = continuation.packed_begun(lm, PROMPTS)
     monkeypatch.setattr(lm.model, "generate", say)
     with pytest.raises(MismatchError, match=f"generate of {lm.name} has read 5 tokens and put keys and values of 3"):
         read.continued([0], stop=2, new_tokens=2, do_sample=False)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import LogitsProcessorList
 
 from ws import continuation
-from ws.continuation import begun
+from ws.engine import begun
 from ws.errors import DataError
 from ws.models import LanguageModel
 from ws.packing import pack

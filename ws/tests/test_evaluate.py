@@ -10,7 +10,8 @@ import torch
 from ws.behaviors import Question
 from ws.chat import prompt_ids
 from ws.delta import Direction, WeightDelta, direction_delta
-from ws.depth import Batch, lower, prepared
+from ws.depth import PackedBatch, lower
+from ws.engine import prepared
 from ws.errors import DataError, MismatchError
 from ws.evaluate import Rows, lowest_layer, prompts_of, read_rows, score
 from ws.models import LanguageModel, Placed, weights_of
@@ -76,7 +77,7 @@ def test_the_order_of_questions_does_not_matter_over_several_sequences(lm: Langu
     prompts, answers = prompts_of(lm, many, SYCOPHANCY.prefill), answer_tokens(lm.tokenizer)
     sequences = pack(prompts, budget=400)
     assert len(sequences) > 1
-    batch = Batch(sequences, tuple(lower(lm, packed, stop=LAYERS.start) for packed in sequences), LAYERS.start)
+    batch = PackedBatch(sequences, tuple(lower(lm, packed, stop=LAYERS.start) for packed in sequences), LAYERS.start)
     forwards = score(lm, batch, answers).log_ratio
     backwards = score(lm, prepared(lm, prompts[::-1], start=LAYERS.start), answers).log_ratio
     torch.testing.assert_close(backwards.flip(0), forwards, atol=1e-5, rtol=0)

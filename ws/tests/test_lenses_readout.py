@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.delta import Direction
-from ws.depth import prepared
+from ws.engine import prepared
 from ws.errors import ChatError, MismatchError, ShapeError
 from ws.evaluate import answers_of, prompts_of, score
 from ws.lenses.bases import Bases, principal, read_bases

@@ -271,7 +271,12 @@ def test_attention_is_put_back_after_an_exception(lm: LanguageModel) -> None:
 def test_states_below_are_those_of_each_text(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     texts = [text for row in (rows[7], rows[1]) for text in row.texts]
     [packed] = pack(texts)
-    torch.testing.assert_close(below.along(packed, texts), lower(lm, packed, stop=LAYERS.start), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        below.batch.along(packed, [below.places[text] for text in texts]),
+        lower(lm, packed, stop=LAYERS.start),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 def test_an_artifact_holds_what_training_gave(lm: LanguageModel, store: Store) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ws import tiny
-from ws.depth import Batch, lower
+from ws.depth import PackedBatch, lower
 from ws.errors import ChatError
 from ws.evaluate import score
 from ws.guards import score_right_padded
@@ -146,7 +146,7 @@ def alone(lm: LanguageModel) -> Scores:
 
 
 def packed_scores(lm: LanguageModel, sequences: Sequence[Packed]) -> Scores:
-    batch = Batch(tuple(sequences), tuple(lower(lm, packed, stop=2) for packed in sequences), 2)
+    batch = PackedBatch(tuple(sequences), tuple(lower(lm, packed, stop=2) for packed in sequences), 2)
     return score(lm, batch, answer_tokens(lm.tokenizer))
 
 
