@@ -56,5 +56,9 @@ class DownloadError(WsError, OSError):
     """A file that could not be fetched, or is not the file that was pinned."""
 
 
+class ModelFileError(WsError, ValueError):
+    """A model file that says something which cannot be read as it is meant."""
+
+
 class EstimateError(WsError, ValueError):
     """Estimates that cannot be combined or compared."""

