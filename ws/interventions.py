@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ws.adapters import family
+from ws.anatomy import matrix
 from ws.blocks import Output, stream, with_stream
 from ws.delta import Direction, WeightDelta, difference, direction_delta
 from ws.errors import DataError, MismatchError, ShapeError
@@ -181,7 +182,7 @@ def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
     module, linears = family(shape.family), lm.linears(0, lm.n_layers)
     updates = {}
     for path, params in layers.items():
-        W = linears[path].weight.detach()
+        W = matrix(linears[path]).detach()
         factors = module.factors(W, params, config=shape)
         updates[path] = Dense(module.delta(W, params, config=shape)) if factors is None else LowRank(*factors)
     return WeightDelta(updates)
