@@ -114,8 +114,8 @@ def evaluate(
     model: Annotated[str, tyro.conf.arg(help="A model of the table in ws/models.py.")] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family; trains it if need be.")] = None,
     behavior: Annotated[str, tyro.conf.arg(help="What --family and --activation are for.")] = "sycophancy",
-    plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two PEFT folders: the adapter with it.")] = None,
-    minus: Annotated[Path | None, tyro.conf.arg(help="The adapter with the opposite, for the same model.")] = None,
+    plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two folders: adapter or model with it.")] = None,
+    minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
     system: Annotated[str | None, tyro.conf.arg(help="Steer with a system message instead.")] = None,
     activation: Annotated[
         Literal["pca", "mean-difference", "persona-vector"] | None,

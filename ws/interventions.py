@@ -7,7 +7,6 @@ What a coefficient of 1 adds: `Weights` dW itself; `SystemPrompt` the message; `
 ("raw"), or a vector of that direction and length 1 in the units of the residual stream ("unit").
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,17 +18,14 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ws.adapters import family
-from ws.anatomy import matrix
 from ws.blocks import Output, stream, with_stream
-from ws.delta import Direction, WeightDelta, difference, direction_delta
+from ws.delta import Direction, WeightDelta, direction_delta
 from ws.errors import DataError, MismatchError, ShapeError
 from ws.evaluate import lowest_layer
+from ws.folders.delta import check_folder, folder_sha256, folders_delta
 from ws.models import LanguageModel, Placed
-from ws.peft_files import CONFIG, WEIGHTS, load_peft
 from ws.steer import steered
 from ws.store import Recipe, Store
-from ws.update import Dense, LowRank
 
 Applies = Callable[..., AbstractContextManager[object]]
 """Takes the keywords `coeff` and `tokens` (how many will run), and steers for as long as its context lasts."""
@@ -136,8 +132,8 @@ class Weights(Intervention):
 
 
 @dataclass(frozen=True)
-class PeftWeights(Intervention):
-    """`coeff * dW` of two adapters that PEFT keeps in folders; `peft_weights` makes one."""
+class FolderWeights(Intervention):
+    """`coeff * dW` of two adapters or models in folders; `folder_weights` makes one."""
 
     plus: str
     minus: str
@@ -150,42 +146,18 @@ class PeftWeights(Intervention):
             raise MismatchError(
                 f"{self.plus} or {self.minus} has changed since the run began; start again when both are written"
             )
-        plus, minus = (folder_delta(folder, lm) for folder in folders)
-        return weights_ready(lm, difference(plus, minus))
+        return weights_ready(lm, folders_delta(*folders, lm))
 
     def describe(self) -> str:
         return f"dW {Path(self.plus).name} minus {Path(self.minus).name}"
 
 
-def peft_weights(plus: Path, minus: Path) -> PeftWeights:
-    """dW of two adapters on disk. Raises: MismatchError if a folder lacks a file of an adapter."""
+def folder_weights(plus: Path, minus: Path) -> FolderWeights:
+    """dW of two folders on disk. Raises: MismatchError if one lacks a file, or holds what is no dW."""
     folders = plus.absolute(), minus.absolute()
-    return PeftWeights(*map(str, folders), (folder_sha256(folders[0]), folder_sha256(folders[1])))
-
-
-def folder_sha256(folder: Path) -> str:
-    """One hash of an adapter's two files. Raises: MismatchError if one is missing."""
-    digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise MismatchError(
-                f"{folder} has no {name}; give a folder that PEFT's save_pretrained wrote, "
-                f"with {CONFIG} and {WEIGHTS} directly in it"
-            )
-        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
-    """What an adapter on disk adds to the original weights, exactly, in factors where its family has them."""
-    layers, shape = load_peft(folder, lm)
-    module, linears = family(shape.family), lm.linears(0, lm.n_layers)
-    updates = {}
-    for path, params in layers.items():
-        W = matrix(linears[path]).detach()
-        factors = module.factors(W, params, config=shape)
-        updates[path] = Dense(module.delta(W, params, config=shape)) if factors is None else LowRank(*factors)
-    return WeightDelta(updates)
+    for folder in folders:
+        check_folder(folder)
+    return FolderWeights(*map(str, folders), (folder_sha256(folders[0]), folder_sha256(folders[1])))
 
 
 def weights_ready(lm: LanguageModel, delta: WeightDelta) -> Ready:

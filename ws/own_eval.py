@@ -18,7 +18,7 @@ from ws.behaviors import Question
 from ws.directions import directions
 from ws.errors import DataError
 from ws.estimate import Estimate
-from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, peft_weights
+from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
 from ws.models import Placed, known_model
 from ws.own_rows import read_rows_file, yes_excess
 from ws.progress import track
@@ -51,7 +51,7 @@ def chosen_arms(
     coeffs: tuple[float, ...] = (),
     seeds: int | None = None,
 ) -> Arms:
-    """The arms that a family to train, a pair of PEFT folders, a system prompt or an activation direction stand for.
+    """The arms that a family to train, a pair of folders, a system prompt or an activation direction stand for.
 
     The base model by default.
     Raises: DataError for two of them at once, half a pair, seeds of something that has none, or a direction without
@@ -68,7 +68,7 @@ def chosen_arms(
         direction = Activations(directions(bench, activation, seed=0), blocks)
         return Arms({0: direction}, coeffs or STEERED, f"{direction.describe()}, {bench.behavior_name}")
     if plus is not None and minus is not None:
-        one: Intervention = peft_weights(plus, minus)
+        one: Intervention = folder_weights(plus, minus)
         usual = STEERED
     else:
         one = Nothing() if system is None else SystemPrompt(system)

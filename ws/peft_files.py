@@ -1,8 +1,9 @@
-"""Adapters as PEFT keeps them: a folder with adapter_config.json and adapter_model.safetensors.
+"""Adapters of our own families as PEFT keeps them: a folder with adapter_config.json and adapter_model.safetensors.
 
 `save_peft` writes one that `peft.PeftModel.from_pretrained` loads onto the original weights, `load_peft` reads one that
-PEFT's `save_pretrained` wrote. Nothing in a folder is run, and no path or pattern in it is followed: layers are looked
-up in the model by name, module patterns are not read at all, pickles are refused.
+PEFT's `save_pretrained` wrote; `ws.folders.delta` takes folders of every kind. Nothing in a folder is run, and no path
+or pattern in it is followed: layers are looked up in the model by the names of tensors, pickles are refused. The one
+exception are patterns of ranks and alphas, which say how much of the file's own update counts.
 
 PiSSA: PEFT's own file holds A and B alone. They belong to W - s B0 A0, so PEFT does its SVD again when it loads them
 and overwrites the base weights with the rest; a second adapter of the kind would start from that rest. `load_peft`
@@ -13,6 +14,7 @@ lets `load_peft` take it apart again.
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -20,8 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params, boft, family, ia3, lora, pissa
-from ws.adapters.peft_layers import Settings, peft_family, shape_of, to_peft
+from ws.adapters.peft_layers import SIDES, Kept, Settings, family_of, peft_family, shape_of, to_peft
 from ws.errors import MismatchError
+from ws.folders.reading import check_floating, read_settings, read_tensors
+from ws.folders.refused import check_names, check_settings
 from ws.models import LanguageModel
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
@@ -31,13 +35,14 @@ PREFIX = "base_model.model."
 FREE = frozenset(
     {
         *("target_modules", "exclude_modules", "feedforward_modules", "layers_to_transform", "layers_pattern"),
-        *("base_model_name_or_path", "revision", "auto_mapping", "task_type", "inference_mode", "peft_version"),
+        # Biases that were trained with it are tensors of their own in the file.
+        *("bias", "base_model_name_or_path", "revision", "auto_mapping", "task_type", "inference_mode", "peft_version"),
     }
 )
 """Settings that do not change what an adapter computes in the layers that the weights name."""
 
 STARTS = {
-    "init_lora_weights": (True, False, "gaussian"),
+    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),
     "init_weights": (True, False),
     "init_ia3_weights": (True, False),
 }
@@ -54,7 +59,7 @@ def save_peft(folder: Path, lm: LanguageModel, layers: Mapping[str, Params], sha
     from safetensors.torch import save_file
 
     peft_family(shape.family)
-    linears = _chosen(lm, layers)
+    linears = known(lm, layers)
     if shape.family == pissa.NAME:
         kept, kept_shape = {path: _as_lora(params) for path, params in layers.items()}, _lora_shape(shape)
     else:
@@ -77,34 +82,96 @@ def save_peft(folder: Path, lm: LanguageModel, layers: Mapping[str, Params], sha
 def load_peft(folder: Path, lm: LanguageModel) -> tuple[dict[str, Params], AdapterConfig]:
     """The parameters of an adapter for `lm` by module path, float32 on the model's device, and its configuration.
 
-    Raises: MismatchError if the folder holds something that this package does not compute exactly: another kind of
-        adapter, a setting of its own, other layers or tensors than the model's;
+    Raises: MismatchError if the folder holds something that this package does not compute itself: another kind of
+        adapter, a setting of its own, another configuration in some layers, other layers or tensors than the model's;
         ShapeError if a rank or block does not fit.
     """
+    settings = read_settings(config_file(folder))
+    check_settings(folder, settings)
+    why = why_not_ours(settings)
+    if why is not None:
+        raise MismatchError(
+            f"{folder / CONFIG} has {why}, which this package has no formula for; use ws.folders.delta.folder_delta"
+        )
+    layers = load_layers(folder, lm, settings)
+    shapes = {shape for _, shape in layers.values()}
+    if len(shapes) > 1:
+        raise MismatchError(
+            f"{folder} has layers of {len(shapes)} configurations, such as {', '.join(map(repr, list(shapes)[:2]))}; "
+            "expected one: use ws.folders.delta.folder_delta"
+        )
+    return {path: params for path, (params, _) in layers.items()}, shapes.pop()
+
+
+def load_layers(folder: Path, lm: LanguageModel, settings: Settings) -> dict[str, tuple[Params, AdapterConfig]]:
+    """`load_peft` for settings that are ours, each layer with a configuration of its own. Raises: as `load_peft`."""
     from peft import set_peft_model_state_dict
 
-    settings = _read_settings(folder)
-    shape = shape_of(settings)
-    _check_settings(settings, shape)
-    tensors, family_name = _read_tensors(folder)
-    linears = _chosen(lm, _paths(tensors, lm))
-    for linear in linears.values():
+    tensors, mark = read_tensors(weights_file(folder))
+    check_floating(tensors, folder / WEIGHTS)
+    groups = defaultdict(dict)
+    for path, linear in chosen(folder, lm, tensors).items():
+        shape = shape_of(settings, _kept(tensors, path, linear))
         family(shape.family).check(linear.weight.detach(), config=shape)
-    gates = [path for path in linears if _gates_input(tensors, path)]
-    copy = _adapted(linears, shape, feedforward=gates)
-    _check_tensors(tensors, copy)
-    set_peft_model_state_dict(copy, tensors)
-    layers = {
-        path: family(shape.family).from_peft(copy.get_submodule(path), W=linear.weight.detach(), config=shape)
-        for path, linear in linears.items()
-    }
-    if (family_name, shape.family) == (pissa.NAME, lora.NAME):
-        _check_halves(shape)
-        return {path: _from_lora(pair) for path, pair in layers.items()}, _pissa_shape(shape)
-    return layers, shape
+        groups[shape][path] = linear
+    layers = {}
+    for shape, linears in groups.items():
+        copy = _adapted(linears, shape, feedforward=[path for path in linears if gates_input(tensors, path)])
+        own = {name: value for name, value in tensors.items() if _owner(name, linears) is not None}
+        _check_tensors(own, copy)
+        set_peft_model_state_dict(copy, own)
+        for path, linear in linears.items():
+            params = family(shape.family).from_peft(copy.get_submodule(path), W=linear.weight.detach(), config=shape)
+            layers[path] = params, shape
+    return _taken_apart(layers) if mark == pissa.NAME else layers
 
 
-def _chosen(lm: LanguageModel, paths: Iterable[str]) -> dict[str, nn.Linear]:
+def why_not_ours(settings: Settings) -> str | None:
+    """The setting that makes this another adapter than one of our families; None if there is none."""
+    name = family_of(settings)
+    if name is None:
+        return f"peft_type={settings.get('peft_type')!r}" + " with use_dora and PiSSA" * bool(settings.get("use_dora"))
+    side = SIDES[name]
+    # Where layers have shapes of their own, sizes are free, and any shape shows what the other settings have to be.
+    shape = side.shape(settings) if side.layer is None else AdapterConfig(name)
+    ours = peft_family(shape.family).peft_config(shape, targets="any", feedforward="any")
+    expected, default = _plain(ours.to_dict()), _plain(type(ours)().to_dict())
+    for name in sorted((expected.keys() | settings.keys()) - FREE - side.free):
+        seen, wanted = settings.get(name, default.get(name)), expected.get(name)
+        harmless = name not in expected and not seen
+        if not harmless and seen != wanted and not (wanted is True and seen in STARTS.get(name, ())):
+            return f"{name}={seen!r} where a {shape.family} adapter has {wanted!r}"
+    return None
+
+
+def config_file(folder: Path) -> Path:
+    """The file of settings. Raises: MismatchError if the folder has none."""
+    if not (folder / CONFIG).is_file():
+        raise MismatchError(f"{folder} has no {CONFIG}; give the folder that PEFT's save_pretrained wrote")
+    return folder / CONFIG
+
+
+def weights_file(folder: Path) -> Path:
+    """The file of tensors. Raises: MismatchError if the folder has none, or a pickle in its place."""
+    if not (folder / WEIGHTS).is_file():
+        found = f"{PICKLE}, a pickle, which can run code when it is loaded" if (folder / PICKLE).exists() else "none"
+        raise MismatchError(
+            f"{folder} has no {WEIGHTS} (found: {found}); save the adapter anew with PEFT's save_pretrained, "
+            "which writes safetensors, where you trust it"
+        )
+    return folder / WEIGHTS
+
+
+def chosen(folder: Path, lm: LanguageModel, tensors: Collection[str]) -> dict[str, nn.Linear]:
+    """The linear layers that a folder's tensors are for.
+
+    Raises: MismatchError if there are none, or some are for something else.
+    """
+    check_names(folder, [name.removeprefix(PREFIX) for name in tensors], lm)
+    return known(lm, paths_of(tensors, lm))
+
+
+def known(lm: LanguageModel, paths: Iterable[str]) -> dict[str, nn.Linear]:
     """The model's linear layers of these paths. Raises: MismatchError if there are none, or one is unknown."""
     linears, paths = lm.linears(0, lm.n_layers), set(paths)
     if not paths or paths - linears.keys():
@@ -116,67 +183,52 @@ def _chosen(lm: LanguageModel, paths: Iterable[str]) -> dict[str, nn.Linear]:
     return {path: linear for path, linear in linears.items() if path in paths}
 
 
-def _adapted(linears: Mapping[str, nn.Linear], shape: AdapterConfig, *, feedforward: Collection[str]) -> nn.Module:
-    """A module tree of copies of these layers, under their paths, with fresh PEFT adapters in all of them."""
-    import peft
+def paths_of(tensors: Iterable[str], lm: LanguageModel) -> set[str]:
+    """The model's layers that the tensors are for; a tensor that is for none of them stands for itself."""
+    linears = lm.linears(0, lm.n_layers)
+    return {_owner(name, linears) or name.removeprefix(PREFIX) for name in tensors}
 
+
+def gates_input(tensors: Mapping[str, Tensor], path: str) -> bool:
+    """Whether IA3 scales this layer at its input."""
+    gate = tensors.get(f"{PREFIX}{path}.ia3_l")
+    return gate is not None and gate.ndim == 2 and ia3.at_input(gate)
+
+
+def grown(linears: Mapping[str, nn.Linear], *, dtype: torch.dtype | None = None) -> nn.Module:
+    """A tree of copies of these layers, under their paths; `dtype` None keeps that of each."""
     tree = nn.Module()
     for path, linear in linears.items():
-        parent, _, name = path.rpartition(".")
-        _grown(tree, parent).add_module(name, _copy(linear))
-    config = peft_family(shape.family).peft_config(
-        shape, targets=_matching(linears), feedforward=_matching(feedforward)
-    )
-    with torch.random.fork_rng(), boft.building(shape):
-        return peft.inject_adapter_in_model(config, tree)
-
-
-def _grown(tree: nn.Module, path: str) -> nn.Module:
-    for name in path.split("."):
-        if name not in dict(tree.named_children()):
-            tree.add_module(name, nn.Module())
-        tree = tree.get_submodule(name)
+        place, (*parents, name) = tree, path.split(".")
+        for parent in parents:
+            if parent not in dict(place.named_children()):
+                place.add_module(parent, nn.Module())
+            place = place.get_submodule(parent)
+        place.add_module(name, _copy(linear, dtype))
     return tree
 
 
-def _copy(linear: nn.Linear) -> nn.Linear:
-    """A copy that PEFT may change; PiSSA writes into the weights."""
-    copy = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
-    copy.weight = nn.Parameter(linear.weight.detach().clone(), requires_grad=False)
-    if linear.bias is not None:
-        copy.bias = nn.Parameter(linear.bias.detach().clone(), requires_grad=False)
-    return copy
-
-
-def _matching(paths: Iterable[str]) -> str:
+def matching(paths: Iterable[str]) -> str:
     """A regular expression that matches exactly these module paths."""
     return "|".join(map(re.escape, paths))
 
 
-def _read_settings(folder: Path) -> Settings:
-    if not (folder / CONFIG).is_file():
-        raise MismatchError(f"{folder} has no {CONFIG}; give the folder that PEFT's save_pretrained wrote")
-    try:
-        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as broken:
-        raise MismatchError(f"{folder / CONFIG} is no JSON ({broken}); save the adapter anew") from broken
-    if not isinstance(settings, dict):
-        raise MismatchError(f"{folder / CONFIG} holds a {type(settings).__name__}, expected an object of settings")
-    return settings
+def _adapted(linears: Mapping[str, nn.Linear], shape: AdapterConfig, *, feedforward: Collection[str]) -> nn.Module:
+    """A module tree of copies of these layers, under their paths, with fresh PEFT adapters in all of them."""
+    import peft
+
+    config = peft_family(shape.family).peft_config(shape, targets=matching(linears), feedforward=matching(feedforward))
+    with torch.random.fork_rng(), boft.building(shape):
+        return peft.inject_adapter_in_model(config, grown(linears))
 
 
-def _check_settings(settings: Settings, shape: AdapterConfig) -> None:
-    """Raises: MismatchError for a setting that makes another adapter than this package's of the same shape."""
-    ours = peft_family(shape.family).peft_config(shape, targets="any", feedforward="any")
-    expected, default = _plain(ours.to_dict()), _plain(type(ours)().to_dict())
-    for name in sorted((expected.keys() | settings.keys()) - FREE):
-        seen, wanted = settings.get(name, default.get(name)), expected.get(name)
-        harmless = name not in expected and not seen
-        if not harmless and seen != wanted and not (wanted is True and seen in STARTS.get(name, ())):
-            raise MismatchError(
-                f"{CONFIG} has {name}={seen!r}, expected {wanted!r} for a {shape.family} adapter; this package does "
-                "not compute that setting: train the adapter without it, or merge it into the model with PEFT"
-            )
+def _copy(linear: nn.Linear, dtype: torch.dtype | None) -> nn.Linear:
+    """A copy that PEFT may change; PiSSA writes into the weights."""
+    copy = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
+    copy.weight = nn.Parameter(linear.weight.detach().to(dtype, copy=True), requires_grad=False)
+    if linear.bias is not None:
+        copy.bias = nn.Parameter(linear.bias.detach().to(dtype, copy=True), requires_grad=False)
+    return copy
 
 
 def _plain(settings: Mapping[str, object]) -> dict[str, object]:
@@ -184,42 +236,14 @@ def _plain(settings: Mapping[str, object]) -> dict[str, object]:
     return json.loads(json.dumps(settings, default=list))
 
 
-def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors by PEFT's names, and the family that `save_peft` marked them with."""
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
-    if not (folder / WEIGHTS).is_file():
-        found = f"{PICKLE}, a pickle, which can run code when it is loaded" if (folder / PICKLE).exists() else "none"
-        raise MismatchError(
-            f"{folder} has no {WEIGHTS} (found: {found}); save the adapter anew with PEFT's save_pretrained, "
-            "which writes safetensors, where you trust it"
-        )
-    try:
-        tensors = load_file(folder / WEIGHTS)
-        with safe_open(folder / WEIGHTS, framework="pt") as file:
-            mark = (file.metadata() or {}).get("family")
-    except SafetensorError as broken:
-        raise MismatchError(f"{folder / WEIGHTS} is damaged ({broken}); copy or save the adapter anew") from broken
-    if bad := sorted(name for name, value in tensors.items() if not _usable(value)):
-        raise MismatchError(f"{folder / WEIGHTS} holds values in {bad[0]} that are no finite numbers; train it anew")
-    return tensors, mark
+def _owner(name: str, linears: Collection[str]) -> str | None:
+    return next((path for path in linears if name.startswith(f"{PREFIX}{path}.")), None)
 
 
-def _usable(value: Tensor) -> bool:
-    return value.is_floating_point() and bool(value.isfinite().all())
-
-
-def _paths(tensors: Collection[str], lm: LanguageModel) -> set[str]:
-    """The model's layers that the tensors are for; a tensor that is for none of them stands for itself."""
-    linears = lm.linears(0, lm.n_layers)
-    names = [name.removeprefix(PREFIX) for name in tensors]
-    return {next((path for path in linears if name.startswith(f"{path}.")), name) for name in names}
-
-
-def _gates_input(tensors: Mapping[str, Tensor], path: str) -> bool:
-    gate = tensors.get(f"{PREFIX}{path}.ia3_l")
-    return gate is not None and gate.ndim == 2 and ia3.at_input(gate)
+def _kept(tensors: Mapping[str, Tensor], path: str, linear: nn.Linear) -> Kept:
+    start = f"{PREFIX}{path}."
+    inside = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+    return Kept(path, linear.in_features, inside)
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], copy: nn.Module) -> None:
@@ -256,9 +280,12 @@ def _from_lora(pair: Params) -> Params:
     return {"A": A.clone(), "B": B.contiguous(), "A0": A0.clone(), "B0": -minus_B0}
 
 
-def _check_halves(shape: AdapterConfig) -> None:
-    if shape.rank % 2:
-        raise MismatchError(
-            f"{WEIGHTS} is marked as a PiSSA kept as a LoRA of rank {shape.rank}, expected an even rank; "
-            "remove the mark, or save it anew with save_peft"
-        )
+def _taken_apart(layers: Mapping[str, tuple[Params, AdapterConfig]]) -> dict[str, tuple[Params, AdapterConfig]]:
+    """LoRAs that `save_peft` made of PiSSAs as PiSSAs again. Raises: MismatchError for anything else so marked."""
+    for _, shape in layers.values():
+        if shape.family != lora.NAME or shape.rank % 2:
+            raise MismatchError(
+                f"{WEIGHTS} is marked as a PiSSA kept as a LoRA, but holds a {shape.family} of rank {shape.rank}, "
+                "expected a lora of an even rank; remove the mark, or save it anew with save_peft"
+            )
+    return {path: (_from_lora(pair), _pissa_shape(shape)) for path, (pair, shape) in layers.items()}

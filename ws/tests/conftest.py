@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from fixtures.holds import PROPERTY
+from ws import progress
 from ws.report import Record
+from ws.tests.told import Told
 
 CONFTEST = """
 import os
@@ -114,6 +116,15 @@ class Project:
     def fields(self, name: str = "smollm2-135m/test_it_steers.json") -> dict[str, Any]:
         """What one snapshot says."""
         return json.loads(self.snapshot(name).read_text())
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What is said aloud during the test, in place of the terminal."""
+    heard = Told()
+    monkeypatch.delenv("WS_QUIET", raising=False)
+    monkeypatch.setattr(progress, "_chosen", heard)
+    return heard
 
 
 @cache

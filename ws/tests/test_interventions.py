@@ -11,16 +11,16 @@ from torch import Tensor
 from ws.behaviors import Question
 from ws.delta import Direction, difference, direction_delta
 from ws.errors import DataError, MismatchError, ShapeError
+from ws.folders.delta import folder_delta
 from ws.interventions import (
     Activations,
+    FolderWeights,
     Intervention,
     Nothing,
-    PeftWeights,
     SystemPrompt,
     Vectors,
     Weights,
-    folder_delta,
-    peft_weights,
+    folder_weights,
     read_vectors,
 )
 from ws.models import LanguageModel, Placed
@@ -216,7 +216,7 @@ def test_vectors_are_kept_as_an_artifact(store: Store) -> None:
 def test_peft_folders_are_the_direction_they_were_saved_from(
     lm: LanguageModel, store: Store, tmp_path: Path, family: str
 ) -> None:
-    ready = peft_weights(*folders(lm, store, tmp_path, family)).ready(lm, store)
+    ready = folder_weights(*folders(lm, store, tmp_path, family)).ready(lm, store)
     direction = Direction(adapter(family), adapter(family, sign="minus"))
     with Weights(direction).ready(lm, store).at(1.0):
         expected = logits(lm)
@@ -226,11 +226,11 @@ def test_peft_folders_are_the_direction_they_were_saved_from(
 
 def test_peft_folders_are_known_by_their_contents(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
     plus, minus = folders(lm, store, tmp_path)
-    before = peft_weights(plus, minus)
-    assert before == peft_weights(plus, minus)
+    before = folder_weights(plus, minus)
+    assert before == folder_weights(plus, minus)
     assert before.contents[0] != before.contents[1]
     (plus / WEIGHTS).write_bytes((minus / WEIGHTS).read_bytes())
-    assert peft_weights(plus, minus).contents == (before.contents[1],) * 2
+    assert folder_weights(plus, minus).contents == (before.contents[1],) * 2
     with pytest.raises(MismatchError, match="has changed since the run began"):
         before.ready(lm, store)
 
@@ -238,7 +238,7 @@ def test_peft_folders_are_known_by_their_contents(lm: LanguageModel, store: Stor
 def test_equal_peft_folders_are_refused(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
     plus, _ = folders(lm, store, tmp_path)
     with pytest.raises(MismatchError, match="dW is zero"):
-        peft_weights(plus, plus).ready(lm, store)
+        folder_weights(plus, plus).ready(lm, store)
     assert difference(folder_delta(plus, lm), 0.5 * folder_delta(plus, lm)).norm > 0
 
 
@@ -246,8 +246,8 @@ def test_equal_peft_folders_are_refused(lm: LanguageModel, store: Store, tmp_pat
 def test_a_folder_without_an_adapter_is_refused(lm: LanguageModel, store: Store, tmp_path: Path, name: str) -> None:
     plus, minus = folders(lm, store, tmp_path)
     (minus / name).unlink()
-    with pytest.raises(MismatchError, match=rf"minus has no {name}; give a folder"):
-        peft_weights(plus, minus)
+    with pytest.raises(MismatchError, match=rf"minus has no {name}"):
+        folder_weights(plus, minus)
 
 
 def test_interventions_name_themselves() -> None:
@@ -258,4 +258,4 @@ def test_interventions_name_themselves() -> None:
         "given vectors at 2 blocks",
     ]
     assert Activations(Given(), (3,), "unit").describe() == "given vectors at block 3, unit length"
-    assert PeftWeights("/a/plus", "/a/minus", ("", "")).describe() == "dW plus minus minus"
+    assert FolderWeights("/a/plus", "/a/minus", ("", "")).describe() == "dW plus minus minus"

@@ -15,7 +15,7 @@ from ws.arms import ArmRows, read_arm_rows
 from ws.behaviors import Question
 from ws.directions import directions
 from ws.errors import DataError, UnknownNameError
-from ws.interventions import Activations, Nothing, PeftWeights, SystemPrompt, Weights
+from ws.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
 from ws.models import LanguageModel
 from ws.own_eval import Arms, asked, chosen_arms, lines, notes, scored, shown
 from ws.recipes import Bench
@@ -147,7 +147,7 @@ def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageMod
     assert (prompt.interventions, prompt.coeffs) == ({0: SystemPrompt("You are terse.")}, (0.0, 1.0))
     assert chosen_arms(BENCH) == Arms({0: Nothing()}, (0.0,), "base model")
     plus, minus = folders(lm, store, tmp_path)
-    assert isinstance(chosen_arms(BENCH, plus=plus, minus=minus).interventions[0], PeftWeights)
+    assert isinstance(chosen_arms(BENCH, plus=plus, minus=minus).interventions[0], FolderWeights)
     assert chosen_arms(BENCH, plus=plus, minus=minus, coeffs=(2.0,)).coeffs == (2.0,)
     direction = chosen_arms(BENCH, activation="pca", blocks=(2, 3))
     assert direction.interventions == {0: Activations(directions(BENCH, "pca", seed=0), (2, 3))}
@@ -229,7 +229,7 @@ def test_eval_steers_with_peft_folders(
     assert "dW plus minus minus" in text
     with pytest.raises(SystemExit, match=r"^2$"):
         run("--plus", str(plus), "--minus", str(tmp_path))
-    assert "has no adapter_config.json; give a folder" in capsys.readouterr().err
+    assert "has no adapter_config.json and no config.json; give a folder" in capsys.readouterr().err
 
 
 def test_eval_teaches(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

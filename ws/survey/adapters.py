@@ -1,0 +1,211 @@
+"""Every tuner of PEFT, saved by PEFT on a tiny model and read by us: what it computes there and here.
+
+`python -m ws.survey.adapters` prints a line for each kind of adapter and fails if one is wrong or ends in something
+else than an error that names it.
+"""
+
+import copy
+import json
+import logging
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from ws import progress, tiny
+from ws.errors import WsError
+from ws.folders.delta import folder_delta
+from ws.models import LanguageModel, weights_of
+from ws.peft_files import CONFIG, why_not_ours
+from ws.steer import steered
+from ws.survey.adapter_kinds import KINDS, Kind
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+RIGHT = 1e-4
+"""Logits that differ by no more are those of PEFT: theirs are of size 10 here, where fp32 carries 1e-6 of that through
+a few layers as some 1e-5."""
+
+MOVED = 1e-3
+"""An adapter must move logits by more than this for the comparison to mean something."""
+
+Outcome = Literal["right, ours", "right, PEFT", "refused", "not made", "WRONG", "EXCEPTION"]
+BAD: tuple[Outcome, ...] = ("WRONG", "EXCEPTION")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became of one kind of adapter."""
+
+    name: str
+    outcome: Outcome
+    moved: float | None = None
+    """The largest change of a logit that the adapter makes in PEFT."""
+    difference: float | None = None
+    """The largest difference between PEFT's logits and those under our dW."""
+    words: str = ""
+
+    def __str__(self) -> str:
+        numbers = ("" if value is None else f"{value:.1e}" for value in (self.moved, self.difference))
+        return f"{self.name:32} {self.outcome:12} {next(numbers):>8} {next(numbers):>8}  {self.words}".rstrip()
+
+
+def surveyed(name: str, kind: Kind) -> Line:
+    """PEFT makes and saves the adapter, we read it."""
+    lm = base_model(kind.base)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        try:
+            model = saved(kind, lm, folder)
+        except ImportError as lacking:
+            return Line(name, "not made", words=f"needs {lacking.name or lacking}")
+        try:
+            delta = folder_delta(folder, lm)
+        except WsError as refused:
+            return Line(
+                name, "refused", words=str(refused).replace(f"{folder} ", "").replace(str(folder), "the folder")
+            )
+        except Exception as bare:
+            return Line(name, "EXCEPTION", words=f"{type(bare).__name__}: {bare}")
+        ours = why_not_ours(json.loads((folder / CONFIG).read_text(encoding="utf-8"))) is None
+        expected, before = logits(model), logits(lm.model)
+        with steered(lm, delta, coeff=1.0):
+            difference = (logits(lm.model) - expected).abs().max().item()
+    moved = (expected - before).abs().max().item()
+    right: Outcome = "right, ours" if ours else "right, PEFT"
+    return Line(name, right if difference <= RIGHT and moved > MOVED else "WRONG", moved, difference)
+
+
+def saved(kind: Kind, lm: LanguageModel, folder: Path) -> "PeftModel":
+    """An adapter away from its start, in a copy of the model and in the folder."""
+    from peft import get_peft_model
+
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        base, config = copy.deepcopy(lm.model), config_of(kind)
+        if kind.start == "lora_ga":
+            _estimate_gradients(base, config)
+        model = get_peft_model(base, config)
+        if kind.start == "eva":
+            _start_from_activations(model)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.05 * torch.randn_like(parameter))
+        model.eval()
+        model.save_pretrained(str(folder))
+    if kind.written:
+        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        (folder / CONFIG).write_text(json.dumps(settings | dict(kind.written)), encoding="utf-8")
+    return model
+
+
+def config_of(kind: Kind) -> "PeftConfig":
+    """PEFT's configuration of a kind."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+    from peft.utils.peft_types import PeftType
+
+    targets = list(kind.targets) if isinstance(kind.targets, tuple) else kind.targets
+    return PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind.type)](
+        **kind.settings, **({} if targets is None else {"target_modules": targets})
+    )
+
+
+@cache
+def base_model(base: Literal["plain", "biased"]) -> LanguageModel:
+    """A random Qwen3, or a Qwen2, whose attention has biases, with tied embeddings and four blocks."""
+    import transformers
+
+    tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
+    architecture = {"plain": "Qwen3", "biased": "Qwen2"}[base]
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        initializer_range=0.25,
+        bos_token_id=None,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{architecture}ForCausalLM")(config).eval().requires_grad_(False)
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_()
+    return LanguageModel(f"tiny {architecture}", model, tokenizer, weights_of("tiny-random-qwen3"))
+
+
+@torch.no_grad()
+def logits(model: "PreTrainedModel | PeftModel") -> Tensor:
+    """Of some prompts."""
+    return model(input_ids=_ids(0)).logits
+
+
+def _ids(seed: int) -> Tensor:
+    return torch.randint(10, 200, (4, 12), generator=torch.Generator().manual_seed(seed))
+
+
+def _estimate_gradients(base: "PreTrainedModel", config: "PeftConfig") -> None:
+    """LoRA-GA starts from gradients of some loss."""
+    from peft.tuners.lora import preprocess_loraga
+
+    def step() -> None:
+        base(input_ids=_ids(1)).logits.logsumexp(-1).sum().backward()
+
+    preprocess_loraga(base.requires_grad_(True), config, step)
+
+
+def _start_from_activations(model: "PeftModel") -> None:
+    """EVA starts from an SVD of what enters each layer."""
+    from peft import initialize_lora_eva_weights
+
+    initialize_lora_eva_weights(model, [{"input_ids": _ids(seed)} for seed in range(20)], show_progress_bar=False)
+
+
+def summary(lines: Iterable[Line]) -> str:
+    """How many of each outcome."""
+    counts = Counter(line.outcome for line in lines)
+    return ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
+
+
+def main(names: Iterable[str] = ()) -> int:
+    """Prints the table; 1 if a kind is wrong or ends in a bare exception, or if most are not right."""
+    progress.use(_Silent())
+    logging.disable(logging.WARNING)
+    lines = []
+    for name in names or KINDS:
+        lines.append(surveyed(name, KINDS[name]))
+        print(lines[-1], flush=True)
+    print(f"\n{len(lines)} kinds: {summary(lines)}")
+    return int(any(line.outcome in BAD for line in lines))
+
+
+class _Silent:
+    """Takes what progress says, which is not what the survey is about."""
+
+    def write(self, text: str, /) -> None: ...
+    def flush(self) -> None: ...
+    def isatty(self) -> bool:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
