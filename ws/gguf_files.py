@@ -1,17 +1,27 @@
 """GGUF files, llama.cpp's quantised models, as plain model folders in float32."""
 
 import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ws import gguf_tokenizer
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ws import gguf_model, gguf_tokenizer
 from ws.errors import ModelFileError
 from ws.progress import say, without_bars
 
 if TYPE_CHECKING:
+    from gguf import GGUFReader
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+PROBES = 64
+"""Tokens that a model is asked about when what was saved is compared with what was read."""
+
+ROUNDING = 1e-4
+"""Of the largest logit: weights that lie elsewhere in memory may be summed in another order."""
 
 
 def convert(gguf: Path, out: Path) -> None:
@@ -19,21 +29,24 @@ def convert(gguf: Path, out: Path) -> None:
 
     Raises: ModelFileError if the file says something that would be read otherwise than it is meant.
     """
-    say(f"converting {gguf.name} to safetensors, about 20 s on two idle cores")
-    # The bar of the conversion is drawn on stderr whatever transformers is told.
-    with _named(gguf), without_bars(), contextlib.redirect_stderr(io.StringIO()):
-        tokenizer = gguf_tokenizer.read(gguf, metadata(gguf))
-        _save_model(gguf, out)
+    say(f"converting {gguf.name} to safetensors in float32, once")
+    with _named(gguf), without_bars():
+        file, said = opened(gguf)
+        tokenizer = gguf_tokenizer.read(gguf, said)
+        model = gguf_model.read(file, said)
         tokenizer.save_pretrained(out)
-        check_saved(tokenizer, out)
+        model.save_pretrained(out)
+        logits = probed(model)
+        del model  # so that two copies are never held at once
+        check_saved(out, tokenizer=tokenizer, logits=logits)
 
 
-def metadata(gguf: Path) -> dict[str, object]:
-    """What the file says besides its tensors; of lists of words only the vocabulary, of the others their length."""
-    from transformers.integrations.gguf import read_gguf_metadata
+def opened(gguf: Path) -> tuple["GGUFReader", dict[str, object]]:
+    """The file, its tensors still on disk, and what it says besides them."""
+    from gguf import GGUFReader
 
-    said, _ = read_gguf_metadata(str(gguf), ("tokenizer.ggml.tokens",))
-    return said
+    file = GGUFReader(gguf)
+    return file, {name: field.contents() for name, field in file.fields.items()}
 
 
 @contextlib.contextmanager
@@ -45,31 +58,31 @@ def _named(gguf: Path) -> Iterator[None]:
         raise ModelFileError(f"{gguf.name}: {error}") from error
 
 
-def _save_model(gguf: Path, out: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    _forget_quantisation(model)
-    model.save_pretrained(out)
+def probed(model: "PreTrainedModel") -> Float[Tensor, "seq vocab"]:
+    """Logits behind tokens from all over the vocabulary."""
+    ids = torch.linspace(0, model.config.vocab_size - 1, PROBES).long()[None]
+    with torch.no_grad():
+        return model(input_ids=ids).logits[0]
 
 
-def _forget_quantisation(model: "PreTrainedModel") -> None:
-    """transformers refuses to save a model read from GGUF, though its tensors are plain float32 by then."""
-    vars(model.config).pop("quantization_config", None)
-    model.hf_quantizer = None
-
-
-def check_saved(tokenizer: "PreTrainedTokenizerFast", folder: Path) -> None:
-    """Raises: ModelFileError if the folder's tokenizer is not this one when it is loaded.
+def check_saved(folder: Path, *, tokenizer: "PreTrainedTokenizerFast", logits: Float[Tensor, "seq vocab"]) -> None:
+    """Raises: ModelFileError if what is loaded from the folder is another tokenizer, or computes other logits.
 
     For some architectures transformers builds a tokenizer of its own and ignores what the folder says.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    local = {"local_files_only": True, "trust_remote_code": False}
+    loaded = AutoTokenizer.from_pretrained(folder, **local)
     if loaded.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
         raise ModelFileError(
             f"transformers makes another tokenizer, {type(loaded).__name__}, of what this file says; "
+            + gguf_tokenizer.ORIGINAL_REMEDY
+        )
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **local).eval()
+    off = (probed(model) - logits).abs().max().item()
+    if not off <= ROUNDING * logits.abs().max().item():
+        raise ModelFileError(
+            f"its model computes other logits once saved and loaded again, off by {off:.2g}; "
             + gguf_tokenizer.ORIGINAL_REMEDY
         )

@@ -74,6 +74,8 @@ def shape_of(model: "PreTrainedModel", arch: str) -> dict[str, object]:
         f"{arch}.attention.head_count": config.num_attention_heads,
         f"{arch}.attention.head_count_kv": config.num_key_value_heads,
         f"{arch}.attention.layer_norm_rms_epsilon": config.rms_norm_eps,
+        f"{arch}.attention.key_length": head,
+        f"{arch}.attention.value_length": head,
         f"{arch}.rope.dimension_count": head,
         f"{arch}.rope.freq_base": float(config.rope_parameters["rope_theta"]),
     }
@@ -106,19 +108,19 @@ def tensors_of(model: "PreTrainedModel", arch: str) -> dict[str, torch.Tensor]:
     [number] = [number for number, name in MODEL_ARCH_NAMES.items() if name == arch]
     names = get_tensor_name_map(number, model.config.num_hidden_layers)
     config, tied = model.config, model.config.tie_word_embeddings
-    heads = {"q_proj.weight": config.num_attention_heads, "k_proj.weight": config.num_key_value_heads}
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     tensors = {}
     for path, value in model.state_dict().items():
         stem, _, end = path.rpartition(".")
         if not (tied and stem == "lm_head"):
-            count = heads.get(".".join(path.split(".")[-2:])) if arch == "llama" else None
+            count = heads.get(stem.rpartition(".")[2]) if arch == "llama" else None
             tensors[f"{names.get_name(stem)}.{end}"] = interleaved(value, count) if count else value
     return tensors
 
 
 def interleaved(weight: torch.Tensor, heads: int) -> torch.Tensor:
     """Rows 0, 1, ... of each head as 0, half, 1, half + 1, ...: the order of llama.cpp's rotation."""
-    return weight.reshape(heads, 2, -1, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
+    return weight.reshape(heads, 2, -1, *weight.shape[1:]).transpose(1, 2).reshape(weight.shape)
 
 
 def _add(writer: "GGUFWriter", key: str, value: object) -> None:
