@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters import AdapterConfig, Params, family
+from ws.anatomy import matrix
 from ws.errors import MismatchError
 from ws.models import LanguageModel, loaded
 from ws.store import Recipe, Store
@@ -102,7 +103,7 @@ def adapter_delta(lm: LanguageModel, adapter: Adapter, store: Store) -> WeightDe
     if unknown := sorted(params.keys() - linears.keys()):
         raise MismatchError(f"{lm.name} has no layer {unknown[0]!r}; this adapter was trained for another model")
     return WeightDelta(
-        {name: _update(linears[name].weight.detach(), values, adapter.shape) for name, values in params.items()}
+        {name: _update(matrix(linears[name]).detach(), values, adapter.shape) for name, values in params.items()}
     )
 
 

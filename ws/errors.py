@@ -44,6 +44,10 @@ class MismatchError(WsError, ValueError):
     """Two things that were made for different models or from different recipes."""
 
 
+class ModelError(WsError, TypeError):
+    """A model of a kind that this package cannot steer or score."""
+
+
 class DeviceError(WsError, RuntimeError):
     """A device or number format that this machine does not have."""
 

@@ -4,7 +4,6 @@ Each method is scored on identical rows. Prompts are packed (`ws.packing`), stat
 computed once and kept for the process (`ws.depth`), and only the last real token meets the output head.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from ws.anatomy import block_of
 from ws.behaviors import Question
 from ws.chat import prompt_ids
 from ws.delta import Direction, WeightDelta, direction_delta
@@ -101,7 +101,7 @@ def score(lm: LanguageModel, batch: Batch, answers: AnswerTokens) -> Scores:
 
 def lowest_layer(paths: Iterable[str]) -> int:
     """The index of the lowest decoder layer among module paths. Raises: DataError if there is none."""
-    found = [int(match.group(1)) for path in paths if (match := re.search(r"\blayers\.(\d+)\.", path))]
+    found = [block for path in paths if (block := block_of(path)) is not None]
     if not found:
         raise DataError("dW touches no decoder layer; nothing to steer")
     return min(found)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params, boft, family
 from ws.adapters.peft_layers import to_peft
+from ws.anatomy import matrix
 from ws.errors import MismatchError
 from ws.models import LanguageModel
-from ws.targets import Targets, targeted
+from ws.targets import Targets, is_feedforward_output, targeted
 
 Engine = Literal["native", "peft"]
 
@@ -43,18 +44,19 @@ def injected(
     linears = {
         name: linear
         for name, linear in lm.linears(layers.start, layers.stop).items()
-        if targeted(name, tuple(linear.weight.shape), d_model=lm.d_model, targets=targets)
+        if targeted(name, tuple(matrix(linear).shape), d_model=lm.d_model, targets=targets)
     }
     for linear in linears.values():
-        family(shape.family).check(linear.weight, config=shape)
-    originals = {name: linear.weight.detach().clone() for name, linear in linears.items()}
+        family(shape.family).check(matrix(linear), config=shape)
+    # Contiguous, so that a Conv1D's is laid out as any other's.
+    originals = {name: matrix(linear).detach().contiguous().clone() for name, linear in linears.items()}
     inject = _inject_native if engine == "native" else _inject_peft
     try:
         yield inject(lm, shape, linears, originals, seed=seed)
     finally:
         for name, linear in linears.items():
             lm.model.set_submodule(name, linear)
-            linear.weight.data.copy_(originals[name])
+            matrix(linear).data.copy_(originals[name])
         vars(lm.model).pop("peft_config", None)
         lm.model.requires_grad_(False)
 
@@ -62,7 +64,7 @@ def injected(
 class AdaptedLinear(nn.Module):
     """A frozen linear layer with a family's parameters beside it."""
 
-    def __init__(self, linear: nn.Linear, params: Params, shape: AdapterConfig) -> None:
+    def __init__(self, linear: nn.Module, params: Params, shape: AdapterConfig) -> None:
         super().__init__()
         self.linear, self.shape, self.family = linear, shape, family(shape.family)
         self.names = tuple(params)
@@ -77,14 +79,21 @@ class AdaptedLinear(nn.Module):
         """The family's parameters under the paper's symbols."""
         return {name: getattr(self, PREFIX + name) for name in self.names}
 
+    @property
+    def weight(self) -> Float[Tensor, "_ _"]:
+        """The layer's weight with the update in it, for a model that multiplies by it instead of calling the layer."""
+        W = matrix(self.linear)
+        updated = W + self.family.delta(W, self.params, config=self.shape)
+        return updated if W is self.linear.weight else updated.T
+
+    @property
+    def bias(self) -> Float[Tensor, " d_out"] | None:
+        """The layer's own."""
+        return self.linear.bias
+
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
-        y = self.family.forward(x, self.linear.weight, self.params, config=self.shape)
-        return y if self.linear.bias is None else y + self.linear.bias
-
-
-def is_feedforward_output(path: str) -> bool:
-    """True for the layer that writes the MLP's output, whose input IA3 scales."""
-    return path.endswith("down_proj")
+        y = self.family.forward(x, matrix(self.linear), self.params, config=self.shape)
+        return y if self.bias is None else y + self.bias
 
 
 def _start(shape: AdapterConfig, originals: dict[str, Tensor], *, seed: int) -> Iterator[tuple[str, Params]]:
@@ -100,7 +109,7 @@ def _start(shape: AdapterConfig, originals: dict[str, Tensor], *, seed: int) -> 
 def _inject_native(
     lm: LanguageModel,
     shape: AdapterConfig,
-    linears: dict[str, nn.Linear],
+    linears: dict[str, nn.Module],
     originals: dict[str, Tensor],
     *,
     seed: int,
@@ -115,7 +124,7 @@ def _inject_native(
 def _inject_peft(
     lm: LanguageModel,
     shape: AdapterConfig,
-    linears: dict[str, nn.Linear],
+    linears: dict[str, nn.Module],
     originals: dict[str, Tensor],
     *,
     seed: int,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from ws import downloads, gguf_files, tiny
+from ws import anatomy, downloads, gguf_files, tiny
 from ws.errors import ShapeError, StoreError, UnknownNameError
 from ws.hardware import available_device, compute_dtype, tune_malloc
 from ws.progress import without_bars
@@ -238,7 +238,7 @@ class LanguageModel:
     @property
     def layers(self) -> nn.ModuleList:
         """The decoder's blocks, first to last."""
-        return self.model.get_decoder().layers
+        return anatomy.blocks(self.model)
 
     @property
     def n_layers(self) -> int:
@@ -247,22 +247,14 @@ class LanguageModel:
     @property
     def d_model(self) -> int:
         """Width of the residual stream."""
-        return self.model.get_input_embeddings().weight.shape[1]
+        return anatomy.width(self.model)
 
-    def linears(self, start: int, stop: int) -> dict[str, nn.Linear]:
-        """Every linear layer inside the blocks start, ..., stop - 1, by its full path in `model`.
+    def linears(self, start: int, stop: int) -> dict[str, nn.Module]:
+        """Every linear map inside the blocks start, ..., stop - 1, by its full path in `model`; see `ws.anatomy`.
 
         Raises: ShapeError if the model does not have these blocks.
         """
-        if not 0 <= start < stop <= self.n_layers:
-            raise ShapeError(
-                f"{self.name} has layers 0 to {self.n_layers - 1}, but layers {start} to {stop - 1} are "
-                "asked for; give 0 <= start < stop <= n_layers"
-            )
-        blocks = set(map(id, self.layers[start:stop]))
-        prefixes = tuple(f"{path}." for path, module in self.model.named_modules() if id(module) in blocks)
-        inside = ((path, module) for path, module in self.model.named_modules() if path.startswith(prefixes))
-        return {path: module for path, module in inside if isinstance(module, nn.Linear)}
+        return anatomy.linears(self.model, start, stop)
 
 
 @dataclass(frozen=True)

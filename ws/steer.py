@@ -6,8 +6,9 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from ws.anatomy import matrix, multiplied
 from ws.delta import WeightDelta
-from ws.errors import MismatchError
+from ws.errors import MismatchError, ModelError
 from ws.models import LanguageModel
 from ws.update import Dense, Update
 
@@ -20,18 +21,24 @@ def steered(
 
     An update in factors is multiplied beside the weight where that is cheaper for the `tokens` that will run (None:
     many), and merged elsewhere. Nothing is merged into weights of less than fp32, where rounding would take most of it.
-    Raises: MismatchError if a tensor has no counterpart of its shape.
+    Raises: MismatchError if a tensor has no counterpart of its shape; ModelError for a weight of less than fp32 that
+        the model multiplies by itself, so that nothing can be added beside it.
     """
     linears = lm.linears(0, lm.n_layers)
     for name, value in delta.tensors.items():
-        if name not in linears or linears[name].weight.shape != value.shape:
-            seen = tuple(linears[name].weight.shape) if name in linears else "no such layer"
+        if name not in linears or matrix(linears[name]).shape != value.shape:
+            seen = tuple(matrix(linears[name]).shape) if name in linears else "no such layer"
             raise MismatchError(
                 f"dW has {name} of shape {value.shape}, {lm.name} has {seen}; this dW is for another model"
             )
+        if multiplied(name) and linears[name].weight.dtype != torch.float32:
+            raise ModelError(
+                f"{lm.name} multiplies by {name} without calling that layer, and rounding to "
+                f"{linears[name].weight.dtype} would take most of dW; load the model in float32"
+            )
     with ExitStack() as restored:
         for name, value in delta.tensors.items():
-            if merges(value, linears[name].weight, tokens=tokens):
+            if merges(value, linears[name].weight, tokens=None if multiplied(name) else tokens):
                 restored.enter_context(_merged(linears[name], value, coeff))
             else:
                 restored.enter_context(_beside(linears[name], value, coeff))
@@ -47,12 +54,12 @@ def merges(update: Update, weight: Tensor, *, tokens: int | None) -> bool:
 
 
 @contextmanager
-def _merged(linear: nn.Linear, update: Update, coeff: float) -> Iterator[None]:
+def _merged(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
     # The saved weight is copied back: (w + d) - d is not w in floating point.
     saved = linear.weight.detach().clone()
     try:
         with torch.no_grad():
-            update.add_to(linear.weight, coeff=coeff)
+            update.add_to(matrix(linear), coeff=coeff)
         yield
     finally:
         with torch.no_grad():
@@ -60,7 +67,7 @@ def _merged(linear: nn.Linear, update: Update, coeff: float) -> Iterator[None]:
 
 
 @contextmanager
-def _beside(linear: nn.Linear, update: Update, coeff: float) -> Iterator[None]:
+def _beside(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
     def added(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return (output.float() + coeff * update.apply(inputs[0])).to(output.dtype)
 

@@ -18,8 +18,9 @@ from ws.adapters import AdapterConfig, Params, boft, family
 from ws.adapters.peft_layers import to_peft
 from ws.bench.data import Step
 from ws.bench.settings import PLAIN_BATCH
-from ws.inject import injected, is_feedforward_output
+from ws.inject import injected
 from ws.models import LanguageModel, layer_range
+from ws.targets import is_feedforward_output
 from ws.train import Adapter, TrainConfig
 from ws.yesno import AnswerTokens, scores
 

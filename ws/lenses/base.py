@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from ws.anatomy import matrix
 from ws.delta import WeightDelta, random_like
 from ws.errors import MismatchError, ShapeError
 from ws.models import LanguageModel
@@ -174,8 +175,8 @@ def fitting(delta: WeightDelta, lm: LanguageModel) -> WeightDelta:
     """The update itself. Raises: MismatchError if it is not one of this model's weights."""
     linears = lm.linears(0, lm.n_layers)
     for path, value in delta.tensors.items():
-        if path not in linears or tuple(linears[path].weight.shape) != value.shape:
-            seen = tuple(linears[path].weight.shape) if path in linears else "no such layer"
+        if path not in linears or tuple(matrix(linears[path]).shape) != value.shape:
+            seen = tuple(matrix(linears[path]).shape) if path in linears else "no such layer"
             raise MismatchError(
                 f"dW has {path} of shape {value.shape}, {lm.name} has {seen}; use the model that this dW was trained on"
             )

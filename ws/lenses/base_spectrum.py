@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ws.anatomy import matrix
 from ws.delta import WeightDelta
 from ws.errors import UnknownNameError
 from ws.lenses.base import Lens, fitting, remainder, some, written
@@ -92,5 +93,5 @@ def weight_spectrum(lm: LanguageModel, path: str) -> Spectrum:
     It keeps 4 (d_out + d_in) min(d_out, d_in) bytes a weight in fp32: for the adapted half of the layers 0.3 GB of
     SmolLM2-135M (105 weights, 5 s on two cores), 1.3 GB of Qwen3-0.6B. `weight_spectrum.cache_clear()` frees them.
     """
-    weight = lm.model.get_submodule(path).weight.detach().float()
+    weight = matrix(lm.model.get_submodule(path)).detach().float()
     return Spectrum(*torch.linalg.svd(weight, full_matrices=False))

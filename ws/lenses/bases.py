@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ws.anatomy import matrix
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.spectrum import orthonormal
 from ws.models import LanguageModel, layer_range, loaded
@@ -220,7 +221,7 @@ def _nothing(lm: LanguageModel) -> Float[Tensor, "d_model d_model"]:
 
 def _weights(lm: LanguageModel, layer: int, targets: str) -> list[Float[Tensor, "_ _"]]:
     return [
-        linear.weight.detach().double()
+        matrix(linear).detach().double()
         for path, linear in lm.linears(layer, layer + 1).items()
-        if targeted(path, tuple(linear.weight.shape), d_model=lm.d_model, targets=targets)
+        if targeted(path, tuple(matrix(linear).shape), d_model=lm.d_model, targets=targets)
     ]

@@ -4,10 +4,10 @@ The journal's T7 (2026-04-27): single layers, leave one out, attention and MLP, 
 it names ("two-goal frame and coverage gaps"). IA3's gates in attention and MLP (S15) are `Modules` of these names.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ws.anatomy import block_of
 from ws.delta import WeightDelta
 from ws.errors import MismatchError, UnknownNameError
 from ws.lenses.base import Lens, some
@@ -126,10 +126,10 @@ def layers_of(delta: WeightDelta) -> list[int]:
 
 def layer_of(path: str) -> int:
     """The decoder layer of a module path. Raises: MismatchError if it is in none."""
-    found = re.search(r"\blayers\.(\d+)\.", path)
-    if found is None:
+    block = block_of(path)
+    if block is None:
         raise MismatchError(f"{path} is in no decoder layer; expected a path such as model.layers.3.mlp.up_proj")
-    return int(found.group(1))
+    return block
 
 
 def kind_of(path: str) -> str:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters import AdapterConfig, Params, family
+from ws.anatomy import matrix
 from ws.delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.families import part_names
@@ -67,7 +68,7 @@ def _sign_parts(lm: LanguageModel, params: Mapping[str, Params], shape: AdapterC
     linears = lm.linears(0, lm.n_layers)
     if alien := sorted(params.keys() - linears.keys()):
         raise MismatchError(f"{lm.name} has no layer {alien[0]!r}; use the model that the adapter was trained on")
-    cut = {path: _parts(linears[path].weight.detach(), values, shape) for path, values in params.items()}
+    cut = {path: _parts(matrix(linears[path]).detach(), values, shape) for path, values in params.items()}
     return {name: WeightDelta({path: parts[name] for path, parts in cut.items()}) for name in part_names(shape.family)}
 
 

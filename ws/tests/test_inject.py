@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from ws.adapters import FAMILIES, AdapterConfig, ia3
 from ws.errors import ShapeError
-from ws.inject import AdaptedLinear, Engine, injected, is_feedforward_output
+from ws.inject import AdaptedLinear, Engine, injected
 from ws.models import LanguageModel
+from ws.targets import is_feedforward_output
 from ws.tests.small import LAYERS, SHAPES, every_family, fingerprint, tiny_model
 
 every_engine = pytest.mark.parametrize("engine", ["native", "peft"])

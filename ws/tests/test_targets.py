@@ -4,7 +4,7 @@ import pytest
 
 from ws.errors import ShapeError, UnknownNameError
 from ws.models import LanguageModel
-from ws.targets import targeted, writes_residual
+from ws.targets import is_feedforward_output, side, targeted, writes_residual
 from ws.tests.small import tiny_model
 
 
@@ -16,17 +16,45 @@ from ws.tests.small import tiny_model
         ("layers.0.self_attn.o_proj", (20, 8), False),
         ("layers.0.self_attn.o_proj", (8, 8), True),
         ("layers.0.self_attn.q_proj", (8, 8), False),
+        ("h.0.attn.c_proj", (8, 8), True),
+        ("h.0.attn.o_proj.linear", (8, 8), True),
+        ("h.0.attn.q_proj.linear", (8, 8), False),
+        ("h.0.1.linear", (8, 8), True),
     ],
-    ids=["wide-in", "wide-out", "shape-before-name", "square-writer", "square-reader"],
 )
 def test_shape_decides_and_name_breaks_the_tie(path: str, shape: tuple[int, int], writes: bool) -> None:
     assert writes_residual(path, shape, d_model=8) is writes
+    assert side(path, shape, d_model=8) == ("writes" if writes else "reads")
 
 
-@pytest.mark.parametrize(("path", "shape"), [("layers.0.mlp.dense", (8, 8)), ("layers.0.q_proj", (20, 30))])
-def test_a_layer_that_neither_tells_is_an_error(path: str, shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("path", ["layers.0.mlp.unheard_of", "layers.0.linear.unheard_of"])
+def test_a_square_layer_of_an_unknown_name_is_an_error(path: str) -> None:
     with pytest.raises(ShapeError, match=r"cannot tell whether layers\.0\..* residual stream of width 8"):
-        writes_residual(path, shape, d_model=8)
+        writes_residual(path, (8, 8), d_model=8)
+
+
+@pytest.mark.parametrize(("rule", "taken"), [("all", True), ("readers", False), ("writers", False)])
+def test_a_layer_of_neither_width_lies_inside(rule: str, taken: bool) -> None:
+    assert side("layers.0.self_attn.q_b_proj", (20, 30), d_model=8) == "inside"
+    assert targeted("layers.0.self_attn.q_b_proj", (20, 30), d_model=8, targets=rule) is taken
+
+
+@pytest.mark.parametrize(
+    ("path", "output"),
+    [
+        ("model.layers.0.mlp.down_proj", True),
+        ("transformer.h.0.mlp.c_proj", True),
+        ("gpt_neox.layers.0.mlp.dense_4h_to_h", True),
+        ("model.decoder.layers.0.fc2", True),
+        ("rwkv.blocks.0.feed_forward.value", True),
+        ("transformer.h.0.attn.c_proj", False),
+        ("model.layers.0.mlp.up_proj", False),
+        ("model.layers.0.self_attn.o_proj", False),
+        ("rwkv.blocks.0.attention.value", False),
+    ],
+)
+def test_the_output_of_an_mlp_is_known_by_name(path: str, output: bool) -> None:
+    assert is_feedforward_output(path) is output
 
 
 def test_the_rules_split_a_model_by_its_projections(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,0 +1,127 @@
+"""Where a decoder keeps what steering needs: its blocks, the linear maps inside them, the width of its stream.
+
+Architectures agree on no name for any of these, so they are found by what they are. A linear map computes W x + b and
+nothing else, with W of shape [d_out, d_in]: transformers' `Conv1D` keeps W transposed, and a subclass that routes,
+groups or scales is no linear map.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ws.errors import ModelError, ShapeError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MULTIPLIED = frozenset({"dt_proj"})
+"""Names of linear maps whose weight Mamba multiplies by itself: a hook on such a layer sees nothing."""
+
+
+def blocks(model: "PreTrainedModel") -> nn.ModuleList:
+    """The decoder's blocks, first to last: of its lists of modules the outermost, and of several the largest.
+
+    Raises: ModelError if it has no list of modules.
+    """
+    # `get_decoder` may return the head, which has no blocks, or the whole model.
+    for root in (model.get_decoder(), model.base_model):
+        level = [root]
+        while level:
+            within = [child for module in level for child in module.children()]
+            lists = [child for child in within if isinstance(child, nn.ModuleList) and len(child)]
+            if lists:
+                return max(lists, key=_entries)
+            level = within
+    raise ModelError(
+        f"{type(model).__name__} has no list of blocks, so no layers to steer; use a decoder built from blocks"
+    )
+
+
+def width(model: "PreTrainedModel") -> int:
+    """Width of the residual stream."""
+    stream = getattr(model.config.get_text_config(decoder=True), "hidden_size", None)
+    return model.get_input_embeddings().weight.shape[1] if stream is None else stream
+
+
+def linears(model: "PreTrainedModel", start: int, stop: int) -> dict[str, nn.Module]:
+    """Every linear map inside the blocks start, ..., stop - 1, by its full path in `model`.
+
+    A map that several blocks share, or whose weight another map has too, is in the first block that has it.
+    Raises: ShapeError if the model does not have these blocks.
+    """
+    layers = blocks(model)
+    if not 0 <= start < stop <= len(layers):
+        raise ShapeError(
+            f"{type(model).__name__} has layers 0 to {len(layers) - 1}, but layers {start} to {stop - 1} are asked "
+            "for; give 0 <= start < stop <= n_layers"
+        )
+    [prefix] = [path for path, module in model.named_modules() if module is layers]
+    found, seen = {}, set()
+    for path, module in layers.named_modules():
+        if is_linear(module) and id(module.weight) not in seen:
+            seen.add(id(module.weight))
+            if start <= int(path.partition(".")[0]) < stop:
+                found[f"{prefix}.{path}"] = module
+    return found
+
+
+def matrix(linear: nn.Module) -> Float[Tensor, "d_out d_in"]:
+    """W of a linear map W x + b: a view, so that what is written into it is written into the model."""
+    return linear.weight.T if _transposed(linear) else linear.weight
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether a module is a linear map."""
+    if type(module) is nn.Linear or _transposed(module):
+        return True
+    return isinstance(module, nn.Linear) and _maps_linearly(module)
+
+
+def multiplied(path: str) -> bool:
+    """Whether a model may multiply by this linear map's weight instead of calling the layer."""
+    return path.rpartition(".")[-1] in MULTIPLIED
+
+
+def block_of(path: str) -> int | None:
+    """The block that a path of `linears` lies in, counted from 0; None for a path outside of all blocks."""
+    found = re.search(r"\.(\d+)\.", path)
+    return None if found is None else int(found.group(1))
+
+
+def left_out(model: "PreTrainedModel", start: int, stop: int) -> dict[str, tuple[int, ...]]:
+    """Weights of two or more axes inside these blocks that are no linear map, by path with their shapes.
+
+    Experts in one tensor, routers, convolutions, states. Adapters and dW do not reach them.
+    """
+    reached = {id(module.weight) for module in linears(model, start, stop).values()}
+    inside = {id(parameter) for block in blocks(model)[start:stop] for parameter in block.parameters()} - reached
+    named = ((path, parameter) for path, parameter in model.named_parameters() if parameter.ndim >= 2)
+    return {path: tuple(parameter.shape) for path, parameter in named if id(parameter) in inside}
+
+
+def _transposed(module: nn.Module) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return type(module) is Conv1D
+
+
+def _maps_linearly(module: nn.Linear) -> bool:
+    """Whether a subclass of nn.Linear computes what nn.Linear does, tried on random numbers where it has code."""
+    if type(module).forward is nn.Linear.forward:
+        return True
+    x = torch.randn(2, 3, module.in_features, generator=torch.Generator().manual_seed(0)).to(module.weight)
+    with torch.no_grad():
+        try:
+            expected, seen = nn.functional.linear(x, module.weight, module.bias), module(x)
+        except (RuntimeError, TypeError, IndexError):
+            return False  # It wants more than x, or x of another shape.
+    # bf16 rounds by 4e-3; another function is off by about as much as it is large.
+    same = isinstance(seen, Tensor) and seen.shape == expected.shape
+    return same and bool(torch.dist(seen, expected) <= 0.02 * expected.norm())
+
+
+def _entries(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

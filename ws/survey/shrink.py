@@ -1,0 +1,119 @@
+"""A configuration as small as it can be while every part of the architecture is still there.
+
+Fields are shrunk by what they are called, so that an architecture that a release adds is tiny without a line here.
+Lists with an entry a layer keep one layer of each kind in either half of the depth.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+UNSET = {"head_dim": 16, "num_key_value_heads": 2}
+"""Fields that some classes leave open, and then cannot do without."""
+KEY_HEADS = {"num_key_value_heads": "num_attention_heads", "swa_num_key_value_heads": "swa_num_attention_heads"}
+"""Heads that share keys, which latent attention has as many of as of queries."""
+VOCABULARY = 512
+WINDOW = 8
+"""Of sliding and chunked attention: shorter than every prompt."""
+POSITIONS = 128
+DEPTH = 4
+
+Settings = dict[str, Any]
+
+LAYERS = r"(num_|n_)?(hidden_)?(layers?|blocks)|(num_)?(encoder|decoder)_layers|depth"
+"""What fields are called that hold the number of layers."""
+
+SIZES = (
+    (LAYERS, DEPTH),
+    (r"(\w+_)?vocab_size(_\w+)?|encoder_hash_byte_group_vocab|ngram_vocab_size_base|codebook_size", VOCABULARY),
+    (
+        r"(\w+_)?(hidden_size|hidden_dim|embedding_size)(_global)?|d_model|n_embd|emb_dim|embedding_dim"
+        r"|word_embed_proj_dim|lru_width|mamba_d_ssm|dim_model_base",
+        64,
+    ),
+    (
+        r"(\w+_)?(intermediate_size|ffn_dim|ffn_hidden_size|feed_forward_size|intermediate_dim)(_\w+)?"
+        r"|dim_ff|dff|d_ff|d_inner|n_inner|mlp_dim",
+        96,
+    ),
+    (r"(\w+_)?(num|n)_(key_value|kv|key)_heads|num_query_groups", 2),
+    (r"mamba_(n|num)_heads|n_mamba_heads", 8),
+    (r"(\w+_)?(attention_heads|n_heads?|num_heads|num_value_heads|attn_heads)", 4),
+    (r"(\w+_)?(head_dim|head_size|d_head|headdim)|dim_head|kv_channels|d_kv|query_pre_attn_scalar", 16),
+    (r"rotary_dim", 8),
+    (r"(\w+_)?max_position_embeddings|n_positions|n_ctx|max_seq_len|max_\w+_positions|context_length", POSITIONS),
+    (r"(\w+_)?window(_\w+)?|local_attention|\w*chunk_size|\w*chunk_length|block_size|index_block_size", WINDOW),
+    (r"(num|n)_(local_|routed_)?experts|moe_num_experts|zero_expert_num", 4),
+    (r"(num_)?experts_per_tok(en)?|moe_topk|moe_k|\w*topk(_\w+)?|(num_expert|n|topk)_group", 2),
+    (r"first_k_dense_replace|num_dense_layers|prefix_dense_\w+|interleave_moe_layer_step|(mamba_)?n_groups?", 1),
+    (r"\w*layer_period|\w*_pattern|\w*_interval|global_attn_every_n_layers|max_window_layers|layer_group_size", 2),
+    (r"\w*lora_rank|\w*_rank|mamba_d_state|(ssm_)?state_size|\w*per_layer_input|\w*_dim|\w*_channels?", 16),
+)
+"""The largest value of an integer field, by its name; the first pattern that fits the whole name counts."""
+
+
+def shrunk(config: "PreTrainedConfig", changes: Settings) -> "PreTrainedConfig":
+    """A tiny configuration of the same class; `changes` replace fields of the outermost one, or of the one within
+    that their name leads to (`text_config.hidden_size`)."""
+    settings = small(config.to_dict())
+    for path, value in changes.items():
+        *parents, field = path.split(".")
+        inner = settings
+        for parent in parents:
+            inner = inner[parent]
+        inner[field] = value
+    return type(config).from_dict(settings)
+
+
+def small(settings: Mapping[str, Any]) -> Settings:
+    """The settings with small numbers, a short list of layers, and the same within nested configurations."""
+    deep = max(
+        (value for name, value in settings.items() if re.fullmatch(LAYERS, name) and isinstance(value, int)), default=0
+    )
+    counts = [len(kinds(value)) for value in settings.values() if isinstance(value, list) and len(value) == deep]
+    depth = max([DEPTH, *(2 * count for count in counts if count < deep)])
+    tiny = {name: _small(name, value, deep=deep, depth=min(depth, deep)) for name, value in settings.items()}
+    for keys, heads in KEY_HEADS.items():
+        if heads in tiny and settings.get(keys) == settings[heads]:
+            tiny[keys] = tiny[heads]
+    return tiny
+
+
+def _small(name: str, value: object, *, deep: int, depth: int) -> object:
+    if isinstance(value, dict):
+        return small(value) if "model_type" in value else _by_layer(value, depth)
+    if isinstance(value, list) and len(value) == deep:
+        found = kinds(value)
+        return [found[place % len(found)] for place in range(depth)]
+    if name.endswith(("token_id", "token_index")) or "_token_" in name:
+        return within_vocabulary(value)
+    if value is None:
+        return UNSET.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    if re.fullmatch(LAYERS, name):
+        return min(value, depth)
+    limit = next((size for pattern, size in SIZES if re.fullmatch(pattern, name)), value)
+    return min(value, limit)
+
+
+def _by_layer(value: Mapping[object, Any], depth: int) -> Mapping[object, Any]:
+    """A table without the layers that are gone, if its keys are layers."""
+    if not all(str(key).isdecimal() and isinstance(inner, dict) for key, inner in value.items()):
+        return value
+    return {key: small(inner) for key, inner in value.items() if int(str(key)) < depth}
+
+
+def kinds(layers: list[object]) -> list[object]:
+    """The different entries of a list, in the order in which they first appear."""
+    return [value for place, value in enumerate(layers) if value not in layers[:place]]
+
+
+def within_vocabulary(token: object) -> object:
+    """A special token's id, moved into the small vocabulary."""
+    if isinstance(token, list):
+        return [within_vocabulary(one) for one in token]
+    return token % VOCABULARY if isinstance(token, int) else token
