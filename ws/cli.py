@@ -9,50 +9,75 @@ import tyro
 from ws.errors import WsError
 from ws.store import Store, default_root
 
+MODEL = (
+    "A model of the table in ws/models.py, or of your own: a folder (./NAME), a GGUF file (./NAME.gguf), a repository "
+    "of the hub (OWNER/NAME or hf:OWNER/NAME@REVISION)."
+)
 StorePath = Annotated[
     Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
 ]
 
 
 def search(
-    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model of the table in ws/models.py.")],
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=MODEL)],
     families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to search; all by default.")] = (),
-    out: Annotated[Path | None, tyro.conf.arg(help="Result file (default: in ws/searched/).")] = None,
+    out: Annotated[
+        Path | None, tyro.conf.arg(help="Result file (default: ws/searched/, of your own model in the store).")
+    ] = None,
     behavior: Annotated[str, tyro.conf.arg(help="The behavior whose recipes are chosen.")] = "sycophancy",
     store: StorePath = None,
 ) -> None:
-    """Choose each family's recipe on validation rows and keep every candidate in a file of ws/searched/.
+    """Choose each family's recipe on validation rows and keep every candidate in a file, which claims go by from then.
 
     Held-out claims are never scored. A search that was stopped goes on where it was.
 
         ws search smollm2-135m
         ws search smollm2-135m --families lora delora
         ws search smollm2-135m --behavior honesty
+        ws search ./my-model --families lora
     """
     from ws.adapters import FAMILIES
-    from ws.recipes import search_file
+    from ws.own_models import chosen_model
+    from ws.recipes import search_path
     from ws.search import search as run
 
-    target = out or Path(__file__).parent / "searched" / search_file(model, behavior)
-    run(model, families or tuple(FAMILIES), Store(store or default_root()), target, behavior_name=behavior)
+    kept = Store(store or default_root())
+    name = chosen_model(model, kept).name
+    run(name, families or tuple(FAMILIES), kept, out or search_path(name, behavior), behavior_name=behavior)
 
 
 def table(
-    models: Annotated[tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown.")] = ("smollm2-135m",),
+    models: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
+    ] = ("smollm2-135m",),
     write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
-    snapshots: Annotated[Path, tyro.conf.arg(help="Folder of recorded snapshots.")] = Path("claims/__snapshots__"),
+    snapshots: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="Folder of recorded snapshots (default: claims/__snapshots__, of your own model in the store)."
+        ),
+    ] = None,
     counts: Annotated[bool, tyro.conf.arg(help="A line per claim that counts its cases, not a line per case.")] = False,
+    store: StorePath = None,
 ) -> None:
     """Print the recorded verdicts as Markdown, or write them into a file between its markers.
 
     ws table
     ws table --write claims/VERDICTS.md
     ws table --counts --write README.md
+    ws table --models ./my-model
     """
+    from ws.own_models import named_model
     from ws.report import markdown, recorded, summary, with_table
+    from ws.snapshots import snapshot_folder
 
-    shown = summary if counts else markdown
-    text = shown(record for model in models for record in recorded(snapshots / model))
+    kept, shown = Store(store or default_root()), summary if counts else markdown
+    beside = Path("claims/__snapshots__")
+    folders = [
+        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=beside)
+        for model in (named_model(text, kept) for text in models)
+    ]
+    text = shown(record for folder in folders for record in recorded(folder))
     if write is None:
         print(text)
     else:
@@ -70,7 +95,7 @@ def bench(
     quick: Annotated[bool, tyro.conf.arg(help="One round of LoRA on few rows; writes no file unless --json.")] = False,
     families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to train; all by default.")] = (),
     repeats: Annotated[int | None, tyro.conf.arg(help="Rounds in which the ways take turns (default: 3).")] = None,
-    model: Annotated[str, tyro.conf.arg(help="A model of the table in ws/models.py.")] = "smollm2-135m",
+    model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="Where both ways compute.")] = "cpu",
     json: Annotated[Path | None, tyro.conf.arg(help="Result file (default: ws/bench/latest-DEVICE.json).")] = None,
     write: Annotated[
@@ -91,19 +116,20 @@ def bench(
     """
     from ws.bench.run import bench as run
     from ws.bench.run import write as write_tables
+    from ws.own_models import chosen_model
 
     if write is not None:
         write_tables(write)
         return
-    sections = ("claims",) if claims else only
+    kept = Store(store or default_root())
     text = run(
-        sections,
-        model=model,
+        ("claims",) if claims else only,
+        model=chosen_model(model, kept, device=device).name,
         device=device,
         families=families,
         repeats=repeats,
         quickly=quick,
-        store=Store(store or default_root()),
+        store=kept,
         out=json,
     )
     print(text)
@@ -111,7 +137,7 @@ def bench(
 
 def evaluate(
     rows: Annotated[Path, tyro.conf.arg(help="JSONL or CSV with the columns question and answer_matching_behavior.")],
-    model: Annotated[str, tyro.conf.arg(help="A model of the table in ws/models.py.")] = "smollm2-135m",
+    model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family; trains it if need be.")] = None,
     behavior: Annotated[str, tyro.conf.arg(help="What --family and --activation are for.")] = "sycophancy",
     plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two folders: adapter or model with it.")] = None,
@@ -151,19 +177,22 @@ def evaluate(
         ws eval --rows risk.jsonl --family lora --coeffs -2 -1 0 1 2 --seeds 3
         ws eval --rows risk.jsonl --behavior honesty --activation pca --blocks 14 --coeffs 0 16 64
         ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
+        ws eval --rows risk.jsonl --model ./my-model --system "You avoid risk."
     """
     from ws.own_eval import chosen_arms
     from ws.own_eval import evaluate as run
+    from ws.own_models import chosen_model
     from ws.recipes import Bench
 
-    bench = Bench(model, device, behavior)
+    kept = Store(store or default_root())
+    bench = Bench(chosen_model(model, kept, device=device).name, device, behavior)
     chosen = {"family": family, "plus": plus, "minus": minus, "system": system, "activation": activation}
     arms = chosen_arms(bench, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
-    print(run(rows, bench, arms, ask=ask, prefill=prefill, csv=csv, store=Store(store or default_root())), end="")
+    print(run(rows, bench, arms, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
 
 
 def lenses(
-    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model of the table in ws/models.py.")],
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=MODEL)],
     families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to show; all by default.")] = (),
     seeds: Annotated[int | None, tyro.conf.arg(help="How many seeds (default: as claims on this model).")] = None,
     out: Annotated[Path | None, tyro.conf.arg(help="Folder for table and figures (default: lenses/MODEL).")] = None,
@@ -186,18 +215,19 @@ def lenses(
     from ws.figures import write, write_png
     from ws.lenses import joint as table
     from ws.lenses.joint_text import terminal
-    from ws.models import known_model
+    from ws.own_models import chosen_model
     from ws.recipes import Bench
 
     kept = Store(store or default_root())
-    count = known_model(model).seeds if seeds is None else seeds
-    asked = table.Asked(Bench(model, device), families or tuple(FAMILIES), tuple(range(count)))
+    chosen = chosen_model(model, kept, device=device)
+    count = chosen.seeds if seeds is None else seeds
+    asked = table.Asked(Bench(chosen.name, device), families or tuple(FAMILIES), tuple(range(count)))
     if build:
         table.build(asked, kept)
     table.check(asked, kept)
     found = table.joint(asked, kept)
     print(terminal(found, colour=sys.stdout.isatty()), end="")
-    for path in write(found, out or Path("lenses") / model, write_png=write_png if png else None):
+    for path in write(found, out or Path("lenses") / chosen.name, write_png=write_png if png else None):
         print(path)
 
 

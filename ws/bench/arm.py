@@ -24,6 +24,7 @@ from ws.evaluate import answers_of, lowest_layer, prompts_of
 from ws.generate import read_pairs
 from ws.hardware import tune_malloc
 from ws.models import LanguageModel, layer_range, load, loaded
+from ws.own_models import named_model
 from ws.store import Store
 from ws.train import Adapter, started, trained
 
@@ -31,6 +32,7 @@ from ws.train import Adapter, started, trained
 def measured(job: Job) -> Measurement:
     """The work of a job, done between two probes of the machine's speed."""
     store = Store(Path(job.store))
+    named_model(job.settings.model, store)
     lm = _model(job, store)
     exact_fp32(lm.device)
     probe = Probe(lm)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ws.bench.process import ROOT, BenchError
 from ws.bench.settings import Settings
+from ws.models import known_model
 from ws.progress import say
 from ws.store import Store
 
@@ -58,14 +59,14 @@ def timing(args: tuple[str, ...], settings: Settings, store: Store) -> Timing:
 def with_weights(store: Store, root: Path, settings: Settings) -> None:
     """Give an empty store a copy of the model's weights, unless they stay in the hub's cache."""
     weights = settings.bench.on.weights
-    if weights.kind != "hf":
+    if weights.kind not in ("hf", "files"):
         home = store.get(weights)
         shutil.copytree(home, root / home.relative_to(store.root))
 
 
 def _options(settings: Settings) -> list[str]:
     gpu = ["--gpu"] if settings.device == "cuda" else []
-    return [*gpu, "--model", settings.model]
+    return [*gpu, "--model", known_model(settings.model).typed]
 
 
 def _run(args: list[str]) -> tuple[float, int]:

@@ -4,6 +4,7 @@ The journal's `nbs/ablation_analysis.py` ("two-goal frame and coverage gaps", 20
 in this way. Every number is an `Estimate` of the same rows: held-out questions of the agree pair at coefficient +1.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -289,7 +290,8 @@ def check(asked: Asked, store: Store) -> None:
 def _command(asked: Asked, store: Store, claims: Iterable[tuple[str, ...]]) -> str:
     ids = " or ".join(sorted({claim.lower() for some in claims for claim in some}))
     gpu = "--gpu " if asked.bench.device == "cuda" else ""
-    model = "--smoke" if known_model(asked.bench.model).random_weights else f"{gpu}--model {asked.bench.model}"
+    on = known_model(asked.bench.model)
+    model = "--smoke" if on.random_weights else f"{gpu}--model {shlex.quote(on.typed)}"
     where = "" if store.root == default_root().absolute() else f" --store={store.root}"
     return f'pytest claims/ -k "{ids}" {model} --seeds {len(asked.seeds)}{where}'
 

@@ -1,6 +1,7 @@
 """A small project with the claim plugins, for tests that run pytest within pytest."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, distributions
@@ -134,7 +135,19 @@ def distributions_with_plugins() -> list[Distribution]:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def no_own_models() -> Iterator[None]:
+    """A process that was told of no model of one's own, and forgets those of this test."""
+    from ws.models import OWN_MODELS
+
+    before = dict(OWN_MODELS)
+    OWN_MODELS.clear()
+    yield
+    OWN_MODELS.clear()
+    OWN_MODELS.update(before)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, no_own_models: None) -> Project:
     """A project with one claim, which holds unless the environment says otherwise."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("COLUMNS", "80")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from ws.lenses import joint, joint_text
 from ws.recipes import Bench
 from ws.report import TABLE_END, TABLE_START, Record
 from ws.store import Store
+from ws.tests.small import ON, shared_store
 
 Run = Callable[..., str]
 
@@ -192,6 +194,34 @@ def test_table_without_snapshots_says_how_to_record_them(refused: Run, tmp_path:
     assert re.search(
         r"^ws: no snapshots in .*smollm2-135m; record them", refused("table", "--snapshots", str(tmp_path))
     )
+
+
+@pytest.fixture
+def mine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, no_own_models: None) -> Path:
+    """A model folder of one's own."""
+    original = shared_store(tmp_path_factory).get(ON.weights)
+    return shutil.copytree(original, tmp_path / "mine", ignore=shutil.ignore_patterns("manifest.json"))
+
+
+def test_table_shows_what_was_recorded_of_a_model_of_one_s_own(
+    run: Run, refused: Run, snapshots: Path, mine: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    told = ("table", "--models", str(mine), "--store", str(store))
+    assert f"no snapshots in {store}/models/mine@" in refused(*told)
+    [home] = (store / "models").glob("mine@*")
+    shutil.copytree(snapshots / "smollm2-135m", home / "snapshots")
+    assert "1.25 [0.90, 1.60] > 0" in run(*told)
+
+
+def test_a_search_of_a_model_of_one_s_own_is_kept_in_the_store(
+    run: Run, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, Path]] = []
+    monkeypatch.setattr(search_module, "search", lambda model, _, store, out, **_rest: seen.append((model, out)))
+    run("search", str(mine), "--store", str(tmp_path / "store"))
+    [home] = (tmp_path / "store" / "models").glob("mine@*")
+    assert seen == [(home.name, home / "searched" / f"{home.name}.json")]
 
 
 @pytest.fixture

@@ -321,7 +321,7 @@ def test_the_tiny_model_is_an_artifact(store: Store) -> None:
 
 
 def test_hub_weights_never_enter_the_store(store: Store) -> None:
-    with pytest.raises(StoreError, match=r"qwen3-0.6b is read from the hub's own cache.*read it with ws.models.load"):
+    with pytest.raises(StoreError, match=r"qwen3-0.6b is read where it is.*read it with ws.models.load"):
         store.get(models.weights_of("qwen3-0.6b"))
 
 

@@ -128,7 +128,9 @@ def test_several_models_run_each_claim(shown: Project) -> None:
 def test_an_unknown_model_is_refused_with_the_known_ones(shown: Project) -> None:
     result = shown.run("--model", "gpt-5")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: unknown --model gpt-5; known: *smollm2-135m*tiny-random-qwen3*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --model: unknown model 'gpt-5'; known: *smollm2-135m*tiny-random-qwen3; or give a folder*"]
+    )
 
 
 @pytest.mark.parametrize("other", [("--gpu",), ("--model", "smollm2-135m")], ids=["gpu", "model"])

@@ -87,6 +87,24 @@ def test_without_a_search_the_journal_decides(package: Path, family: str) -> Non
     assert family_recipe("smollm2-135m", family) == FamilyRecipe(AdapterConfig(family), JOURNAL)
 
 
+def test_the_journal_s_recipe_is_said_once_for_a_model_and_behavior(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(recipes, "say", said.append)
+    recipes._say_journal.cache_clear()
+    keep(package, "qwen3-0.6b", lora=FOUND)
+    family_recipe("qwen3-0.6b", "lora")
+    family_recipe("tiny-random-qwen3", "dora")
+    assert said == []
+    for family in ("dora", "oft", "dora"):
+        family_recipe("qwen3-0.6b", family)
+    [line] = said
+    assert "qwen3-0.6b: recipes for sycophancy that no search chose are the journal's (lr 0.0002, 2 epochs)" in line
+    family_recipe("qwen3-0.6b", "lora", "honesty")
+    assert said[1].endswith("`ws search qwen3-0.6b --behavior honesty` chooses")
+
+
 @every_family
 def test_random_weights_are_trained_briefly_whatever_a_search_says(package: Path, family: str) -> None:
     keep(package, "tiny-random-qwen3", **{family: FOUND})

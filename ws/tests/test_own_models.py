@@ -1,0 +1,236 @@
+"""A model of one's own is its contents, under whatever path or commit they were found."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from ws import models, own_models
+from ws.errors import ChatError, DownloadError, ModelError, UnknownNameError
+from ws.models import MODELS, known_model, load
+from ws.own_models import chosen_model, named_model
+from ws.recipes import Bench, search_path
+from ws.store import Store
+from ws.tests.hub_stand_in import Hub, served
+from ws.tests.small import ON, shared_store
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: that of the tiny model."""
+    return shared_store(tmp_path_factory).get(ON.weights)
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model that a test may change."""
+    return shutil.copytree(original, tmp_path / "mine", ignore=shutil.ignore_patterns("manifest.json"))
+
+
+@pytest.fixture
+def store(tmp_path: Path, no_own_models: None) -> Store:
+    """An empty store, in a process that was told of no model."""
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that has the folder's files as main of some/model, and a README."""
+    with served(Hub(), tmp_path / "cache", monkeypatch) as hub:
+        hub.push(files(folder) | {"README.md": b"words"})
+        yield hub
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_folder_is_named_after_itself_and_its_contents(folder: Path, store: Store) -> None:
+    model = chosen_model(str(folder), store)
+    assert model.name == f"mine@{model.source.place}"
+    assert known_model(model.name) is model
+    assert (model.seeds, model.random_weights, model.thinks) == (3, False, True)
+    assert (model.typed, Bench(model.name).on.weights) == (str(folder), model.weights)
+    assert search_path(model.name, "honesty") == model.home / "searched" / f"{model.name}-honesty.json"
+
+
+def test_the_same_files_are_the_same_model_wherever_they_lie(folder: Path, store: Store) -> None:
+    before = chosen_model(str(folder), store)
+    moved = folder.rename(folder.with_name("renamed"))
+    after = chosen_model(str(moved), store)
+    assert (after.name, after.weights) == (before.name, before.weights)
+    assert after.typed == str(moved)
+    elsewhere = Store(store.root.with_name("other"))
+    named_anew = chosen_model(str(moved), elsewhere)
+    assert named_anew.name == f"renamed@{before.source.place}"
+    assert elsewhere.key(named_anew.weights) == store.key(before.weights)
+
+
+def test_one_changed_file_makes_another_model(folder: Path, store: Store) -> None:
+    before = chosen_model(str(folder), store)
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text() + "\n")
+    after = chosen_model(str(folder), store)
+    assert after.name != before.name
+    assert store.key(after.weights) != store.key(before.weights)
+
+
+@pytest.mark.parametrize("name", ["README.md", "notes.py", "pytorch_model.bin", "adapter_config.json"])
+def test_what_is_not_read_changes_nothing(folder: Path, store: Store, name: str) -> None:
+    before = chosen_model(str(folder), store)
+    (folder / name).write_text("{")
+    assert chosen_model(str(folder), store) == before
+    assert name not in {path.name for path in (before.home / "files").iterdir()}
+
+
+def test_what_is_loaded_computes_as_the_folder_says(folder: Path, store: Store, original: Path) -> None:
+    lm = load(chosen_model(str(folder), store).weights, store=store)
+    ours, theirs = lm.model.state_dict(), load(ON.weights, store=Store(original.parents[1])).model.state_dict()
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+    assert lm.tokenizer.get_vocab() == AutoTokenizer.from_pretrained(original).get_vocab()
+
+
+def test_a_folder_that_changes_under_a_run_is_refused(folder: Path, store: Store) -> None:
+    model = chosen_model(str(folder), store)
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(DownloadError, match=r"mine/config.json changed while it was in use"):
+        load(model.weights, store=store)
+
+
+def test_a_folder_that_goes_under_a_run_is_named(folder: Path, store: Store) -> None:
+    model = chosen_model(str(folder), store)
+    shutil.rmtree(folder)
+    with pytest.raises(DownloadError, match=rf"lacks \[.*{folder}/config.json.*name the model again"):
+        load(model.weights, store=store)
+
+
+def test_another_store_must_be_told_of_a_model(folder: Path, store: Store) -> None:
+    model = chosen_model(str(folder), store)
+    with pytest.raises(DownloadError, match=r"does not know where the files of model .* are; name the model again"):
+        load(model.weights, store=Store(store.root.with_name("other")))
+
+
+def test_a_model_is_known_to_its_store_by_name(folder: Path, store: Store) -> None:
+    model = chosen_model(str(folder), store)
+    models.OWN_MODELS.clear()
+    assert chosen_model(model.name, store) == model
+    with pytest.raises(UnknownNameError, match=rf"unknown model 'mine'; known: .*{model.name}"):
+        named_model("mine", store)
+
+
+@pytest.mark.parametrize("text", ["some/model", "hf:some/model", "hf:some/model@main"])
+def test_a_repository_is_its_files_too(hub: Hub, folder: Path, store: Store, text: str) -> None:
+    model = chosen_model(text, store)
+    assert model.name == f"model@{model.source.place}"
+    assert model.typed == f"hf:some/model@{hub.branches['main']}"
+    assert model.weights == chosen_model(str(folder), store).weights
+    assert load(model.weights, store=store).model.config.model_type == "qwen3"
+
+
+def test_a_folder_wins_over_a_repository_and_says_so(
+    hub: Hub, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(own_models, "say", said.append)
+    here = shutil.copytree(folder, folder.parent / "some" / "model")
+    monkeypatch.chdir(folder.parent)
+    assert named_model("some/model", store).typed == str(here)
+    assert said[0] == f"some/model is taken for the folder {here}; the repository of the hub would be hf:some/model"
+    assert hub.asked == []
+
+
+def test_a_repository_that_cannot_be_had_may_have_been_meant_as_a_folder(
+    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        DownloadError, match=rf"could not look up hf:my/folder@main: .*; no folder {tmp_path}/my/folder"
+    ):
+        named_model("my/folder", store)
+    with pytest.raises(DownloadError, match=r"could not look up hf:my/folder@main: .*NAME$"):
+        named_model("hf:my/folder", store)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=str)
+def test_a_model_of_the_table_is_itself_by_name_and_by_source(store: Store, model: models.KnownModel) -> None:
+    assert named_model(model.name, store) is named_model(str(model.source), store) is model
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["gpt2", "", "hf:gpt2", "hf:../x/y", "hf:a/b@", "a/b/c", "hf:a/b@v 1", "hf:/etc/model"]
+)
+def test_what_names_no_model_is_refused_with_the_forms(store: Store, text: str) -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"known: .*; or give a folder \(./NAME\), a file .* a repository of the"
+    ):
+        named_model(text, store)
+
+
+@pytest.mark.parametrize("text", ["./nothing", "/nothing/here", "~/no-such-model", "./notes.txt", "./gone.gguf"])
+def test_a_path_to_no_model_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ModelError, match=r"is no folder and no .gguf file; expected the folder of a model"):
+        named_model(text, store)
+
+
+def test_a_folder_of_the_hub_s_cache_is_called_by_its_repository(folder: Path, store: Store) -> None:
+    snapshots = folder.parent / "models--some--Small-1B" / "snapshots"
+    snapshots.mkdir(parents=True)
+    cached = folder.rename(snapshots / ("0" * 40))
+    assert named_model(str(cached), store).name.startswith("Small-1B@")
+
+
+@pytest.mark.parametrize("name", ["mit Leerzeichen", "été", "a/../b", "x" * 300, "..."])
+def test_a_name_is_safe_in_files_and_ids(name: str) -> None:
+    safe = own_models._safe(name)
+    assert safe
+    assert len(safe) <= 40
+    assert all(letter.isascii() and (letter.isalnum() or letter in "_.-") for letter in safe)
+    assert not safe.startswith(".")
+
+
+# What is refused before anything is built
+
+
+def test_a_model_without_a_chat_template_is_refused(folder: Path, store: Store) -> None:
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ChatError, match="no chat template"):
+        chosen_model(str(folder), store)
+
+
+def test_a_model_that_cannot_say_yes_is_refused(folder: Path, store: Store) -> None:
+    text = (folder / "tokenizer.json").read_text()
+    for word in ("Yes", "yes"):
+        text = text.replace(f'"{word}"', f'"{word}s"').replace(f'"\\u0120{word}"', f'"\\u0120{word}s"')
+        text = text.replace(f'"Ġ{word}"', f'"Ġ{word}s"')
+    tokenizer = json.loads(text)
+    tokenizer["model"]["merges"] = []
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(ChatError, match=r"no single token of .* reads 'yes'"):
+        chosen_model(str(folder), store)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_refused(folder: Path, store: Store) -> None:
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="transformers cannot read the tokenizer in"):
+        chosen_model(str(folder), store)
+
+
+def test_a_model_that_is_too_large_is_refused(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ws.model_files.available_bytes", lambda: 1000)
+    with pytest.raises(ModelError, match=r"weights of mine@\w{8} take 0.0 GB in float32"):
+        chosen_model(str(folder), store)
+
+
+def test_the_hub_s_weights_are_not_fetched_for_a_model_without_a_chat_template(hub: Hub, store: Store) -> None:
+    hub.push({name: content for name, content in hub.commits[hub.branches["main"]].items() if "template" not in name})
+    with pytest.raises(ChatError, match="no chat template"):
+        chosen_model("some/model", store)
+    assert not [path for path in hub.asked if path.endswith("safetensors")]
