@@ -70,7 +70,12 @@ def linears(model: "PreTrainedModel", start: int, stop: int) -> dict[str, nn.Mod
 
 def matrix(linear: nn.Module) -> Float[Tensor, "d_out d_in"]:
     """W of a linear map W x + b: a view, so that what is written into it is written into the model."""
-    return linear.weight.T if _transposed(linear) else linear.weight
+    return as_matrix(linear, linear.weight)
+
+
+def as_matrix(linear: nn.Module, weight: Tensor) -> Float[Tensor, "d_out d_in"]:
+    """A tensor that is kept as the map keeps its weight, as `matrix` shows it: a view."""
+    return weight.T if _transposed(linear) else weight
 
 
 def is_linear(module: nn.Module) -> bool:

@@ -15,7 +15,7 @@ lets `load_peft` take it apart again.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params, boft, family, ia3, lora, pissa
 from ws.adapters.peft_layers import SIDES, Kept, Settings, family_of, peft_family, shape_of, to_peft
+from ws.anatomy import matrix
 from ws.errors import MismatchError
 from ws.folders.reading import check_floating, read_settings, read_tensors
 from ws.folders.refused import check_names, check_settings
@@ -42,7 +43,7 @@ FREE = frozenset(
 """Settings that do not change what an adapter computes in the layers that the weights name."""
 
 STARTS = {
-    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),
+    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva", "mica"),
     "init_weights": (True, False),
     "init_ia3_weights": (True, False),
 }
@@ -112,7 +113,7 @@ def load_layers(folder: Path, lm: LanguageModel, settings: Settings) -> dict[str
     groups = defaultdict(dict)
     for path, linear in chosen(folder, lm, tensors).items():
         shape = shape_of(settings, _kept(tensors, path, linear))
-        family(shape.family).check(linear.weight.detach(), config=shape)
+        family(shape.family).check(matrix(linear).detach(), config=shape)
         groups[shape][path] = linear
     layers = {}
     for shape, linears in groups.items():
@@ -121,7 +122,7 @@ def load_layers(folder: Path, lm: LanguageModel, settings: Settings) -> dict[str
         _check_tensors(own, copy)
         set_peft_model_state_dict(copy, own)
         for path, linear in linears.items():
-            params = family(shape.family).from_peft(copy.get_submodule(path), W=linear.weight.detach(), config=shape)
+            params = family(shape.family).from_peft(copy.get_submodule(path), W=matrix(linear).detach(), config=shape)
             layers[path] = params, shape
     return _taken_apart(layers) if mark == pissa.NAME else layers
 
@@ -162,7 +163,7 @@ def weights_file(folder: Path) -> Path:
     return folder / WEIGHTS
 
 
-def chosen(folder: Path, lm: LanguageModel, tensors: Collection[str]) -> dict[str, nn.Linear]:
+def chosen(folder: Path, lm: LanguageModel, tensors: Collection[str]) -> dict[str, nn.Module]:
     """The linear layers that a folder's tensors are for.
 
     Raises: MismatchError if there are none, or some are for something else.
@@ -171,7 +172,7 @@ def chosen(folder: Path, lm: LanguageModel, tensors: Collection[str]) -> dict[st
     return known(lm, paths_of(tensors, lm))
 
 
-def known(lm: LanguageModel, paths: Iterable[str]) -> dict[str, nn.Linear]:
+def known(lm: LanguageModel, paths: Iterable[str]) -> dict[str, nn.Module]:
     """The model's linear layers of these paths. Raises: MismatchError if there are none, or one is unknown."""
     linears, paths = lm.linears(0, lm.n_layers), set(paths)
     if not paths or paths - linears.keys():
@@ -195,8 +196,8 @@ def gates_input(tensors: Mapping[str, Tensor], path: str) -> bool:
     return gate is not None and gate.ndim == 2 and ia3.at_input(gate)
 
 
-def grown(linears: Mapping[str, nn.Linear], *, dtype: torch.dtype | None = None) -> nn.Module:
-    """A tree of copies of these layers, under their paths; `dtype` None keeps that of each."""
+def grown(linears: Mapping[str, nn.Module], copied: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """A tree of copies of these layers, under their paths."""
     tree = nn.Module()
     for path, linear in linears.items():
         place, (*parents, name) = tree, path.split(".")
@@ -204,7 +205,7 @@ def grown(linears: Mapping[str, nn.Linear], *, dtype: torch.dtype | None = None)
             if parent not in dict(place.named_children()):
                 place.add_module(parent, nn.Module())
             place = place.get_submodule(parent)
-        place.add_module(name, _copy(linear, dtype))
+        place.add_module(name, copied(linear))
     return tree
 
 
@@ -213,21 +214,22 @@ def matching(paths: Iterable[str]) -> str:
     return "|".join(map(re.escape, paths))
 
 
-def _adapted(linears: Mapping[str, nn.Linear], shape: AdapterConfig, *, feedforward: Collection[str]) -> nn.Module:
+def _adapted(linears: Mapping[str, nn.Module], shape: AdapterConfig, *, feedforward: Collection[str]) -> nn.Module:
     """A module tree of copies of these layers, under their paths, with fresh PEFT adapters in all of them."""
     import peft
 
     config = peft_family(shape.family).peft_config(shape, targets=matching(linears), feedforward=matching(feedforward))
     with torch.random.fork_rng(), boft.building(shape):
-        return peft.inject_adapter_in_model(config, grown(linears))
+        return peft.inject_adapter_in_model(config, grown(linears, _copy))
 
 
-def _copy(linear: nn.Linear, dtype: torch.dtype | None) -> nn.Linear:
+def _copy(linear: nn.Module) -> nn.Linear:
     """A copy that PEFT may change; PiSSA writes into the weights."""
-    copy = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
-    copy.weight = nn.Parameter(linear.weight.detach().to(dtype, copy=True), requires_grad=False)
+    d_out, d_in = matrix(linear).shape
+    copy = nn.Linear(d_in, d_out, bias=linear.bias is not None, device="meta")
+    copy.weight = nn.Parameter(matrix(linear).detach().clone(), requires_grad=False)
     if linear.bias is not None:
-        copy.bias = nn.Parameter(linear.bias.detach().to(dtype, copy=True), requires_grad=False)
+        copy.bias = nn.Parameter(linear.bias.detach().clone(), requires_grad=False)
     return copy
 
 
@@ -240,10 +242,10 @@ def _owner(name: str, linears: Collection[str]) -> str | None:
     return next((path for path in linears if name.startswith(f"{PREFIX}{path}.")), None)
 
 
-def _kept(tensors: Mapping[str, Tensor], path: str, linear: nn.Linear) -> Kept:
+def _kept(tensors: Mapping[str, Tensor], path: str, linear: nn.Module) -> Kept:
     start = f"{PREFIX}{path}."
     inside = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
-    return Kept(path, linear.in_features, inside)
+    return Kept(path, matrix(linear).shape[1], inside)
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], copy: nn.Module) -> None:

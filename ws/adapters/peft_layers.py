@@ -191,7 +191,10 @@ def _lora_kind(name: str, *, start: str | None = None, use_dora: bool = False) -
     def shape(settings: Settings) -> AdapterConfig:
         return AdapterConfig(name, rank=_whole(settings, "r"), alpha=_number(settings, "lora_alpha"))
 
-    free = frozenset({"r", "lora_alpha", "lora_dropout", "use_rslora", "rank_pattern", "alpha_pattern", "eva_config"})
+    scales = {"r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern"}
+    # PEFT sets fan_in_fan_out to how the layer keeps its weight; the others are heeded in training alone.
+    training = {"lora_dropout", "fan_in_fan_out", "eva_config", "corda_config", "lora_ga_config"}
+    free = frozenset(scales | training)
     return PeftSide("LORA", tensors, shape, start=start, dora=use_dora, free=free, layer=_lora_layer(name))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ws.anatomy import as_matrix
 from ws.delta import WeightDelta
 from ws.errors import MismatchError
 from ws.folders.reading import check_finite, check_floating, read_settings, say_rounded, shown, tensor_names
@@ -41,7 +42,8 @@ def subtracted(pairs: Iterable[tuple[str, Tensor, Tensor]], lm: LanguageModel, n
 
     Raises: MismatchError if shapes differ, values are no finite numbers, or no linear layer differs.
     """
-    layers = {f"{path}.weight": path for path in lm.linears(0, lm.n_layers)}
+    linears = lm.linears(0, lm.n_layers)
+    layers = {f"{path}.weight": path for path in linears}
     inside, outside, dtypes = {}, {}, set()
     for tensor, upper, lower in pairs:
         if upper.shape != lower.shape:
@@ -53,7 +55,8 @@ def subtracted(pairs: Iterable[tuple[str, Tensor, Tensor]], lm: LanguageModel, n
         change = upper.to(lm.device).float() - lower.to(lm.device).float()
         dtypes |= {upper.dtype}
         if change.any() and tensor in layers:
-            inside[layers[tensor]] = Dense(change)
+            path = layers[tensor]
+            inside[path] = Dense(as_matrix(linears[path], change))
         elif change.any():
             outside[tensor] = Dense(change.reshape(len(change), -1)).dot(Dense(change.reshape(len(change), -1)))
     left_out, kept = sum(outside.values()), sum(value.dot(value) for value in inside.values())
@@ -62,7 +65,10 @@ def subtracted(pairs: Iterable[tuple[str, Tensor, Tensor]], lm: LanguageModel, n
         raise MismatchError(f"dW is zero: no linear layer of {name} differs from what it is compared with{others}")
     if outside:
         share = f"{left_out / (left_out + kept):.1%} of the squared difference"
-        say(f"{name}: left out of dW, as no linear layer in a block: {shown(outside)}, {share}")
+        say(
+            f"{name}: left out of dW, as no linear layer in a block: {shown(outside)}, {share}; score the models "
+            "themselves with --model FOLDER to see what that costs"
+        )
     say_rounded(dtypes, name)
     return WeightDelta(inside)
 

@@ -13,6 +13,7 @@ from ws import peft_files
 from ws.adapters import boft, family
 from ws.adapters.base import AdapterConfig, Params
 from ws.adapters.peft_layers import Settings
+from ws.anatomy import matrix
 from ws.delta import WeightDelta, difference
 from ws.errors import MismatchError
 from ws.folders import checkpoints, mlx
@@ -115,7 +116,7 @@ def _peft_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
         return delta_through_peft(folder, lm, settings)
     layers, linears = load_layers(folder, lm, settings), lm.linears(0, lm.n_layers)
     _say_factors(folder, settings, layers)
-    return WeightDelta({path: _update(linears[path].weight.detach(), *layer) for path, layer in layers.items()})
+    return WeightDelta({path: _update(matrix(linears[path]).detach(), *layer) for path, layer in layers.items()})
 
 
 def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig) -> Update:

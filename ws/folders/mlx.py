@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, dora
+from ws.anatomy import matrix
 from ws.delta import WeightDelta
 from ws.errors import MismatchError
 from ws.folders.checkpoints import subtracted
@@ -72,8 +73,8 @@ def _scale(folder: Path, settings: Settings) -> float:
     return float(scale)
 
 
-def _update(folder: Path, path: str, linear: nn.Linear, parts: Mapping[str, Tensor], scale: float, kind: str) -> Update:
-    d_out, d_in = linear.weight.shape
+def _update(folder: Path, path: str, linear: nn.Module, parts: Mapping[str, Tensor], scale: float, kind: str) -> Update:
+    d_out, d_in = matrix(linear).shape
     rank = parts["lora_a"].shape[-1] if "lora_a" in parts else 0
     expected = {"lora_a": (d_in, rank), "lora_b": (rank, d_out), "m": (d_out,)}
     seen = {name: tuple(value.shape) for name, value in parts.items()}
@@ -87,7 +88,7 @@ def _update(folder: Path, path: str, linear: nn.Linear, parts: Mapping[str, Tens
         return LowRank(left=B, right=A)
     # A scale alpha / r of 1, since mlx-lm's own is in B already.
     config = AdapterConfig(dora.NAME, rank=rank, alpha=float(rank))
-    return Dense(dora.delta(linear.weight.detach().float(), {"A": A, "B": B, "m": parts["m"]}, config=config))
+    return Dense(dora.delta(matrix(linear).detach().float(), {"A": A, "B": B, "m": parts["m"]}, config=config))
 
 
 def _full(folder: Path, lm: LanguageModel, tensors: Mapping[str, Tensor]) -> WeightDelta:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ws.adapters import boft
 from ws.adapters.base import AdapterConfig
+from ws.anatomy import matrix
 from ws.delta import WeightDelta
 from ws.errors import MismatchError, WsError
 from ws.folders.reading import Settings, check_finite, read_tensors, shown
@@ -100,7 +101,7 @@ def check_known(folder: Path, settings: Settings) -> None:
         )
 
 
-def _linears(folder: Path, lm: LanguageModel, settings: Settings, tensors: Tensors) -> dict[str, nn.Linear]:
+def _linears(folder: Path, lm: LanguageModel, settings: Settings, tensors: Tensors) -> dict[str, nn.Module]:
     """The layers that the adapter changes: those with tensors, or where all tensors are shared, those it aims at."""
     from peft.tuners.tuners_utils import check_target_module_exists
 
@@ -114,7 +115,7 @@ def _linears(folder: Path, lm: LanguageModel, settings: Settings, tensors: Tenso
     return known(lm, [path for path in linears if check_target_module_exists(config, path)])
 
 
-def _config(settings: Settings, tensors: Tensors, linears: Mapping[str, nn.Linear]) -> "peft.PeftConfig":
+def _config(settings: Settings, tensors: Tensors, linears: Mapping[str, nn.Module]) -> "peft.PeftConfig":
     """PEFT's configuration of the same adapter on these very layers."""
     here = {**settings, **dict.fromkeys(PLACES), "target_modules": matching(linears), "inference_mode": True}
     if settings.get("feedforward_modules"):
@@ -132,7 +133,7 @@ def _built(settings: Settings) -> "peft.PeftConfig":
 
 @torch.no_grad()
 def _merged(
-    folder: Path, linears: Mapping[str, nn.Linear], config: "peft.PeftConfig", tensors: Tensors, *, seed: int
+    folder: Path, linears: Mapping[str, nn.Module], config: "peft.PeftConfig", tensors: Tensors, *, seed: int
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
     """Merged weight minus original weight of each layer, from a base of its own.
 
@@ -142,7 +143,7 @@ def _merged(
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = PeftModel(grown(linears, dtype=torch.float32), config)
+        model = PeftModel(grown(linears, _alike), config)
         set_peft_model_state_dict(model, dict(tensors))
         model.eval()
         expected = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
@@ -151,21 +152,39 @@ def _merged(
                 f"{folder} lacks or has too many tensors for its settings: {shown(odd)}; "
                 "use it with the model it was trained for, and all of its files"
             )
-        inputs = {path: torch.randn(INPUTS, linear.in_features).to(linear.weight) for path, linear in linears.items()}
+        inputs = {path: _inputs(linear) for path, linear in linears.items()}
         layers = model.base_model.model
-        adapted = {path: layers.get_submodule(path)(x.float()) for path, x in inputs.items()}
+        adapted = {path: layers.get_submodule(path)(x) for path, x in inputs.items()}
         merged = model.merge_and_unload()
     return {
-        path: _checked(folder, path, linear, merged.get_submodule(path), inputs[path].float(), adapted[path])
+        path: _checked(folder, path, linear, merged.get_submodule(path), inputs[path], adapted[path])
         for path, linear in linears.items()
     }
+
+
+def _alike(linear: nn.Module) -> nn.Module:
+    """An fp32 copy of the same kind: some of PEFT's layers count entries in the order in which a weight is kept."""
+    if matrix(linear) is not linear.weight:
+        from transformers.pytorch_utils import Conv1D
+
+        copy = Conv1D(*matrix(linear).shape)
+    else:
+        copy = nn.Linear(*reversed(linear.weight.shape), bias=linear.bias is not None, device="meta")
+    copy.weight = nn.Parameter(linear.weight.detach().to(torch.float32, copy=True), requires_grad=False)
+    if linear.bias is not None:
+        copy.bias = nn.Parameter(linear.bias.detach().to(torch.float32, copy=True), requires_grad=False)
+    return copy
+
+
+def _inputs(linear: nn.Module) -> Float[Tensor, "n d_in"]:
+    return torch.randn(INPUTS, matrix(linear).shape[1]).to(linear.weight.device)
 
 
 def _checked(
     folder: Path,
     path: str,
-    linear: nn.Linear,
-    merged: nn.Linear,
+    linear: nn.Module,
+    merged: nn.Module,
     x: Float[Tensor, "n d_in"],
     adapted: Float[Tensor, "n d_out"],
 ) -> Float[Tensor, "d_out d_in"]:
@@ -173,7 +192,7 @@ def _checked(
     bias = None if linear.bias is None else linear.bias.float()
     if (bias is None) != (merged.bias is None) or (bias is not None and not torch.equal(bias, merged.bias)):
         raise MismatchError(f"{folder} changes the bias of {path}, and dW is a change of weights alone: {MERGE}")
-    before = nn.functional.linear(x, linear.weight.float(), bias)
+    before = nn.functional.linear(x, matrix(linear).float(), bias)
     off, moved = (merged(x) - adapted).abs().max(), (adapted - before).abs().max()
     rounding = AGREES * 1e-2 * adapted.abs().max()
     if not off <= AGREES * moved + rounding:
@@ -181,6 +200,6 @@ def _checked(
             f"PEFT's merged weights are not this adapter: {path} of {folder} computes something that is {off:.1e} off, "
             f"where the adapter moves it by {moved:.1e}; {AS_MODEL}"
         )
-    delta = merged.weight.detach().sub_(linear.weight)
+    delta = matrix(merged).detach().sub_(matrix(linear))
     check_finite(delta, f"{folder} makes values in {path}")
     return delta

@@ -6,6 +6,8 @@ from typing import Literal
 
 QV, MIXED = ("q_proj", "v_proj"), ("q_proj", "v_proj", "up_proj", "down_proj")
 
+TRANSPOSED = ("c_attn", "c_fc")
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -20,8 +22,8 @@ class Kind:
     """What start values are computed from data before training."""
     written: Mapping[str, object] = field(default_factory=dict)
     """Settings put into the saved file, where the adapter itself needs more than PEFT and this model to be made."""
-    base: Literal["plain", "biased"] = "plain"
-    """Whether attention has biases, as in Qwen2."""
+    base: Literal["plain", "biased", "transposed"] = "plain"
+    """A Qwen3; a Qwen2, whose attention has biases; a GPT-2, which keeps its weights transposed, with biases."""
 
 
 def _lora(targets: str | tuple[str, ...] | None = MIXED, **settings: object) -> Kind:
@@ -82,6 +84,9 @@ KINDS = {
     "LoRA, trainable_token_indices": _lora(QV, trainable_token_indices=[1, 2]),
     "LoRA, layer_replication": _written(layer_replication=[[0, 3], [2, 4]]),
     "LoRA, target_parameters": _written(target_parameters=["experts.gate_up_proj"]),
+    "LoRA, transposed": Kind("LORA", {"r": 4}, TRANSPOSED, base="transposed"),
+    "LoRA, OLoRA, transposed": Kind("LORA", {"r": 4, "init_lora_weights": "olora"}, TRANSPOSED, base="transposed"),
+    "LoRA, DoRA, transposed": Kind("LORA", {"r": 4, "use_dora": True}, TRANSPOSED, base="transposed"),
     "AdaLoRA": Kind("ADALORA", {"init_r": 6, "target_r": 4, "total_step": 100}),
     "AdaMSS": Kind("ADAMSS", {"r": 16, "num_subspaces": 2}, QV),
     "Adaption prompt": _written(peft_type="ADAPTION_PROMPT", adapter_len=4, adapter_layers=2),
@@ -101,6 +106,7 @@ KINDS = {
         "DELORA", {"r": 4, "rank_pattern": {"q_proj": 2}, "lambda_pattern": {"v_proj": 3}, "module_dropout": 0.1}
     ),
     "FourierFT": Kind("FOURIERFT", {"n_frequency": 100}),
+    "FourierFT, transposed": Kind("FOURIERFT", {"n_frequency": 100}, TRANSPOSED, base="transposed"),
     "FRoD": Kind("FROD", {"progressbar": False}),
     "FRoD, no projection": Kind("FROD", {"progressbar": False, "save_projection": False}),
     "GLoRA": Kind("GLORA", {"r": 4}),
@@ -161,6 +167,7 @@ KINDS = {
     ),
     "VeRA": Kind("VERA", {"r": 8}),
     "VeRA, no projection": Kind("VERA", {"r": 8, "save_projection": False}),
+    "VeRA, transposed": Kind("VERA", {"r": 8}, TRANSPOSED, base="transposed"),
     "WaveFT": Kind("WAVEFT", {"n_frequency": 100}),
     "XLoRA": _written(peft_type="XLORA", hidden_size=64, adapters={"one": "somewhere"}),
     "a type of a later PEFT": _written(peft_type="LORA_OF_2030"),

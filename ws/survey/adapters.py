@@ -36,6 +36,18 @@ RIGHT = 1e-4
 """Logits that differ by no more are those of PEFT: theirs are of size 10 here, where fp32 carries 1e-6 of that through
 a few layers as some 1e-5."""
 
+_SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 64,
+    "tie_word_embeddings": True,
+}
+SIZES = {"plain": _SIZES, "biased": _SIZES, "transposed": {"n_embd": 64, "n_layer": 4, "n_head": 4, "n_positions": 64}}
+
 MOVED = 1e-3
 """An adapter must move logits by more than this for the comparison to mean something."""
 
@@ -123,30 +135,24 @@ def config_of(kind: Kind) -> "PeftConfig":
 
 
 @cache
-def base_model(base: Literal["plain", "biased"]) -> LanguageModel:
-    """A random Qwen3, or a Qwen2, whose attention has biases, with tied embeddings and four blocks."""
+def base_model(base: Literal["plain", "biased", "transposed"]) -> LanguageModel:
+    """A random model of four blocks with tied embeddings; see `Kind.base`."""
     import transformers
 
     tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
-    architecture = {"plain": "Qwen3", "biased": "Qwen2"}[base]
+    architecture = {"plain": "Qwen3", "biased": "Qwen2", "transposed": "GPT2"}[base]
     config = getattr(transformers, f"{architecture}Config")(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
         initializer_range=0.25,
         bos_token_id=None,
         eos_token_id=2,
         pad_token_id=0,
+        **SIZES[base],
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = getattr(transformers, f"{architecture}ForCausalLM")(config).eval().requires_grad_(False)
+        lm_class = "GPT2LMHeadModel" if base == "transposed" else f"{architecture}ForCausalLM"
+        model = getattr(transformers, lm_class)(config).eval().requires_grad_(False)
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
                 parameter.normal_()

@@ -23,8 +23,25 @@ from ws.update import LowRank
 
 pytestmark = pytest.mark.usefixtures("told")
 
-OURS = ("LoRA, alpha_pattern and rsLoRA", "LoRA, DoRA and rsLoRA", "BOFT, two factors", "OFT, r, exact")
-PEFTS = ("LoRA, OLoRA", "LoRA, KaSA", "OFT", "AdaLoRA", "LoHa", "VeRA", "RoAd 2", "HRA", "UniLoRA", "SHiRA")
+OURS = (
+    "LoRA, alpha_pattern and rsLoRA",
+    "LoRA, DoRA and rsLoRA",
+    "LoRA, DoRA, transposed",
+    "BOFT, two factors",
+    "OFT, r, exact",
+)
+PEFTS = (
+    "LoRA, OLoRA",
+    "LoRA, KaSA",
+    "OFT",
+    "AdaLoRA",
+    "LoHa",
+    "VeRA",
+    "RoAd 2",
+    "HRA",
+    "UniLoRA",
+    "FourierFT, transposed",
+)
 REFUSED = {
     "LoRA, bias=all, biases": r"trained biases \(model.layers.0.self_attn.q_proj.base_layer.bias",
     "LoRA, PiSSA by randomised SVD": "randomised SVD.*path_initial_model_for_weight_conversion",

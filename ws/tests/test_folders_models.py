@@ -264,3 +264,14 @@ def test_a_folder_is_known_by_all_of_its_files(lm: LanguageModel, tmp_path: Path
 def test_an_empty_folder_is_refused(lm: LanguageModel, tmp_path: Path) -> None:
     with pytest.raises(MismatchError, match=r"no adapter_config.json and no config.json; give a folder"):
         check_folder(tmp_path)
+
+
+def test_weights_that_a_model_keeps_transposed_are_turned(tmp_path: Path) -> None:
+    lm = base_model("transposed")
+    model, path = copy.deepcopy(lm.model), "transformer.h.1.mlp.c_fc"
+    step = torch.randn(model.get_submodule(path).weight.shape, generator=torch.Generator().manual_seed(0))
+    model.get_submodule(path).weight.data += step
+    model.save_pretrained(tmp_path)
+    delta = folder_delta(tmp_path, lm)
+    assert list(delta.tensors) == [path]
+    torch.testing.assert_close(delta.tensors[path].dense(), step.T)
