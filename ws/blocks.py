@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float
@@ -31,15 +32,8 @@ def watched(lm: LanguageModel, *, start: int) -> Iterator[list[Float[Tensor, "1 
     Raises: MismatchError, on leaving, if a block did not run exactly once.
     """
     seen: list[Tensor] = []
-
-    def entered(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Any]) -> None:
-        seen.append(inputs[0] if inputs else named["hidden_states"])
-
-    def left(_: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> None:
-        seen.append(stream(output))
-
-    handles = [lm.layers[start].register_forward_pre_hook(entered, with_kwargs=True)]
-    handles += [layer.register_forward_hook(left) for layer in lm.layers[start:]]
+    handles = [lm.layers[start].register_forward_pre_hook(partial(_entered, seen), with_kwargs=True)]
+    handles += [layer.register_forward_hook(partial(_left, seen)) for layer in lm.layers[start:]]
     try:
         yield seen
     finally:
@@ -50,3 +44,11 @@ def watched(lm: LanguageModel, *, start: int) -> Iterator[list[Float[Tensor, "1 
             f"{len(seen)} states of {lm.name} where {expected} were expected: it does not run each of its "
             f"{lm.n_layers} blocks once, so states by depth have no meaning; score it without them"
         )
+
+
+def _entered(seen: list[Tensor], _: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Any]) -> None:
+    seen.append(inputs[0] if inputs else named["hidden_states"])
+
+
+def _left(seen: list[Tensor], _: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> None:
+    seen.append(stream(output))

@@ -6,21 +6,15 @@ from ws.chat import end_of_turn
 from ws.engine import begun
 from ws.models import LanguageModel
 
+GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "repetition_penalty": 1.0}
+"""What `generate` is told: what a model's own config says of sampling and repetition is none of a greedy answer."""
+
 
 def greedy_answers(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, new_tokens: int) -> list[list[int]]:
     """The greedy continuation of each prompt, up to and including the end of turn; in the order given.
 
-    All prompts run as one batch, of the model as it is now: steered where the caller steers it.
-    Raises: DataError if there is no prompt, or one is empty or longer than an attention window of the model.
+    All prompts run together where they can, by the model as it is now: steered where the caller steers it.
+    Raises: DataError if there is no prompt, or one is empty.
     """
-    # What a model's own generation config says of sampling and repetition is none of a greedy answer.
-    return begun(lm, prompts).continued(
-        range(len(prompts)),
-        stop=end_of_turn(lm.tokenizer),
-        new_tokens=new_tokens,
-        do_sample=False,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        repetition_penalty=1.0,
-    )
+    stop = end_of_turn(lm.tokenizer)
+    return begun(lm, prompts).continued(range(len(prompts)), stop=stop, new_tokens=new_tokens, **GREEDY)

@@ -326,9 +326,11 @@ class Placed:
 
 
 def loaded(on: Placed, store: Store) -> LanguageModel:
-    """The float32 model that recipes compute with; see `load`."""
+    """The float32 model that recipes compute with; see `load`, and `ws.outcome` for the check of its first use."""
+    from ws.outcome import checked
+
     tune_malloc()
-    return load(on.weights, store=store, device=on.device)
+    return checked(load(on.weights, store=store, device=on.device), on, store)
 
 
 def layer_range(n_layers: int, start: float = 0.3, stop: float = 0.8) -> range:

@@ -29,8 +29,11 @@ from typing import Any, NamedTuple
 
 from ws.errors import StoreError
 
-MACHINERY = frozenset({"ws.store", "ws.sources", "ws.progress", "ws.errors", "ws.downloads"})
-"""Modules that cannot change a result: they keep it, talk about it, or fetch files of a known sha256."""
+MACHINERY = frozenset({"ws.store", "ws.sources", "ws.progress", "ws.errors", "ws.downloads", "ws.outcome"})
+"""Modules that cannot change a result.
+
+They keep it, talk about it, fetch files of a known sha256, or choose between ways that differ by rounding alone.
+"""
 
 WORDING = frozenset({"describe"})
 """Methods of recipes that only make text for people."""

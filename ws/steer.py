@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -68,11 +69,12 @@ def _merged(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
 
 @contextmanager
 def _beside(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
-    def added(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return (output.float() + coeff * update.apply(inputs[0])).to(output.dtype)
-
-    handle = linear.register_forward_hook(added)
+    handle = linear.register_forward_hook(partial(_added, update, coeff))
     try:
         yield
     finally:
         handle.remove()
+
+
+def _added(update: Update, coeff: float, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return (output.float() + coeff * update.apply(inputs[0])).to(output.dtype)

@@ -157,9 +157,10 @@ class Store:
         out.mkdir(parents=True)
         try:
             earlier, started = len(self.built), time.perf_counter()
-            recipe.build(out, self)
+            with self._noting() as notes:
+                recipe.build(out, self)
             seconds = time.perf_counter() - started - sum(inner.seconds for inner in self.built[earlier:])
-            _write_manifest(out, recipe, key, seconds)
+            _write_manifest(out, recipe, key, seconds, notes)
             _move_into_place(out, home)
         finally:
             shutil.rmtree(out, ignore_errors=True)
@@ -167,6 +168,21 @@ class Store:
         self._verified.add(key)
         self.built.append(BuiltArtifact(recipe, key, seconds))
         progress.say(f"built {recipe.describe()}  {seconds:.1f} s  {key[:6]}")
+
+    def note(self, **facts: str) -> None:
+        """Have the manifest of the artifact being built say how it was made, where its key does not; else nothing."""
+        if building := self._under_way.__dict__.get("notes"):
+            building[-1].update(facts)
+
+    @contextmanager
+    def _noting(self) -> Iterator[dict[str, str]]:
+        """What is noted of the artifact being built, but not of the inputs built on the way."""
+        building: list[dict[str, str]] = self._under_way.__dict__.setdefault("notes", [])
+        building.append({})
+        try:
+            yield building[-1]
+        finally:
+            building.pop()
 
     def _set_aside(self, recipe: Recipe, key: str, home: Path, damage: str) -> None:
         aside = self.root / "damaged" / f"{type(recipe).__name__}-{key}-{time.time_ns()}"
@@ -367,7 +383,7 @@ def _run_id() -> str:
     return name
 
 
-def _write_manifest(out: Path, recipe: Recipe, key: str, seconds: float) -> None:
+def _write_manifest(out: Path, recipe: Recipe, key: str, seconds: float, notes: dict[str, str]) -> None:
     manifest = {
         "class": _class_name(recipe),
         "fields": {name: readable(value) for name, value in _values(recipe).items()},
@@ -377,6 +393,7 @@ def _write_manifest(out: Path, recipe: Recipe, key: str, seconds: float) -> None
         "seconds": round(seconds, 3),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": f"Python {platform.python_version()} on {platform.platform()}",
+        "notes": notes,
     }
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 

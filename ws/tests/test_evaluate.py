@@ -1,5 +1,6 @@
 """A row is what a prompt alone, in front of a model merged by hand, would have answered."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ws.errors import DataError, MismatchError
 from ws.evaluate import Rows, lowest_layer, prompts_of, read_rows, score
 from ws.models import LanguageModel, Placed, weights_of
 from ws.packing import pack
-from ws.store import Store
+from ws.store import MANIFEST, Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
 from ws.yesno import Scores, answer_tokens, scores
 
@@ -89,6 +90,11 @@ def test_every_coefficient_has_every_question_in_order(store: Store) -> None:
     columns = ["question_id", "cluster", "topic", "phrasing", "pair", "sign"]
     expected = pd.DataFrame(QUESTIONS).rename(columns={"id": "question_id"})[columns]
     pd.testing.assert_frame_equal(table[columns], pd.concat([expected] * 2, ignore_index=True))
+
+
+def test_a_manifest_says_how_prompts_were_run(store: Store) -> None:
+    notes = [json.loads((store.get(recipe) / MANIFEST).read_text())["notes"] for recipe in (BASE, ON.weights)]
+    assert notes == [{"passes": "packed"}, {}]
 
 
 def test_scoring_leaves_the_model_as_it_was(lm: LanguageModel, store: Store, tmp_path: Path) -> None:

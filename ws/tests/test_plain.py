@@ -26,6 +26,7 @@ from ws.side_effects import passages_at
 from ws.states import Prompt, last_states
 from ws.tests.architectures import random_model
 from ws.tests.small import LAYERS, PAIRS, SHAPES, SYCOPHANCY, TRAINING, fingerprint, random_update, tiny_model
+from ws.tests.told import Told
 from ws.train import Adapter, Below, question_rows, trained
 
 QUESTIONS = SYCOPHANCY.questions("validation")[:4]
@@ -155,12 +156,13 @@ def test_nothing_to_read_is_refused(lm: LanguageModel, passes: str, prompts: tup
         prepared(replace(lm, passes=passes), prompts, start=0)
 
 
-def test_a_prompt_longer_than_a_window_is_read_by_the_model_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prompt_longer_than_a_window_is_read_by_the_model_itself(told: Told) -> None:
     gemma = random_model("Gemma3", kinds=["sliding_attention", "full_attention"], window=8)
     fits, exceeds = (5, 6, 7, 8, 9, 10, 11, 12), (5, 6, 7, 8, 9, 10, 11, 12, 13)
     assert (packs(gemma, [fits]), packs(gemma, [fits, exceeds])) == (True, False)
     batch = prepared(gemma, (exceeds, fits), start=1)
     assert isinstance(batch, PlainBatch)
+    assert sum("batches with a longer prompt run through its own forward pass" in line for line in told) == 1
     found = dict(batch.read(gemma, [slice(-1, None)] * 2))
     torch.testing.assert_close(found[0]()[0], own_logits(gemma, [exceeds], keep=1)[0, 0])
     answers = begun(gemma, (exceeds, fits)).continued((0, 1), stop=STOP, new_tokens=3, do_sample=False)

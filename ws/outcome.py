@@ -1,0 +1,63 @@
+"""What the self-check of a model found: paid once for its weights, a device and the versions of the libraries.
+
+No other artifact has it as an input. Ways of running prompts that it chooses between agree up to rounding, as different
+processors do, so a choice moves no key; the manifest of whatever a model computes says which way it was.
+"""
+
+import importlib.metadata
+import json
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from ws.models import LanguageModel, ModelWeights, Passes, Placed, load
+from ws.progress import say
+from ws.store import Recipe, Store
+
+
+def releases() -> tuple[str, ...]:
+    """The exact releases that a model's own code and kernels come from; a store's keys know only the first digits."""
+    return tuple(importlib.metadata.version(name) for name in ("torch", "transformers"))
+
+
+@dataclass(frozen=True)
+class SelfCheck(Recipe):
+    """`passes.json`: how the prompts of a model in float32 are run (`passes`) and what speaks against faster ways."""
+
+    weights: ModelWeights
+    device: str
+    releases: tuple[str, ...] = field(default_factory=releases)
+
+    def describe(self) -> str:
+        return f"self-check of {self.weights.name} ({self.device})"
+
+    def build(self, out: Path, store: Store) -> None:
+        from ws.selfcheck import examined
+
+        if self not in _FOUND:
+            found = examined(load(self.weights, store=store, device=self.device))
+            _FOUND[self] = json.dumps({"passes": found.passes, "why": [str(it) for it in found.why]}, indent=1)
+        (out / "passes.json").write_text(_FOUND[self] + "\n", encoding="utf-8")
+
+
+_FOUND: dict[SelfCheck, str] = {}
+"""What this process found, for stores that do not have it yet."""
+
+
+def checked(lm: LanguageModel, on: Placed, store: Store) -> LanguageModel:
+    """The model with its prompts run as its self-check found right; the same object for all that ask.
+
+    Raises: ModelError, when it is first used, for a model that cannot be scored.
+    """
+    record = json.loads((store.get(SelfCheck(on.weights, on.device)) / "passes.json").read_text(encoding="utf-8"))
+    store.note(passes=record["passes"])
+    return _told(lm, record["passes"], tuple(record["why"]))
+
+
+@cache
+def _told(lm: LanguageModel, passes: Passes, why: tuple[str, ...]) -> LanguageModel:
+    if passes == lm.passes:
+        return lm
+    slower = "prompt by prompt, without a cache" if passes == "alone" else "slower than packed prompts"
+    say(f"{lm.name} runs through its own forward pass, {slower}, because of {'; '.join(why)}")
+    return replace(lm, passes=passes)
