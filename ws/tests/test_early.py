@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jaxtyping import TypeCheckError
+from beartype.roar import BeartypeCallHintViolation
 
 from fixtures import early, snapshots
 from ws import delta
@@ -34,12 +34,12 @@ RUNS = {
 
 
 def test_this_run_refuses_a_wrong_shape() -> None:
-    with pytest.raises(TypeCheckError):
+    with pytest.raises(BeartypeCallHintViolation):
         delta.geometry(*[delta.WeightDelta({})] * 3, weak=torch.ones(4))
 
 
 def test_this_run_refuses_a_wrong_type_in_a_fixture_module() -> None:
-    with pytest.raises(TypeCheckError):
+    with pytest.raises(BeartypeCallHintViolation):
         snapshots.differences([], {})
 
 

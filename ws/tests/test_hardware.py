@@ -4,7 +4,7 @@ import ctypes
 import resource
 import sys
 import warnings
-from functools import partial
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -30,12 +30,12 @@ def cpu_bf16(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
 
 
 @pytest.fixture
-def precision(request: pytest.FixtureRequest) -> None:
+def precision() -> Iterator[None]:
     """torch's own choice of products during a test, and what was set earlier after it."""
     settings = torch.backends.mkldnn.matmul
-    # Runtime shape checks wrap fixtures of this package, and a wrapped one cannot yield.
-    request.addfinalizer(partial(setattr, settings, "fp32_precision", settings.fp32_precision))  # noqa: PT021
-    settings.fp32_precision = "none"
+    before, settings.fp32_precision = settings.fp32_precision, "none"
+    yield
+    settings.fp32_precision = before
 
 
 def test_without_a_gpu_the_cpu_is_picked(no_cuda: None) -> None:
