@@ -129,11 +129,22 @@ def _check_type(path: Path, config: dict[str, Any]) -> None:
 
 
 def fp32_bytes(files: Iterable[Path]) -> int:
-    """The bytes that the weights in safetensors take in float32, by the headers of the files.
+    """The bytes that the weights among the files take in float32, by the headers of these.
 
     Raises: ModelError if a header cannot be read.
     """
-    return FP32_BYTES * sum(math.prod(shape) for file in files for shape in _shapes(file))
+    shapes = {".safetensors": _shapes, ".gguf": _shapes_of_gguf}
+    read = (shapes[file.suffix](file) for file in files if file.suffix in shapes)
+    return FP32_BYTES * sum(math.prod(shape) for found in read for shape in found)
+
+
+def _shapes_of_gguf(path: Path) -> list[list[int]]:
+    from gguf import GGUFReader
+
+    try:
+        return [tensor.shape.tolist() for tensor in GGUFReader(path).tensors]
+    except (ValueError, LookupError) as error:
+        raise ModelError(f"{path.resolve()} is no GGUF file ({error}); fetch it anew") from None
 
 
 def _shapes(path: Path) -> list[list[int]]:
@@ -143,7 +154,7 @@ def _shapes(path: Path) -> list[list[int]]:
         with safe_open(path, framework="pt") as file:
             return [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  no mapping
     except SafetensorError as error:
-        raise ModelError(f"{path} is no safetensors file ({error}); fetch it anew") from None
+        raise ModelError(f"{path.resolve()} is no safetensors file ({error}); fetch it anew") from None
 
 
 def check_memory(needed: int, *, name: str, device: str) -> None:

@@ -429,7 +429,8 @@ def _from_seed(weights: ModelWeights, out: Path, store: Store) -> None:
 
 def _from_gguf(weights: ModelWeights, out: Path, store: Store) -> None:
     (name, _), *_ = weights.pins
-    gguf_files.convert(downloads.in_place(own_files(weights, store), dict(weights.pins)) / name, out)
+    place = downloads.in_place(own_files(weights, store), dict(weights.pins)) / name
+    gguf_files.convert(place.resolve(), out)  # under the name that people know
 
 
 def _stays_in_place(weights: ModelWeights, out: Path, store: Store) -> None:

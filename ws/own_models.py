@@ -169,16 +169,13 @@ def check_model(model: KnownModel, store: Store, *, device: str) -> "PreTrainedT
 
     Raises: ModelError or ChatError for a model that cannot be steered here, saying why.
     """
-    folder = files_of(model, store)
-    model_files.read_config(folder)
-    needed = model_files.fp32_bytes(folder.glob("*.safetensors"))
+    folder = own_files(model.weights, store)
+    if model.source.kind == "files":
+        model_files.read_config(folder)
+    needed = model_files.fp32_bytes(folder.iterdir())
     model_files.check_memory(needed, name=model.name, device=device)
-    return checked_tokenizer(folder)
-
-
-def files_of(model: KnownModel, store: Store) -> Path:
-    """The folder of a model of one's own as safetensors, converted now if it is a .gguf file."""
-    return store.get(model.weights) if model.source.kind == "gguf" else own_files(model.weights, store)
+    # A .gguf file is converted now.
+    return checked_tokenizer(store.get(model.weights) if model.source.kind == "gguf" else folder)
 
 
 def checked_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":

@@ -94,9 +94,10 @@ def test_the_memory_of_weights_is_that_of_float32_whatever_they_are_stored_in(tm
     assert fp32_bytes(tmp_path.glob("*.safetensors")) == 2 * 4 * (15 + 1)
 
 
-def test_what_is_no_safetensors_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(ModelError, match=r"model.safetensors is no safetensors file .*fetch it anew"):
+@pytest.mark.parametrize(("name", "kind"), [("model.safetensors", "safetensors"), ("model.gguf", "GGUF")])
+def test_what_is_no_file_of_weights_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(ModelError, match=rf"{name} is no {kind} file .*fetch it anew"):
         fp32_bytes(tmp_path.iterdir())
 
 

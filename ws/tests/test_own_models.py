@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from ws import models, own_models
+from ws import models, own_models, tiny
 from ws.errors import ChatError, DownloadError, ModelError, UnknownNameError
 from ws.models import MODELS, known_model, load
 from ws.own_models import chosen_model, named_model
 from ws.recipes import Bench, search_path
 from ws.store import Store
+from ws.tests import gguf_writing
 from ws.tests.hub_stand_in import Hub, served
 from ws.tests.small import ON, shared_store
 
@@ -194,6 +195,35 @@ def test_a_name_is_safe_in_files_and_ids(name: str) -> None:
     assert len(safe) <= 40
     assert all(letter.isascii() and (letter.isalnum() or letter in "_.-") for letter in safe)
     assert not safe.startswith(".")
+
+
+# A GGUF file
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> Path:
+    """A Llama with the tiny model's tokenizer in one file."""
+    tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
+    model = gguf_writing.random_model("Llama", len(tokenizer), tie_word_embeddings=True)
+    return gguf_writing.write(tmp_path / "mine.q8.gguf", model, tokenizer)
+
+
+def test_a_gguf_file_is_converted_once_whatever_it_is_called(gguf: Path, store: Store) -> None:
+    model = chosen_model(str(gguf), store)
+    assert (model.name, model.typed, model.thinks) == (f"mine.q8@{model.source.place}", str(gguf), True)
+    assert load(model.weights, store=store).model.config.model_type == "llama"
+    again = chosen_model(str(gguf.rename(gguf.with_name("other.gguf"))), store)
+    assert (again.name, again.weights) == (model.name, model.weights)
+    assert [built.recipe for built in store.built] == [model.weights]
+
+
+def test_a_gguf_file_that_is_too_large_is_refused_before_it_is_converted(
+    gguf: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ws.model_files.available_bytes", lambda: 1000)
+    with pytest.raises(ModelError, match=r"weights of mine.q8@\w{8} take .* GB in float32"):
+        chosen_model(str(gguf), store)
+    assert store.built == []
 
 
 # What is refused before anything is built
