@@ -85,8 +85,8 @@ def _of_table(text: str) -> KnownModel | None:
 def _own(text: str, store: Store) -> KnownModel:
     seen = store.root / OWN_FOLDER / text / "model.json"
     if _NAME.fullmatch(text) and seen.is_file():
-        return _own(json.loads(seen.read_text(encoding="utf-8"))["origin"], store)
-    path = Path(text).expanduser().absolute()
+        return _as_named(text, json.loads(seen.read_text(encoding="utf-8"))["origin"], store)
+    path = Path(os.path.expanduser(text)).absolute()
     repository = _REPOSITORY.fullmatch(text)
     if text and not text.startswith("hf:") and (path.exists() or text.startswith((".", "/", "~"))):
         if repository is not None:
@@ -98,6 +98,16 @@ def _own(text: str, store: Store) -> KnownModel:
         return _of_hub(repository["repo"], repository["revision"] or "main", store)
     except DownloadError as error:
         raise error if text.startswith("hf:") else DownloadError(f"{error}; no folder {path} is here") from error
+
+
+def _as_named(name: str, origin: str, store: Store) -> KnownModel:
+    """The model that this store knows by a name, which must still be what it was."""
+    found = _own(origin, store)
+    if found.name != name:
+        raise ModelError(
+            f"{origin} is no longer {name} but {found.name}: its files changed; name the one that is meant"
+        )
+    return found
 
 
 def _seen(store: Store) -> list[str]:
@@ -118,18 +128,24 @@ def _of_hub(repo: str, revision: str, store: Store) -> KnownModel:
 
 
 def _of_path(path: Path, store: Store) -> KnownModel:
+    try:
+        kind, called, places = _in_path(path)
+        files = {name: sha256_once(place) for name, place in places.items()}
+    except OSError as error:
+        raise ModelError(f"cannot read {error.filename or path}: {error.strerror}; expected a model's files") from error
+    return _told(kind, files, places, store, called=called, origin=str(path))
+
+
+def _in_path(path: Path) -> tuple[str, str, dict[str, Path]]:
+    """The kind of model in a folder or file, what people call it, and its files by the names that loaders know."""
     called = path.resolve().name
     if path.is_dir():
-        names = model_files.model_files(path)
-        kind, places = "files", {name: path / name for name in names}
+        places = {name: path / name for name in model_files.model_files(path)}
         cached = _IN_HUB_CACHE.search(path.as_posix())
-        called = cached["name"] if cached else called
-    elif path.is_file() and path.suffix == ".gguf":
-        kind, places = "gguf", {"model.gguf": path}
-    else:
-        raise ModelError(f"{path} is no folder and no .gguf file; expected the folder of a model, or such a file")
-    files = {name: sha256_once(place) for name, place in places.items()}
-    return _told(kind, files, places, store, called=called.removesuffix(".gguf"), origin=str(path))
+        return "files", cached["name"] if cached else called, places
+    if path.is_file() and path.suffix == ".gguf":
+        return "gguf", called.removesuffix(".gguf"), {"model.gguf": path}
+    raise ModelError(f"{path} is no folder and no .gguf file; expected the folder of a model, or such a file")
 
 
 def _told(

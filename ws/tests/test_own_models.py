@@ -122,6 +122,22 @@ def test_a_model_is_known_to_its_store_by_name(folder: Path, store: Store) -> No
         named_model("mine", store)
 
 
+def test_a_name_whose_files_changed_is_refused(folder: Path, store: Store) -> None:
+    name = chosen_model(str(folder), store).name
+    (folder / "generation_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=rf"{folder} is no longer {name} but mine@\w{{8}}: its files changed"):
+        named_model(name, store)
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(own_models, "sha256_once", refuse)
+    with pytest.raises(ModelError, match=rf"cannot read {folder}/\w+.\w+: Permission denied"):
+        named_model(str(folder), store)
+
+
 @pytest.mark.parametrize("text", ["some/model", "hf:some/model", "hf:some/model@main"])
 def test_a_repository_is_its_files_too(hub: Hub, folder: Path, store: Store, text: str) -> None:
     model = chosen_model(text, store)
@@ -171,7 +187,9 @@ def test_what_names_no_model_is_refused_with_the_forms(store: Store, text: str) 
         named_model(text, store)
 
 
-@pytest.mark.parametrize("text", ["./nothing", "/nothing/here", "~/no-such-model", "./notes.txt", "./gone.gguf"])
+@pytest.mark.parametrize(
+    "text", ["./nothing", "/nothing/here", "~/no-such-model", "~nobody-here/x", "./notes.txt", "./gone.gguf"]
+)
 def test_a_path_to_no_model_is_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
