@@ -7,7 +7,10 @@ import platform
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -22,8 +25,15 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 TOP_PAD_BYTES = 256 << 20
 """More than one layer's activations at batch 16: a step grows the heap a handful of times and then never."""
 
+Shape = tuple[int, int, int]
+"""Rows of the left matrix, what both share, columns of the right one."""
+Kind = Literal["ieee", "bf16"]
+"""A setting of `torch.backends.mkldnn.matmul.fp32_precision`: products in fp32, or in whatever oneDNN finds near."""
+
 FP32_ERROR = 1e-5
 """Relative error that tells fp32 (1e-7 to 1e-6) from bf16 products (about 2e-3) with room on both sides."""
+ROW_STEP = 16
+"""Every so many rows of a product are held against float64, in which all would take longer than the trial."""
 TRIAL_SECONDS = 0.05
 CLEARLY_FASTER = 0.9
 """Share of the plain time that counts as faster; timings of one kernel differ by several percent."""
@@ -94,20 +104,32 @@ def tune_malloc() -> bool:
     return all([mallopt(option, value) == 1 for option, value in options])
 
 
-def fast_fp32_matmul() -> bool:
-    """Turn on oneDNN's other fp32 matrix products if they are exact and faster here; whether they are now on.
-
-    The switch is `torch.backends.mkldnn.matmul.fp32_precision = "bf16"`. On some AMD CPUs it selects a faster
-    kernel that still computes in fp32; on CPUs with AMX it may truly round to bf16, and then it stays off.
-    """
+@contextmanager
+def fp32_products(kind: Kind) -> Iterator[None]:
+    """oneDNN's matrix products of fp32 tensors are of this kind inside, and of the kind before afterwards."""
     settings = torch.backends.mkldnn.matmul
-    before = settings.fp32_precision
-    x, W = _trial_matrices()
-    settings.fp32_precision = "bf16"
-    exact = relative_error(x @ W, x, W) < FP32_ERROR
-    keep = exact and (before == "bf16" or _worth_it(x, W, before=before))
-    settings.fp32_precision = "bf16" if keep else before
-    return keep
+    before, settings.fp32_precision = settings.fp32_precision, kind
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
+
+
+def fastest_fp32(*shapes: Shape) -> Kind:
+    """The kind of products that is fastest for matrices of these shapes among those that are exact to fp32.
+
+    On some AMD CPUs "bf16" selects a faster kernel that still computes in fp32. On CPUs with AMX it rounds to bf16,
+    and oneDNN chooses its kernel by the shape, so every shape is tried and one that rounds is enough to refuse it.
+    """
+    trials = [_trial_matrices(shape) for shape in shapes]
+    with fp32_products("bf16"):
+        exact = all(relative_error(product(x, W)[::ROW_STEP], x[::ROW_STEP], W) < FP32_ERROR for x, W in trials)
+    return "bf16" if exact and all(_worth_it(x, W) for x, W in trials) else "ieee"
+
+
+def product(x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]) -> Float[Tensor, "rows cols"]:
+    """x W, by whatever kernel is set."""
+    return x @ W
 
 
 def relative_error(y: Float[Tensor, "rows cols"], x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]) -> float:
@@ -116,28 +138,29 @@ def relative_error(y: Float[Tensor, "rows cols"], x: Float[Tensor, "rows k"], W:
     return float(torch.linalg.norm(y.double() - exact) / torch.linalg.norm(exact))
 
 
-def _trial_matrices() -> tuple[Float[Tensor, "rows k"], Float[Tensor, "k cols"]]:
+def _trial_matrices(shape: Shape) -> tuple[Float[Tensor, "rows k"], Float[Tensor, "k cols"]]:
+    rows, k, cols = shape
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(512, 576, generator=generator), torch.randn(576, 576, generator=generator)
+    return torch.randn(rows, k, generator=generator), torch.randn(k, cols, generator=generator)
 
 
-def _worth_it(x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"], *, before: str) -> bool:
-    """Whether "bf16" wins a short trial by a clear margin; leaves either setting behind.
+def _worth_it(x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]) -> bool:
+    """Whether "bf16" wins a short trial by a clear margin.
 
     The two take turns, so that a passing load on the machine slows both, and the best time of each counts.
     """
-    best = {before: float("inf"), "bf16": float("inf")}
+    best: dict[Kind, float] = {"ieee": float("inf"), "bf16": float("inf")}
     end = time.perf_counter() + TRIAL_SECONDS
     while time.perf_counter() < end:
-        for precision in best:
-            torch.backends.mkldnn.matmul.fp32_precision = precision
-            best[precision] = min(best[precision], _seconds(x, W))
-    return best["bf16"] < CLEARLY_FASTER * best[before]
+        for kind in best:
+            with fp32_products(kind):
+                best[kind] = min(best[kind], _seconds(x, W))
+    return best["bf16"] < CLEARLY_FASTER * best["ieee"]
 
 
 def _seconds(x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]) -> float:
     start = time.perf_counter()
-    x @ W
+    product(x, W)
     return time.perf_counter() - start
 
 

@@ -15,7 +15,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ws.hardware import fast_fp32_matmul
+from ws.hardware import fastest_fp32, fp32_products
 from ws.models import LanguageModel
 
 SQUARE = 2048
@@ -41,31 +41,19 @@ class Probe:
         weights = [linear.weight for linear in lm.linears(0, 1).values()]
         d_out, d_in = max((tuple(weight.shape) for weight in weights), key=math.prod)
         self.device, self._inner, self._columns = lm.device, d_in, d_out
-        with _precision("none"):
-            # It looks for the other setting itself, and leaves it on where it is exact and faster.
-            fast = lm.device.type == "cpu" and fast_fp32_matmul()
-        self._setting = "bf16" if fast else "none"
+        shapes = (TOKENS, d_in, d_out), (SQUARE, SQUARE, SQUARE)
+        self._kind = fastest_fp32(*shapes) if lm.device.type == "cpu" else "ieee"
 
     def both(self) -> Speed:
         """The speed at the model's own shape and of a large square."""
-        with _precision(self._setting):
+        with fp32_products(self._kind):
             square = gflops(SQUARE, SQUARE, SQUARE, device=self.device, seconds=SECONDS)
         return Speed(self.model(seconds=SECONDS), square)
 
     def model(self, *, seconds: float) -> float:
         """The speed at the model's own shape, timed for a while."""
-        with _precision(self._setting):
+        with fp32_products(self._kind):
             return gflops(TOKENS, self._inner, self._columns, device=self.device, seconds=seconds)
-
-
-@contextmanager
-def _precision(setting: str) -> Iterator[None]:
-    matmul = torch.backends.mkldnn.matmul
-    before, matmul.fp32_precision = matmul.fp32_precision, setting
-    try:
-        yield
-    finally:
-        matmul.fp32_precision = before
 
 
 def gflops(rows: int, inner: int, columns: int, *, device: torch.device, seconds: float) -> float:

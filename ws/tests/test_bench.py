@@ -242,10 +242,12 @@ def test_the_probe_leaves_number_format_and_random_state_alone(lm: LanguageModel
 
 
 def test_memory_knows_a_peak_that_is_past() -> None:
-    with mmap.mmap(-1, 64 << 20) as taken:
-        taken.write(bytes(64 << 20))
+    size = 64 << 20
+    with mmap.mmap(-1, size) as taken:
+        taken.write(bytes(size))
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
-    assert probe.peak_bytes(torch.device("cpu")) > resident - (8 << 20)
+    # The kernel counts pages in batches a processor, which many processors make tens of MiB.
+    assert probe.peak_bytes(torch.device("cpu")) > resident - size / 2
 
 
 def measurement(way: str, **fields: Any) -> Measurement:

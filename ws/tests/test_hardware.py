@@ -1,16 +1,17 @@
 """Device and number format are as asked for, or an error; speed switches never change what is computed."""
 
 import ctypes
-import resource
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch import Tensor
 
 from ws import hardware
 from ws.errors import DeviceError, UnknownNameError
+from ws.tests import pages
 
 MALLOC_BLOCK = 64 << 20
 
@@ -88,27 +89,12 @@ def test_an_unknown_dtype_is_refused() -> None:
         hardware.compute_dtype("float8", "cpu")
 
 
-def faults_of_reallocating(times: int) -> int:
-    """Page faults of filling and freeing a large block again and again."""
-    libc = ctypes.CDLL("libc.so.6")
-    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-    libc.memset.argtypes, libc.free.argtypes = (
-        [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t],
-        [ctypes.c_void_p],
-    )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(times):
-        block = libc.malloc(MALLOC_BLOCK)
-        libc.memset(block, 1, MALLOC_BLOCK)
-        libc.free(block)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
-def test_tuned_malloc_reuses_freed_pages() -> None:
+def test_tuned_malloc_keeps_freed_pages() -> None:
     assert hardware.tune_malloc()
-    faults_of_reallocating(1)
-    assert faults_of_reallocating(3) < MALLOC_BLOCK // 4096 // 100
+    block = pages.allocate(MALLOC_BLOCK)
+    pages.free(block)
+    assert all(pages.held(block, MALLOC_BLOCK))
 
 
 def test_elsewhere_malloc_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,28 +109,42 @@ def test_another_libc_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not hardware.tune_malloc()
 
 
+def rounding(least: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """A product that "bf16" rounds where the matrix has `least` columns, as a CPU with AMX does."""
+
+    def product(x: Tensor, W: Tensor) -> Tensor:
+        if torch.backends.mkldnn.matmul.fp32_precision == "bf16" and W.shape[1] >= least:
+            return x.bfloat16().float() @ W.bfloat16().float()
+        return (x.double() @ W.double()).float()
+
+    return product
+
+
 @pytest.mark.parametrize(
-    ("error", "seconds", "turned_on"),
+    ("rounds_from", "seconds", "found"),
     [
-        pytest.param(3e-7, {"none": 2.0, "bf16": 1.0}, True, id="exact-and-faster"),
-        pytest.param(3e-7, {"none": 1.0, "bf16": 0.95}, False, id="exact-but-no-faster"),
-        pytest.param(2e-3, {"none": 2.0, "bf16": 1.0}, False, id="faster-but-rounded"),
+        pytest.param(10**6, {"ieee": 2.0, "bf16": 1.0}, "bf16", id="exact-and-faster"),
+        pytest.param(10**6, {"ieee": 1.0, "bf16": 0.95}, "ieee", id="exact-but-no-faster"),
+        pytest.param(1, {"ieee": 2.0, "bf16": 1.0}, "ieee", id="faster-but-rounded"),
+        pytest.param(64, {"ieee": 2.0, "bf16": 1.0}, "ieee", id="rounded-where-it-is-large"),
     ],
 )
-def test_fast_matmul_turns_on_iff_exact_and_clearly_faster(
-    monkeypatch: pytest.MonkeyPatch, precision: None, error: float, seconds: dict[str, float], turned_on: bool
+def test_products_are_the_fastest_of_the_exact_ones(
+    monkeypatch: pytest.MonkeyPatch, precision: None, rounds_from: int, seconds: dict[str, float], found: str
 ) -> None:
     settings = torch.backends.mkldnn.matmul
-    monkeypatch.setattr(hardware, "relative_error", lambda y, x, W: error)
+    monkeypatch.setattr(hardware, "product", rounding(rounds_from))
     monkeypatch.setattr(hardware, "_seconds", lambda x, W: seconds[settings.fp32_precision])
-    assert hardware.fast_fp32_matmul() == turned_on
-    assert settings.fp32_precision == ("bf16" if turned_on else "none")
+    monkeypatch.setattr(hardware, "TRIAL_SECONDS", 1e-4)
+    assert hardware.fastest_fp32((16, 32, 32), (48, 96, 128)) == found
+    assert settings.fp32_precision == "none"
 
 
-def test_products_are_fp32_whatever_the_trial_decides(precision: None) -> None:
-    hardware.fast_fp32_matmul()
-    x, W = torch.randn(64, 96), torch.randn(96, 128)
-    assert hardware.relative_error(x @ W, x, W) < hardware.FP32_ERROR
+def test_products_are_fp32_whatever_is_found(precision: None) -> None:
+    shape = 64, 96, 128
+    x, W = torch.randn(shape[:2]), torch.randn(shape[1:])
+    with hardware.fp32_products(hardware.fastest_fp32(shape)):
+        assert hardware.relative_error(x @ W, x, W) < hardware.FP32_ERROR
 
 
 def test_the_error_bound_tells_fp32_from_bf16() -> None:
