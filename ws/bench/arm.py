@@ -32,7 +32,6 @@ from ws.train import Adapter, started, trained
 def measured(job: Job) -> Measurement:
     """The work of a job, done between two probes of the machine's speed."""
     store = Store(Path(job.store))
-    named_model(job.settings.model, store)
     lm = _model(job, store)
     exact_fp32(lm.device)
     probe = Probe(lm)
@@ -223,6 +222,7 @@ def prepare(job: Job) -> None:
 def main() -> None:
     """Do the job on standard input and save what was measured; a job of way `prepare` only fills the store."""
     job = Job.from_json(sys.stdin.read())
+    named_model(job.settings.model, Store(Path(job.store)))
     if job.way == "prepare":
         prepare(job)
     else:

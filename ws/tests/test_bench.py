@@ -26,10 +26,11 @@ from ws.bench.probe import Mark, Probe, Speed, spans, step_marks
 from ws.bench.settings import Section, Settings, crops, quick, scoring, training
 from ws.errors import DataError, MismatchError
 from ws.generate import read_pairs
-from ws.models import LanguageModel
+from ws.models import OWN_MODELS, KnownModel, LanguageModel, known_model
+from ws.own_models import named_model
 from ws.packing import pack
 from ws.store import Store
-from ws.tests.small import LAYERS, fingerprint, random_update, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, fingerprint, random_update, shared_store, tiny_model
 from ws.train import QuestionRow, TrainConfig, started
 
 # PEFT still asks transformers by an old name; how it goes about it is the plain way's own affair.
@@ -348,6 +349,19 @@ def test_a_job_crosses_to_another_process_and_back(
     assert (found.section, found.way, found.repeat, found.work.amount) == ("svd", "ours", 1, 40)
     assert found.rate == found.work.amount / found.work.seconds
     assert found.work.memory > 0
+
+
+def test_a_process_that_measures_is_told_of_a_model_of_one_s_own(
+    store: Store, tmp_path: Path, no_own_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = named_model(str(store.get(ON.weights)), Store(tmp_path))
+    job = Job("svd", "prepare", "lora", 0, replace(SETTINGS, model=mine.name), str(tmp_path))
+    OWN_MODELS.clear()
+    found: list[KnownModel] = []
+    monkeypatch.setattr(arm, "prepare", lambda job: found.append(known_model(job.settings.model)))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(job.to_json()))
+    arm.main()
+    assert found == [mine]
 
 
 @pytest.mark.parametrize("section", ["train", "svd"])
