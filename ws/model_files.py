@@ -11,7 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ws.errors import ModelError
+from ws.hardware import available_device
 from ws.memory import available_bytes
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -158,11 +161,9 @@ def _shapes(path: Path) -> list[list[int]]:
 
 
 def check_memory(needed: int, *, name: str, device: str) -> None:
-    """Raises: ModelError if the weights, in float32, do not fit into the memory that is free here."""
+    """Raises: ModelError if the weights, in float32, do not fit into the memory that is free here; DeviceError."""
     free = {"of memory": available_bytes()}
-    if device == "cuda":
-        import torch
-
+    if available_device(device).type == "cuda":
         free["on the GPU"] = torch.cuda.mem_get_info()[0]
     for where, there in free.items():
         if there is not None and needed > there:

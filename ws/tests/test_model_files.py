@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from ws import model_files
-from ws.errors import ModelError
+from ws.errors import DeviceError, ModelError
 from ws.model_files import INDEX, SMALL, WEIGHTS, check_memory, fp32_bytes, read_config, small_files, weight_files
 
 NAMES = ["config.json", "tokenizer.json", WEIGHTS]
@@ -111,8 +111,15 @@ def test_weights_must_fit_into_the_memory_that_is_free(monkeypatch: pytest.Monke
     check_memory(2_300_000_000, name="it", device="cpu")
 
 
+def test_a_gpu_that_is_absent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="no CUDA GPU"):
+        check_memory(1, name="it", device="cuda")
+
+
 def test_on_a_gpu_the_weights_must_fit_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_files, "available_bytes", lambda: 9_000_000_000)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1_000_000_000, 8_000_000_000))
     with pytest.raises(ModelError, match=r"2.0 GB in float32, but 1.0 GB on the GPU are free"):
         check_memory(2_000_000_000, name="it", device="cuda")
