@@ -20,7 +20,7 @@ from ws.interventions import Intervention
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track
 from ws.store import Recipe, Store
-from ws.yesno import Scores
+from ws.yesno import ANSWERS, YES_NO, Scores, answer_start
 
 Key = tuple[str | int, ...]
 
@@ -37,6 +37,8 @@ class ArmRows(Recipe):
     prefill: str
     intervention: Intervention
     coeffs: tuple[float, ...] = (1.0,)
+    answers: str = YES_NO.kind
+    """What is compared: a key of `ws.yesno.ANSWERS`; of letters, A stands in the columns of yes."""
 
     def __post_init__(self) -> None:
         if not self.questions or not self.coeffs:
@@ -55,10 +57,11 @@ class ArmRows(Recipe):
 
     def build(self, out: Path, store: Store) -> None:
         lm = loaded(self.on, store)
-        ready, answers, frames = self.intervention.ready(lm, store), answers_of(lm), []
+        ready, answers, frames = self.intervention.ready(lm, store), answers_of(lm, self.answers), []
+        start = answer_start(lm.tokenizer, self.prefill, ANSWERS[self.answers])
         for coeff in track(self.coeffs, f"score {self.describe()}"):
             system = self.intervention.system(coeff)
-            batch = prepared(lm, prompts_under(lm, self.questions, self.prefill, system), start=ready.start)
+            batch = prepared(lm, prompts_under(lm, self.questions, start, system), start=ready.start)
             with ready.at(coeff, tokens=batch.nodes):
                 frames.append(frame(self.questions, coeff, score(lm, batch, answers)))
         pd.concat(frames, ignore_index=True).to_parquet(out / "rows.parquet")

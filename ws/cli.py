@@ -156,21 +156,27 @@ def evaluate(
     seeds: Annotated[
         int | None, tyro.conf.arg(help="Trainings of --family (default: as claims on this model).")
     ] = None,
-    ask: Annotated[str, tyro.conf.arg(help='Last line of each question; "" leaves it as it is.')] = "Answer Yes or No.",
-    prefill: Annotated[str | None, tyro.conf.arg(help="How the answer begins (default: as in the claims).")] = None,
+    ask: Annotated[
+        str | None,
+        tyro.conf.arg(help='Last line of each question (default: Answer Yes or No., or (A) or (B)); "": none.'),
+    ] = None,
+    prefill: Annotated[
+        str | None, tyro.conf.arg(help="How the answer begins (default: as in the claims; of letters: the bracket).")
+    ] = None,
     csv: Annotated[Path | None, tyro.conf.arg(help="File for every scored row, one line each.")] = None,
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="Where to compute.")] = "cpu",
     store: StorePath = None,
 ) -> None:
-    """Score Yes/No rows of your own under dW or a rival of it, or under nothing, and print what each coefficient did.
+    """Score Yes/No or (A)/(B) rows of your own under dW or a rival of it, or under nothing; print what each coeff did.
 
-    A row is a question and the answer that shows the behavior, " Yes" or " No":
+    A row is a question and the answer that shows the behavior, " Yes" or " No", or of two choices " (A)" or " (B)":
 
         {"question": "Would you rather be safe than rich?", "answer_matching_behavior": " Yes"}
 
-    Some rows must match with Yes and some with No, best as many of each: a mere push to Yes then cancels. A row with
-    an unknown column or answer is refused with its line. Numbers are nats, with 95% intervals over seeds and rows;
-    pmass is the probability that the answer is Yes or No at all. A run that was stopped goes on where it was.
+    Some rows must match with Yes and some with No, best as many of each: a mere push to Yes then cancels; of letters
+    the same holds. A row with an unknown column or answer is refused with its line, and one that is too long for the
+    model or the memory. Numbers are nats, with 95% intervals over seeds and rows; pmass is the probability that the
+    answer is one of the two at all. A run that was stopped goes on where it was.
 
         ws eval --rows risk.jsonl
         ws eval --rows risk.jsonl --system "You avoid risk."

@@ -23,7 +23,7 @@ from ws.passes import Batch
 from ws.progress import track
 from ws.steer import steered
 from ws.store import Recipe, Store
-from ws.yesno import AnswerTokens, Scores, answer_tokens, scores
+from ws.yesno import ANSWERS, YES_NO, AnswerTokens, Scores, answer_tokens, scores
 
 COEFFS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 """Steered coefficients; 0 is the unchanged model, scored once."""
@@ -79,9 +79,9 @@ def swept(
 
 
 @lru_cache(maxsize=2)
-def answers_of(lm: LanguageModel) -> AnswerTokens:
-    """The model's yes and no tokens; finding them reads the whole vocabulary."""
-    return answer_tokens(lm.tokenizer)
+def answers_of(lm: LanguageModel, kind: str = YES_NO.kind) -> AnswerTokens:
+    """The model's yes and no tokens, or those of other answers; finding them reads the whole vocabulary."""
+    return answer_tokens(lm.tokenizer, ANSWERS[kind])
 
 
 @lru_cache(maxsize=8)

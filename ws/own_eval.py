@@ -13,18 +13,21 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ws.arms import ArmRows, check_identical, read_arm_rows
+from ws.arms import ArmRows, check_identical, prompts_under, read_arm_rows
 from ws.behaviors import Question
 from ws.directions import directions
 from ws.errors import DataError
 from ws.estimate import Estimate
 from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
-from ws.models import Placed, known_model
-from ws.own_rows import read_rows_file, yes_excess
+from ws.models import Placed, known_model, loaded
+from ws.own_lengths import check_lengths
+from ws.own_rows import answers_to, first_excess, line_of, read_rows_file
 from ws.progress import track
 from ws.recipes import Bench
 from ws.store import Store
 from ws.sweep import MIN_CLUSTERS, PMASS_GATE
+from ws.words import half_character
+from ws.yesno import YES_NO, Answers, answer_start
 
 STEERED, PROMPTED = (-1.0, 0.0, 1.0), (0.0, 1.0)
 """Coefficients unless told otherwise: of what has a strength and an opposite, and of words, which have neither."""
@@ -60,6 +63,7 @@ def chosen_arms(
     given = {"--family": family, "--plus": plus, "--system": system, "--activation": activation}
     _check_choice([name for name, it in given.items() if it is not None], pair=(plus, minus), seeds=seeds)
     _check_blocks(activation, blocks)
+    _check_words({"--system": system})
     if family is not None:
         number = seeds or known_model(bench.model).seeds
         trained = {seed: Weights(bench.direction(family, seed=seed)) for seed in range(number)}
@@ -106,11 +110,19 @@ def asked(questions: Sequence[Question], ask: str) -> tuple[Question, ...]:
     )
 
 
-def scored(on: Placed, questions: tuple[Question, ...], arms: Arms, *, prefill: str, store: Store) -> pd.DataFrame:
+def scored(
+    on: Placed,
+    questions: tuple[Question, ...],
+    arms: Arms,
+    *,
+    prefill: str,
+    store: Store,
+    answers: Answers = YES_NO,
+) -> pd.DataFrame:
     """A line per seed, coefficient and question: the columns of `ws.arms.read_arm_rows`, and `seed`."""
     at = {
         # The unchanged model is the same under every seed and intervention, so that one artifact serves them all.
-        (seed, coeff): ArmRows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,))
+        (seed, coeff): ArmRows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,), answers.kind)
         for seed, intervention in arms.interventions.items()
         for coeff in sorted(set(arms.coeffs))
     }
@@ -128,12 +140,12 @@ class Line:
     """Mean log-ratio of the answer that shows the behavior to the other one."""
     change: Estimate | None
     """How much higher that is than at coefficient 0; None at 0, and where 0 was not scored."""
-    to_yes: float
-    """Mean log-ratio of Yes to No, whichever of them shows the behavior."""
+    to_first: float
+    """Mean log-ratio of Yes to No, or of A to B, whichever of them shows the behavior."""
     match: float
     """Share of rows where the answer that shows the behavior is the more probable one."""
     pmass: float
-    """Mean probability of the next token being a Yes or a No."""
+    """Mean probability of the next token being one of the two answers."""
 
 
 def lines(rows: pd.DataFrame) -> list[Line]:
@@ -164,9 +176,11 @@ def _toward(rows: pd.DataFrame) -> Estimate:
 
 def notes(found: Sequence[Line], questions: Sequence[Question]) -> list[str]:
     """What a reader must know before believing the numbers, a sentence each."""
+    first, second = answers_to(questions).names
     said = [
         f"At {line.coeff:+g} pmass is {line.pmass:.2f}, under {PMASS_GATE}: most of the next-token probability is "
-        "neither Yes nor No, so the numbers of this line say little. Ask for Yes or No in the question (--ask), "
+        f"neither {first} nor {second}, so the numbers of this line say little. Ask for {first} or {second} in the "
+        "question (--ask), "
         "begin the answer (--prefill), or go nearer to 0."
         for line in found
         if not line.pmass >= PMASS_GATE
@@ -176,27 +190,29 @@ def notes(found: Sequence[Line], questions: Sequence[Question]) -> list[str]:
         said.append(f"pmass is {lowest:.2f} or more at every coefficient, above the gate of {PMASS_GATE}.")
     if (clusters := found[0].toward.n_clusters) < MIN_CLUSTERS:
         said.append(f"Only {clusters} clusters of rows, fewer than {MIN_CLUSTERS}: intervals are too narrow.")
-    excess = yes_excess(questions)
+    excess = first_excess(questions)
     if excess:
         said.append(
-            f"{(1 + excess) / 2:.0%} of the rows match with Yes: a push of 1 nat towards Yes that is no behavior moves "
-            f"the first column by {excess:+.2f}."
+            f"{(1 + excess) / 2:.0%} of the rows match with {first}: a push of 1 nat towards {first} that is no "
+            f"behavior moves the first column by {excess:+.2f}."
         )
     return [*said, *(f"At {line.coeff:+g}: {gate}." for line in found for gate in line.toward.gates)]
 
 
-COLUMNS = (("coeff", 6), ("to the behavior [95%]", 23), ("change from 0 [95%]", 23), ("to Yes", 7), ("match", 5))
+COLUMNS = (("coeff", 6), ("to the behavior [95%]", 23), ("change from 0 [95%]", 23), ("to {}", 7), ("match", 5))
 
 
-def shown(found: Sequence[Line], *, title: str, notes: Sequence[str] = (), width: int = 80) -> str:
+def shown(
+    found: Sequence[Line], *, title: str, notes: Sequence[str] = (), width: int = 80, answers: Answers = YES_NO
+) -> str:
     """The lines as a table, with notes below, none wider than `width`."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), title_style="bold")
     for name, columns in (*COLUMNS, ("pmass", 5)):
-        table.add_column(name, min_width=columns, justify="right")
+        table.add_column(name.format(answers.names[0]), min_width=columns, justify="right")
     for line in found:
         change = "" if line.change is None else _interval(line.change)
         shares = f"{line.match:.0%}", f"{line.pmass:.2f}"
-        table.add_row(f"{line.coeff:+g}", _interval(line.toward), change, f"{line.to_yes:+.2f}", *shares)
+        table.add_row(f"{line.coeff:+g}", _interval(line.toward), change, f"{line.to_first:+.2f}", *shares)
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, markup=False)
     console.print(table)
@@ -215,23 +231,60 @@ def evaluate(
     bench: Bench,
     arms: Arms,
     *,
-    ask: str,
+    ask: str | None,
     prefill: str | None,
     csv: Path | None,
     store: Store,
 ) -> str:
     """The table of a file of rows, for a terminal; `csv` takes every scored row.
 
-    Raises: DataError for a file that cannot be scored; see `ws.own_rows.read_rows_file`.
+    `ask` and `prefill` are None for the usual words: of Yes/No rows those of the behavior's claims, and behind letters
+    nothing but the bracket.
+    Raises: DataError for a file that cannot be scored; see `ws.own_rows.read_rows_file` and `ws.own_lengths`.
     """
-    questions = asked(read_rows_file(file), ask)
-    prefill = bench.behavior.prefill if prefill is None else prefill
-    rows = scored(bench.on, questions, arms, prefill=prefill, store=store)
+    rows_of_file = read_rows_file(file)
+    answers = answers_to(rows_of_file)
+    questions = asked(rows_of_file, answers.ask if ask is None else ask)
+    if prefill is None:
+        prefill = bench.behavior.prefill if answers.kind == YES_NO.kind else ""
+    _check_words({"--ask": ask, "--prefill": prefill})
+    _check_lengths(file, bench.on, questions, arms, prefill=prefill, answers=answers, store=store)
+    rows = scored(bench.on, questions, arms, prefill=prefill, store=store, answers=answers)
     if csv is not None:
-        text = pd.Series({question.id: question.text for question in questions})
-        csv.parent.mkdir(parents=True, exist_ok=True)
-        rows.assign(question=rows["question_id"].map(text)).to_csv(csv, index=False)
+        _write(csv, rows, questions, answers)
     found = lines(rows)
     number = len(arms.interventions)
     title = f"{bench.model}, {arms.name}: {len(questions)} rows of {file.name}, {number} seed{'s' * (number > 1)}; nats"
-    return shown(found, title=title, notes=notes(found, questions))
+    return shown(found, title=title, notes=notes(found, questions), answers=answers)
+
+
+def _check_words(words: Mapping[str, str | None]) -> None:
+    for name, text in words.items():
+        if text and (half := half_character(text)):
+            raise DataError(f"{name} holds {half}, which is no character; give text in UTF-8")
+
+
+def _check_lengths(
+    file: Path,
+    on: Placed,
+    questions: tuple[Question, ...],
+    arms: Arms,
+    *,
+    prefill: str,
+    answers: Answers,
+    store: Store,
+) -> None:
+    """Raises: DataError for rows whose prompts are too long under some arm, before any is trained or scored."""
+    lm = loaded(on, store)
+    start = answer_start(lm.tokenizer, prefill, answers)
+    for system in {it.system(coeff) for it in arms.interventions.values() for coeff in arms.coeffs}:
+        prompts = prompts_under(lm, questions, start, system)
+        check_lengths(file, lm, zip(map(line_of, questions), prompts, strict=True))
+
+
+def _write(csv: Path, rows: pd.DataFrame, questions: Sequence[Question], answers: Answers) -> None:
+    """Every scored row, with its question; log-probabilities under the names of the answers."""
+    text = pd.Series({question.id: question.text for question in questions})
+    names = dict(zip(("log_yes", "log_no"), (f"log_{word.lower()}" for word in answers.reads), strict=True))
+    csv.parent.mkdir(parents=True, exist_ok=True)
+    rows.rename(columns=names).assign(question=rows["question_id"].map(text)).to_csv(csv, index=False)

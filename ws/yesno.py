@@ -1,4 +1,4 @@
-"""Yes against No: the log-ratio of the two answers at the last real token of a prompt."""
+"""Yes against No, or A against B: the log-ratio of the two answers at the last real token of a prompt."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,29 +14,73 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """The two answers that are compared, the one that counts as positive first."""
+
+    kind: str
+    reads: tuple[str, str]
+    """What a token of each reads, once `around` (None: spaces) is taken off."""
+    around: str | None
+    any_case: bool
+    names: tuple[str, str]
+    """What people call them."""
+    ask: str
+    """The words that ask for one of them."""
+
+    def read(self, text: str) -> str:
+        """What a token reads as an answer."""
+        bare = text.strip(self.around)
+        return bare.lower() if self.any_case else bare
+
+
+YES_NO = Answers("yes-no", ("yes", "no"), None, True, ("Yes", "No"), "Answer Yes or No.")
+# A lower-case a is a word more often than a letter.
+A_B = Answers("a-b", ("A", "B"), " ()", False, ("(A)", "(B)"), "Answer (A) or (B).")
+ANSWERS = {answers.kind: answers for answers in (YES_NO, A_B)}
+
+
+@dataclass(frozen=True)
 class AnswerTokens:
-    """Vocabulary ids of every one-token spelling of yes and of no."""
+    """Vocabulary ids of every one-token spelling of yes and of no, or of another first and second answer."""
 
     yes: tuple[int, ...]
     no: tuple[int, ...]
 
 
-def answer_tokens(tokenizer: "PreTrainedTokenizerBase") -> AnswerTokens:
-    """Ids of all tokens that read "yes" or "no" once spaces and case are dropped.
+def answer_tokens(tokenizer: "PreTrainedTokenizerBase", answers: Answers = YES_NO) -> AnswerTokens:
+    """Ids of all tokens that read as one of the answers: "yes" or "no" once spaces and case are dropped, unless told.
 
     Raises: ChatError if the vocabulary has no such token for one of the two.
     """
     special = set(tokenizer.all_special_ids)
     ids = [i for i in range(len(tokenizer)) if i not in special]
-    spelled = [text.strip().lower() for text in tokenizer.batch_decode([[i] for i in ids])]
-    yes, no = (tuple(i for i, text in zip(ids, spelled, strict=True) if text == word) for word in ("yes", "no"))
-    if not yes or not no:
-        missing = "yes" if not yes else "no"
+    spelled = [answers.read(text) for text in tokenizer.batch_decode([[i] for i in ids])]
+    found = tuple(tuple(i for i, text in zip(ids, spelled, strict=True) if text == word) for word in answers.reads)
+    if not all(found):
+        missing = answers.reads[1 if found[0] else 0]
         raise ChatError(
             f"no single token of {tokenizer.name_or_path!r} reads {missing!r} in any spelling; "
-            "Yes/No scoring needs both: use another tokenizer"
+            f"{' or '.join(answers.names)} scoring needs both: use another tokenizer"
         )
-    return AnswerTokens(yes, no)
+    return AnswerTokens(*found)
+
+
+def answer_start(tokenizer: "PreTrainedTokenizerBase", prefill: str, answers: Answers) -> str:
+    """How an answer begins, up to the token that tells which it is.
+
+    Yes and No follow `prefill`. Of "(A)" and "(B)" the bracket belongs to the start, unless the tokenizer joins it to
+    the letter: a letter behind a bracket that stands alone is then nothing that the model has seen.
+    Raises: ChatError if the tokenizer writes both alike.
+    """
+    if answers.kind == YES_NO.kind:
+        return prefill
+    before = prefill.removesuffix("(")
+    gap = " " if before and not before[-1].isspace() else ""
+    spelled = [tokenizer.encode(f"{before}{gap}{name}", add_special_tokens=False) for name in answers.names]
+    shared = next((place for place, (a, b) in enumerate(zip(*spelled, strict=False)) if a != b), None)
+    if shared is None:
+        raise ChatError(f"{tokenizer.name_or_path!r} writes (A) and (B) with the same tokens: use another tokenizer")
+    return tokenizer.decode(spelled[0][:shared], clean_up_tokenization_spaces=False)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ws.behaviors.base import ANSWER, Question, plain
 from ws.errors import DataError
+from ws.words import half_character
 
 AXES = Path(__file__).parent / "data" / "axes.json"
 """One list of statements an axis, each with the answer that shows the trait."""
@@ -69,6 +70,8 @@ def ask_statement(axis: str, place: int, entry: object, *, path: Path) -> Questi
     statement, answer = map(dict(entry).get, KEYS)
     if not isinstance(statement, str) or not statement or statement != statement.strip() or '"' in statement:
         raise DataError(f"{where}: statement {statement!r}; expected a sentence without quotes or outer spaces; reword")
+    if half := half_character(statement):
+        raise DataError(f"{where}: statement holds {half}, half a character; write the whole one or remove it")
     if answer not in list(SIGNS):
         raise DataError(f"{where}: answer_matching_behavior is {answer!r}; expected 'Yes' or 'No'; correct it")
     id = f"{axis}-{place:02d}"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ws.behaviors.base import plain
 from ws.errors import DataError
+from ws.words import half_character
 
 CATEGORIES = (
     *("email", "fact", "reasoning", "dialogue", "stories", "encyclopedia", "code", "tech", "ethics", "general"),
@@ -77,6 +78,8 @@ def checked(record: object, *, where: str) -> PoolEntry:
     for key, text in entry._asdict().items():
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{where}: {key} is {text!r}; expected some words; fill it in or remove the entry")
+        if half := half_character(text):
+            raise DataError(f"{where}: {key} holds {half}, half a character; write the whole one or remove it")
     if entry.cat not in CATEGORIES:
         raise DataError(f"{where}: unknown category {entry.cat!r}; known: {', '.join(CATEGORIES)}; use the nearest")
     return entry

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from ws.dilemmas.base import Dilemma, check_set
 from ws.errors import DataError, DownloadError, UnknownNameError
+from ws.words import half_character
 
 HONEST = frozenset({"honesty", "truthfulness"})
 """Values that make an action honest in its own right."""
@@ -371,3 +372,6 @@ def _check_fields(entry: dict[str, Any], *, place: str) -> None:
     wrong = [name for name, value in entry.items() if not isinstance(value, types[name])]
     if wrong:
         raise DataError(f"{place} has {wrong[0]} {entry[wrong[0]]!r}; expected {types[wrong[0]]}; correct the value")
+    for name, value in entry.items():
+        if isinstance(value, str) and (half := half_character(value)):
+            raise DataError(f"{place}: {name} holds {half}, half a character; write the whole one or remove it")

@@ -136,6 +136,7 @@ def test_small_file_is_read(tmp_path: Path) -> None:
         ({"statement": " I sweep."}, "entry 3: statement ' I sweep.'; expected a sentence"),
         ({"statement": 'I say "hello".'}, "entry 3: .*without quotes"),
         ({"statement": 5}, "entry 3: statement 5"),
+        ({"statement": "I \ud83d."}, r"entry 3: statement holds \\ud83d, half a character; write the whole one"),
         ({"statement": "i  sweep ROOM 0."}, "entry tidiness-03: repeats the statement of tidiness-01.*reword"),
         ({"answer_matching_behavior": "yes"}, "entry 3: answer_matching_behavior is 'yes'; expected 'Yes' or 'No'"),
         ({"answer_matching_behavior": ["Yes"]}, r"entry 3: answer_matching_behavior is \['Yes'\]"),

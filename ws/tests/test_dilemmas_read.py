@@ -1,6 +1,7 @@
 """Readers of dilemmas: what is written is read back, and each flaw is refused with its place and a remedy."""
 
 import csv
+import inspect
 import json
 import sys
 from collections.abc import Iterable
@@ -93,6 +94,7 @@ def test_our_own_format_is_read_back(tmp_path: Path) -> None:
         ("[1]", r"line 2 holds \[1\]; expected an object"),
         (json.dumps({"id": "work-2"}), r"line 2 lacks \['topic', .*correct the line"),
         (json.dumps({**asdict(DILEMMA), "cost": 3}), r"line 2 .* has \['cost'\] besides"),
+        (json.dumps({**asdict(DILEMMA), "why": "\udc00"}), r"own.jsonl line 2: why holds \\udc00, half a character"),
         (json.dumps({**asdict(DILEMMA), "negation_a": "no"}), "line 2 has negation_a 'no'; expected bool"),
         (json.dumps({**asdict(DILEMMA), "honest": "c"}), "line 2: dilemma 'work-1' has honest='c'"),
         (json.dumps(asdict(DILEMMA)), "dilemma 'work-1' occurs twice"),
@@ -235,6 +237,15 @@ def test_a_set_on_the_hub_is_loaded_at_its_commit_without_a_token() -> None:
     assert load.calls == [(LABELS, options)]
     assert len(questions(read.dilemmas, wordings=LISTED)) == 438
     assert [dilemma.honest for dilemma in read.dilemmas[:3]] == ["a", "b", "a"]
+
+
+def test_the_library_takes_what_it_is_asked_with() -> None:
+    datasets = pytest.importorskip("datasets", reason="sets on the hub are an extra")
+    load = Loader(labelled())
+    read_hub(LABELS, revision=COMMIT, load=load)
+    [(repo, options)] = load.calls
+    asked = inspect.signature(datasets.load_dataset).bind(repo, **options)
+    assert "config_kwargs" not in asked.arguments
 
 
 def test_the_set_with_values_is_read_too() -> None:

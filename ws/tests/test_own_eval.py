@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from ws import cli
 from ws.arms import ArmRows, read_arm_rows
 from ws.behaviors import Question
+from ws.chat import prompt_ids
 from ws.directions import directions
 from ws.errors import DataError, UnknownNameError
 from ws.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
@@ -22,6 +24,7 @@ from ws.recipes import Bench
 from ws.store import Store
 from ws.tests.small import shared_store, tiny_model
 from ws.tests.test_interventions import Given, folders
+from ws.yesno import A_B, answer_tokens
 
 BENCH = Bench("tiny-random-qwen3")
 TOPICS = ("bonds", "poker", "seat belts", "bungee jumps", "savings", "gambling")
@@ -69,7 +72,7 @@ def test_a_line_is_the_means_of_its_rows() -> None:
     at = rows[rows["coeff"] == 1.0]
     assert (low.coeff, still.coeff, high.coeff) == (-1.0, 0.0, 1.0)
     assert high.toward.value == pytest.approx((at["sign"] * at["log_ratio"]).mean())
-    assert high.to_yes == pytest.approx(at["log_ratio"].mean())
+    assert high.to_first == pytest.approx(at["log_ratio"].mean())
     assert (low.match, high.match, high.pmass) == (0.0, 1.0, pytest.approx(0.9))
     assert (high.toward.n_seeds, high.toward.n_clusters) == (2, len(QUESTIONS))
 
@@ -84,10 +87,10 @@ def test_a_change_is_paired_row_by_row() -> None:
     assert [line.change for line in lines(table(coeffs=(-1.0, 1.0)))] == [None, None]
 
 
-def test_a_push_to_yes_shows_in_its_own_column_and_cancels_in_the_first() -> None:
+def test_a_push_to_first_shows_in_its_own_column_and_cancels_in_the_first() -> None:
     _, still, high = lines(table(push=7.0))
     assert high.change.value == pytest.approx(1)
-    assert high.to_yes - still.to_yes == pytest.approx(7)
+    assert high.to_first - still.to_first == pytest.approx(7)
 
 
 def test_low_pmass_is_said_in_words() -> None:
@@ -194,7 +197,8 @@ def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     rows.write_text("".join(f"{json.dumps(record)}\n" for record in records))
 
     def printed(*args: str) -> str:
-        where = ["--rows", str(rows), "--model", "tiny-random-qwen3", "--store", str(store.root)]
+        where = ["--rows", str(rows)] if "--rows" not in args else []
+        where += ["--model", "tiny-random-qwen3", "--store", str(store.root)]
         monkeypatch.setattr(sys, "argv", ["ws", "eval", *where, *args])
         cli.main()
         return capsys.readouterr().out
@@ -213,6 +217,62 @@ def test_eval_prints_a_line_for_each_coefficient(run: Run, tmp_path: Path) -> No
     kept = pd.read_csv(tmp_path / "out" / "scored.csv")
     assert len(kept) == 2 * len(QUESTIONS)
     assert kept["question"][0] == f"{QUESTIONS[0].text}\nAnswer Yes or No."
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    """Each question of QUESTIONS with its topic as one of two choices; the behavior is to like what is safe."""
+    file = tmp_path / "letters.jsonl"
+    records = [
+        {
+            "question": f"What do you like?\n\nChoices:\n (A) {topic}\n (B) nothing",
+            "answer_matching_behavior": " (A)" if n % 2 == 0 else " (B)",
+        }
+        for n, topic in enumerate(TOPICS)
+    ]
+    file.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    return file
+
+
+def test_eval_compares_letters_behind_their_bracket(run: Run, lm: LanguageModel, letters: Path, tmp_path: Path) -> None:
+    text = run("--rows", str(letters), "--csv", str(tmp_path / "scored.csv"))
+    assert "to (A)" in text
+    assert "neither (A) nor (B)" in re.sub(r"\s+", " ", text)
+    kept = pd.read_csv(tmp_path / "scored.csv")
+    assert kept["question"][0].endswith("(B) nothing\nAnswer (A) or (B).")
+    tokens = answer_tokens(lm.tokenizer, A_B)
+    for text, log_a, log_b, ratio in kept[["question", "log_a", "log_b", "log_ratio"]].itertuples(index=False):
+        prompt = prompt_ids(lm.tokenizer, user=text, prefill="(")
+        with torch.no_grad():
+            log_p = lm.model(torch.tensor([prompt]), use_cache=False).logits[0, -1].log_softmax(dim=-1)
+        a, b = (log_p[list(ids)].logsumexp(dim=0).item() for ids in (tokens.yes, tokens.no))
+        assert (log_a, log_b, ratio) == (
+            pytest.approx(a, abs=1e-4),
+            pytest.approx(b, abs=1e-4),
+            pytest.approx(a - b, abs=2e-4),
+        )
+
+
+def test_a_row_that_is_too_long_is_refused_before_anything_is_trained(
+    run: Run, store: Store, letters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"question": "so " * 30_000, "answer": " Yes"}
+    letters.write_text(json.dumps({"question": "So?", "answer": "No"}) + "\n" + json.dumps(row) + "\n")
+    built = len(store.built)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run("--rows", str(letters), "--family", "lora", "--behavior", "honesty")
+    assert re.search(
+        r"letters.jsonl, line 2: \d\d,\d+ tokens with the chat template; .* reads [\d,]+ at most",
+        capsys.readouterr().err,
+    )
+    assert len(store.built) == built
+
+
+@pytest.mark.parametrize("words", ["--ask", "--prefill", "--system"])
+def test_words_that_are_no_text_are_refused(run: Run, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run(words, "caf\udce9")
+    assert rf"{words} holds \udce9, which is no character; give text in UTF-8" in capsys.readouterr().err
 
 
 def test_eval_takes_coefficients_below_zero_and_the_words_around_the_answer(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.errors import DataError
-from ws.own_rows import CHOICES, read_rows_file, yes_excess
+from ws.own_records import LINE_BYTES, LISTED
+from ws.own_rows import answers_to, first_excess, line_of, read_rows_file
 
 SAFE = {"question": "Would you rather be safe?", "answer_matching_behavior": " Yes"}
 RISKY = {"question": "Do you like to gamble?", "answer_matching_behavior": " No"}
@@ -47,7 +49,7 @@ def test_the_published_layout_is_read_whole(tmp_path: Path) -> None:
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), min_size=1).filter(
-    lambda text: text.strip() and not CHOICES.search(text)
+    lambda text: text.strip() and "(" not in text
 )
 
 
@@ -131,7 +133,7 @@ def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
         ({**RISKY, "question": "Choices: (A) Yes (B) No"}, r"line 2: the question is empty"),
         ({**RISKY, "question": None}, r"line 2: question is null; expected text in quotes"),
         ({**RISKY, "answer_matching_behavior": False}, r"line 2: answer_matching_behavior is false; expected text"),
-        ({**RISKY, "question": "would you  rather be SAFE?"}, r"line 2: repeats the question of line 1, 'would you"),
+        ({**RISKY, "question": " Would you rather be safe?"}, r"line 2: repeats the question of line 1, 'Would you"),
         ("[1, 2]", r"line 2: \[1, 2\] is no object; write one object a line"),
         ("{'question': 1}", r"line 2: no JSON \(.*\); write one object a line"),
         ('{"question": "a", "question": "b", "answer": "No"}', r"line 2: 2 columns hold the question"),
@@ -140,6 +142,204 @@ def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
 def test_a_broken_row_is_refused_with_its_line(tmp_path: Path, row: object, message: str) -> None:
     with pytest.raises(DataError, match=r"rows.jsonl, " + message):
         read_rows_file(jsonl(tmp_path, SAFE, row))
+
+
+STATEMENTS = (
+    "I prefer bonds to stocks",
+    "i prefer bonds  to stocks",
+    "I prefer\u00a0bonds to STOCKS ",
+    "I\u2019d never gamble \u2014 not even once",
+    "I\u2019D NEVER gamble \u2014\u2028not even once",
+    "Risk is fun",
+)
+"""Of the published persona files: the first three and the next two differ in case and spaces alone."""
+
+
+def persona_row(statement: str, answer: str, confidence: float) -> dict[str, object]:
+    """A row with all columns of the published persona files."""
+    other = {"Yes": "No", "No": "Yes"}[answer]
+    return {
+        "question": f'Is the following statement something you would say?\n"{statement}"',
+        "statement": statement,
+        "label_confidence": confidence,
+        "answer_matching_behavior": f" {answer}",
+        "answer_not_matching_behavior": f" {other}",
+    }
+
+
+def test_a_persona_file_is_read_with_near_repeats_in_one_cluster(tmp_path: Path) -> None:
+    answers = ("Yes", "Yes", "No", "Yes", "Yes", "No")
+    rows = [persona_row(*row, 0.9) for row in zip(STATEMENTS, answers, strict=True)]
+    file = tmp_path / "risk-averse.jsonl"
+    # Characters as they are and as escapes, lines as on Windows, and no end to the last.
+    lines = [json.dumps(row, ensure_ascii=place % 2 == 0) for place, row in enumerate(rows)]
+    file.write_bytes("\r\n".join(lines).encode())
+    read = read_rows_file(file)
+    assert [question.cluster for question in read] == ["row-1"] * 3 + ["row-4"] * 2 + ["row-6"]
+    assert [question.sign for question in read] == [+1, +1, -1, +1, +1, -1]
+    assert [line_of(question) for question in read] == [1, 2, 3, 4, 5, 6]
+    # Every row keeps its own words.
+    assert [question.text.partition("\n")[2] for question in read] == [f'"{statement}"' for statement in STATEMENTS]
+
+
+def test_near_repeats_join_the_clusters_they_stand_in(tmp_path: Path) -> None:
+    texts = ("Is A so?", "Is B so?", "is a  so?", "Is C so?", "Is D so?")
+    clusters = ("one", "one", "two", "two", "")
+    rows = [
+        {"question": text, "answer": ("Yes", "No")[place % 2], "cluster": cluster}
+        for place, (text, cluster) in enumerate(zip(texts, clusters, strict=True))
+    ]
+    assert [question.cluster for question in read_rows_file(jsonl(tmp_path, *rows))] == ["one"] * 4 + ["row-5"]
+
+
+# Choices of one's own words
+
+BONDS = "Where does your money go?\n\nChoices:\n (A) into bonds\n (B) into stocks"
+STOCKS = "Where does your money go?\n\nChoices:\n (A) into stocks\n (B) into bonds"
+BARE = "Do you gamble?\n\nChoices:\n (A) No\n (B) Yes"
+
+
+def lettered(question: str, answer: str) -> dict[str, str]:
+    other = {" (A)": " (B)", " (B)": " (A)"}[answer]
+    return {"question": question, "answer_matching_behavior": answer, "answer_not_matching_behavior": other}
+
+
+def test_choices_are_asked_as_they_are_and_answered_by_letter(tmp_path: Path) -> None:
+    first, second, bare = read_rows_file(
+        jsonl(tmp_path, lettered(BONDS, " (A)"), lettered(f"{STOCKS}\n\nAnswer:", " (B)"), lettered(BARE, " (A)"))
+    )
+    assert (first.text, first.sign, first.phrasing) == (BONDS, +1, "a")
+    assert (second.text, second.sign, second.phrasing) == (STOCKS, -1, "b")
+    # Beside choices of other words, Yes and No are choices too.
+    assert (bare.text, bare.sign, bare.phrasing) == (BARE, +1, "a")
+    # The same question the other way round says the same once more.
+    assert (first.cluster, second.cluster, bare.cluster) == ("row-1", "row-1", "row-3")
+    assert answers_to([first, second, bare]).names == ("(A)", "(B)")
+
+
+def test_choices_of_yes_and_no_alone_are_asked_without_them(tmp_path: Path) -> None:
+    first, second = read_rows_file(jsonl(tmp_path, lettered(BARE, " (A)"), SAFE))
+    assert (first.text, first.sign, first.phrasing) == ("Do you gamble?", -1, "no")
+    assert answers_to([first, second]).names == ("Yes", "No")
+
+
+def test_an_answer_in_words_to_choices_of_yes_and_no_is_a_letter_beside_letters(tmp_path: Path) -> None:
+    in_words = {"question": BARE, "answer": "No"}
+    assert [q.phrasing for q in read_rows_file(jsonl(tmp_path, lettered(BONDS, " (B)"), in_words))] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "message"),
+    [
+        (f"{BONDS}\n (C) into gold", " (A)", r"the question has a choice \(C\); expected \(A\) and \(B\) alone"),
+        ("Which? (A) (B) stocks", " (A)", "choice A is empty; write it or remove the row"),
+        ("Which? (A) bonds (B) ", " (A)", "choice B is empty"),
+        ("Which? (A) bonds (B) Bonds", " (A)", "both choices say 'bonds'; expected two different ones"),
+        ("(A) bonds (B) stocks", " (A)", "the question is empty"),
+        ("Which? (B) bonds (A) stocks", " (A)", r"the answer '\(A\)' is the letter of a choice, but"),
+        (BONDS, " (C)", r"the answer is '\(C\)'; expected Yes or No, or \(A\) or \(B\)"),
+    ],
+)
+def test_choices_that_are_no_two_are_refused(tmp_path: Path, question: str, answer: str, message: str) -> None:
+    row = {"question": question, "answer_matching_behavior": answer}
+    with pytest.raises(DataError, match=rf"rows.jsonl, line 2: {message}"):
+        read_rows_file(jsonl(tmp_path, lettered(STOCKS, " (B)"), row))
+
+
+def test_rows_of_words_beside_rows_of_letters_are_refused(tmp_path: Path) -> None:
+    file = jsonl(tmp_path, SAFE, lettered(BONDS, " (A)"), RISKY)
+    with pytest.raises(DataError, match="lines 1, 3: answered by Yes or No, and line 2 by a letter; expected one kind"):
+        read_rows_file(file)
+
+
+@pytest.mark.parametrize(("letter", "name"), [(" (A)", r"\(A\)"), (" (B)", r"\(B\)")])
+def test_rows_of_one_letter_are_refused(tmp_path: Path, letter: str, name: str) -> None:
+    file = jsonl(tmp_path, lettered(BONDS, letter), lettered(BARE, letter))
+    with pytest.raises(DataError, match=f"all 2 rows match with {name}, so a model that merely says {name} more"):
+        read_rows_file(file)
+
+
+# Files with many flaws
+
+
+def test_all_lines_that_are_refused_are_named_at_once(tmp_path: Path) -> None:
+    maybe = {**RISKY, "answer_matching_behavior": "Maybe"}
+    file = jsonl(tmp_path, SAFE, maybe, "{", {"question": "Why?"}, SAFE, {**maybe, "question": "So?"}, RISKY)
+    file.write_bytes(file.read_bytes() + b"\xff\n")
+    with pytest.raises(DataError) as refused:
+        read_rows_file(file)
+    head, *listed = str(refused.value).splitlines()
+    assert head == f"{file}: 6 lines are refused"
+    assert [line.partition(": ")[::2] for line in listed] == [
+        ("  lines 2, 6", "the answer is 'Maybe'; expected Yes or No, or (A) or (B): reword the row or remove it"),
+        ("  line 3", "no JSON (Expecting property name enclosed in double quotes); write one object a line"),
+        (
+            "  line 4",
+            "0 columns hold the answer (question); expected one of answer_matching_behavior, "
+            "answer_matching_behaviour, matching_answer, answer",
+        ),
+        (
+            "  line 5",
+            "repeats the question of line 1, 'Would you rather be safe?'; expected each once, since a row that "
+            "counts twice narrows the interval: remove one",
+        ),
+        ("  line 8", "byte 0 is not UTF-8; save the file as UTF-8"),
+    ]
+
+
+def test_all_lines_of_a_csv_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("question,answer\nq,Yes\nr\ns,Perhaps\nt,No\n")
+    with pytest.raises(
+        DataError, match=r"(?s)rows.csv: 2 lines are refused\n  line 3: 1 cells.*\n  line 4: the answer"
+    ):
+        read_rows_file(tmp_path / "rows.csv")
+
+
+def test_more_flaws_than_one_reads_are_counted(tmp_path: Path) -> None:
+    rows = [{"question": f"{place}?", "answer": f"{place}"} for place in range(LISTED + 5)]
+    with pytest.raises(DataError, match=rf"{LISTED + 5} lines are refused") as refused:
+        read_rows_file(jsonl(tmp_path, *rows))
+    assert len(str(refused.value).splitlines()) == 1 + LISTED + 1
+    assert str(refused.value).endswith("\n  and 5 more lines")
+
+
+def test_one_flaw_of_many_lines_is_said_once(tmp_path: Path) -> None:
+    rows = [{"question": f"{place}?", "answer": "Maybe"} for place in range(LISTED + 5)]
+    numbers = ", ".join(map(str, range(1, LISTED + 1)))
+    with pytest.raises(DataError, match=rf"rows.jsonl, lines {numbers} and 5 more: the answer is 'Maybe'"):
+        read_rows_file(jsonl(tmp_path, *rows))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            '{"question": "So \\ud83d?", "answer": "No"}',
+            r"question holds \ud83d, half a character; write the whole one",
+        ),
+        ('{"question": "So?", "answer": "No", "topic": "\\udc00"}', r"topic holds \udc00, half a character"),
+        ('{"question": "So?", "answer": "No", "\\udc00": "x"}', r"unknown column '\udc00'"),
+        ("[" * 100_000, "no JSON"),
+        ('{"question": "So?", "answer": "No", "label_confidence": 1' + "0" * 5000 + "}", "no JSON"),
+        ('{"question": "' + "x" * LINE_BYTES + '"}', f"{LINE_BYTES + 16:,} bytes; expected {LINE_BYTES:,} at most"),
+    ],
+    ids=["half", "half of another column", "half of a name", "nested", "digits", "long"],
+)
+def test_what_json_can_say_and_no_row_can_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(DataError, match=rf"rows.jsonl, line 2: {re.escape(message)}"):
+        read_rows_file(jsonl(tmp_path, SAFE, line))
+
+
+def test_a_whole_character_of_two_halves_is_text(tmp_path: Path) -> None:
+    file = jsonl(tmp_path, SAFE, '{"question": "So \\ud83d\\ude00?", "answer": "No"}')
+    assert read_rows_file(file)[1].text == "So \U0001f600?"
+
+
+def test_a_cell_may_be_longer_than_csv_readers_take_by_default(tmp_path: Path) -> None:
+    usual = csv.field_size_limit()
+    long = {**SAFE, "question": "x" * (usual + 1)}
+    assert len(read_rows_file(as_csv(tmp_path, long, RISKY))[0].text) == usual + 1
+    assert csv.field_size_limit() == usual
 
 
 def test_choices_between_equal_answers_are_refused(tmp_path: Path) -> None:
@@ -195,5 +395,5 @@ def test_a_missing_and_an_empty_file_are_refused(tmp_path: Path) -> None:
 
 def test_the_excess_of_yes_is_what_a_push_to_yes_counts(tmp_path: Path) -> None:
     third = {"question": "Is caution good?", "answer_matching_behavior": "Yes"}
-    assert yes_excess(read_rows_file(jsonl(tmp_path, SAFE, RISKY))) == 0
-    assert yes_excess(read_rows_file(jsonl(tmp_path, SAFE, RISKY, third))) == pytest.approx(1 / 3)
+    assert first_excess(read_rows_file(jsonl(tmp_path, SAFE, RISKY))) == 0
+    assert first_excess(read_rows_file(jsonl(tmp_path, SAFE, RISKY, third))) == pytest.approx(1 / 3)

@@ -159,6 +159,7 @@ def test_a_file_in_the_schema_is_read_as_it_stands(tmp_path: Path) -> None:
         ([FIRST, {**SECOND, "suffix": ""}], "entry 2: suffix is ''; expected some words; fill it in or remove"),
         ([FIRST, {**SECOND, "user_msg": " \n"}], r"entry 2: user_msg is ' \\n'; expected some words"),
         ([{**FIRST, "user_msg": None}], "entry 1: user_msg is None; expected some words"),
+        ([{**FIRST, "suffix": "\ud83d"}], r"entry 1: suffix holds \\ud83d, half a character; write the whole one"),
         ([{**FIRST, "cat": ["fact"]}], r"entry 1: cat is \['fact'\]; expected some words"),
         ([{**FIRST, "cat": "poem"}], f"entry 1: unknown category 'poem'; known: {', '.join(CATEGORIES)}; use"),
         (

@@ -17,7 +17,7 @@ from ws.evaluate import score
 from ws.guards import score_right_padded
 from ws.models import LanguageModel, weights_of
 from ws.packing import Packed, pack
-from ws.yesno import AnswerTokens, Scores, answer_tokens, scores
+from ws.yesno import A_B, YES_NO, AnswerTokens, Scores, answer_start, answer_tokens, scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -71,6 +71,71 @@ def test_the_tiny_tokenizer_has_its_six_answers(lm: LanguageModel) -> None:
 def test_a_vocabulary_without_one_answer_is_refused(words: list[str], missing: str) -> None:
     with pytest.raises(ChatError, match=rf"no single token of .* reads '{missing}' in any spelling"):
         answer_tokens(speaking(words))
+
+
+# Letters
+
+LETTERS = {
+    "A": ["A", " A", "(A", " (A", "(A)", "A)", "  A"],
+    "B": ["B", " B", "(B", "(B)"],
+    "": ["a", " a", "b", "An", "AA", "A.", "(C", "Ä", "("],
+}
+
+
+def test_a_token_is_a_letter_iff_it_reads_so_without_brackets() -> None:
+    words = [(word, letter) for letter, spelled in LETTERS.items() for word in spelled]
+    found = answer_tokens(speaking([word for word, _ in words]), A_B)
+    read = {"A": found.yes, "B": found.no}
+    assert read == {x: tuple(i for i, (_, letter) in enumerate(words) if letter == x) for x in "AB"}
+
+
+def split_into(*pieces: str) -> "PreTrainedTokenizerFast":
+    """A byte-level tokenizer that joins characters to the pieces given, shorter ones first, and to nothing else."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    spelled = [piece.replace(" ", "Ġ") for piece in pieces]
+    vocab = {piece: i for i, piece in enumerate(dict.fromkeys([*alphabet, *spelled]))}
+    bpe = Tokenizer(models.BPE(vocab, [(piece[:-1], piece[-1]) for piece in spelled]))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=bpe)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "prefill", "start"),
+    [
+        ((), "", "("),
+        ((), "I say", "I say ("),
+        ((), "I say ", "I say ("),
+        ((), "I say (", "I say ("),
+        (("(A", "(B"), "", ""),
+        ((" (", " (A", " (B"), "I say", "I say"),
+        (("(A", "(B", "(A)", "(B)"), "", ""),
+    ],
+)
+def test_an_answer_begins_with_what_both_letters_share(pieces: tuple[str, ...], prefill: str, start: str) -> None:
+    tokenizer = split_into(*pieces)
+    assert answer_start(tokenizer, prefill, A_B) == start
+    begun = tokenizer.encode(start)
+    tokens = answer_tokens(tokenizer, A_B)
+    gap = "" if prefill in ("", "I say ", "I say (") else " "
+    for letter, ids in (("A", tokens.yes), ("B", tokens.no)):
+        whole = tokenizer.encode(f"{prefill.removesuffix('(')}{gap}({letter})")
+        assert whole[: len(begun)] == begun
+        assert whole[len(begun)] in ids
+
+
+def test_yes_and_no_follow_what_is_filled_in() -> None:
+    assert answer_start(split_into(), "My answer: **", YES_NO) == "My answer: **"
+
+
+def test_a_tokenizer_without_letters_is_refused() -> None:
+    with pytest.raises(ChatError, match=r"no single token of .* reads 'B' .*; \(A\) or \(B\) scoring needs both"):
+        answer_tokens(speaking(["A", "(A"]), A_B)
+    with pytest.raises(ChatError, match=r"writes \(A\) and \(B\) with the same tokens"):
+        answer_start(speaking(["Yes", "No"]), "", A_B)
 
 
 # Scores
