@@ -1,5 +1,10 @@
-# Candidates for the interpreter of .venv, the first that fits is taken. Give one name to choose: PYTHON=python3.12
-PYTHON ?= python3.13 python3.12 python3.11 python3
+# Which releases: the pinned ones (constraints.txt, .venv), or the newest or the lowest that pyproject.toml allows, each
+# in an environment of its own (.venv-newest, .venv-lowest).
+set ?= pinned
+# Candidates for the interpreter, the first that fits is taken. Give one name to choose: PYTHON=python3.12
+newer_first := python3.13 python3.12 python3.11 python3
+older_first := python3.11 python3.12 python3.13 python3
+PYTHON ?= $(if $(filter lowest,$(set)),$(older_first),$(newer_first))
 # Passed on to pytest: ARGS='-k delora'
 ARGS ?=
 # The model whose recipes `make search` chooses.
@@ -7,21 +12,30 @@ MODEL ?= smollm2-135m
 # A package index to take torch from; a build named there (2.13.0+cpu) is preferred to the plain 2.13.0.
 TORCH_INDEX ?=
 
-bin := .venv/bin
-installed := .venv/installed
-pip := $(bin)/python -m pip install $(if $(CI),--quiet) --constraint constraints.txt
+venv := .venv$(addprefix -,$(filter-out pinned,$(set)))
+bin := $(venv)/bin
+installed := $(venv)/installed
+# What pip must keep to, in the build of our own package too.
+versions_pinned := constraints.txt
+versions_newest :=
+versions_lowest := $(venv)/versions.txt
+versions := $(versions_$(set))
+# The extras have ranges too.
+package := $(if $(filter pinned,$(set)),.,'.[hub,figures]')
+pip := $(bin)/python -m pip install $(if $(CI),--quiet --quiet) $(addprefix --constraint ,$(versions))
 pytest := $(bin)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke lint table search bench clean
+.PHONY: help claims test unit smoke newest lowest lint table search bench clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  ARGS='-k delora' goes on to pytest; PYTHON=python3.12 chooses the interpreter; TORCH_INDEX=URL the"
 	@echo "  index of torch, such as https://download.pytorch.org/whl/cpu. The last two count when .venv is made."
+	@echo "  set=newest or set=lowest runs any target with those releases: make set=newest claims."
 
 claims: $(installed) ## train, measure and judge every claim on the embedded model; ends in the verdict table
 	$(pytest) claims/ $(ARGS)
@@ -33,6 +47,14 @@ unit: $(installed) ## tests of the library, in seconds
 
 smoke: $(installed) ## every claim's whole path, on a tiny random model
 	$(pytest) --smoke $(ARGS)
+
+# What is newest changes from day to day, so pip looks again each time.
+newest: ## the project's own tests with the newest releases that pyproject.toml allows, in .venv-newest
+	rm -f .venv-newest/installed
+	+$(MAKE) --no-print-directory set=newest test
+
+lowest: ## the same with the lowest that it allows and the oldest Python that is here, in .venv-lowest
+	+$(MAKE) --no-print-directory set=lowest test
 
 lint: $(installed) ## check style and layout with ruff
 	$(bin)/ruff check .
@@ -49,27 +71,32 @@ bench: $(installed) ## measure speed and memory against the plain way; 40 minute
 	$(bin)/ws bench $(ARGS)
 	$(bin)/ws bench --write README.md
 
-clean: ## remove .venv and caches, never the store of trained adapters
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis __pycache__
+clean: ## remove environments and caches, never the store of trained adapters
+	rm -rf .venv .venv-newest .venv-lowest .pytest_cache .ruff_cache .hypothesis __pycache__
 	find ws fixtures claims -type d -name __pycache__ -prune -exec rm -rf {} +
 
-$(installed): pyproject.toml constraints.txt | $(bin)/python
-	@echo "installing the pinned packages into .venv: about 1.6 GB with a CPU build of torch, 2 to 10 minutes"
+$(installed): pyproject.toml $(versions) | $(bin)/python
+	@echo "installing the $(set) packages into $(venv): about 1.6 GB with a CPU build of torch, 2 to 10 minutes"
 	$(pip) --upgrade pip
-	$(pip) --build-constraint constraints.txt $(addprefix --extra-index-url ,$(TORCH_INDEX)) --group dev --editable .
+	$(pip) $(if $(filter newest,$(set)),--upgrade --upgrade-strategy eager) \
+	  $(addprefix --build-constraint ,$(versions)) $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
+	  --group dev --editable $(package)
 	@touch $@
+
+.venv-lowest/versions.txt: pyproject.toml .ci/lowest.py | $(bin)/python
+	$(bin)/python .ci/lowest.py pyproject.toml > $@
 
 fits := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 $(bin)/python:
 	@seen=; \
 	for name in $(PYTHON); do \
 	  if "$$name" -c '$(fits)' 2>/dev/null; then \
-	    echo "creating .venv with $$("$$name" --version) ($$name)"; \
-	    exec "$$name" -m venv --clear .venv; \
+	    echo "creating $(venv) with $$("$$name" --version) ($$name)"; \
+	    exec "$$name" -m venv --clear $(venv); \
 	  fi; \
 	  seen="$$seen  $$name: $$("$$name" --version 2>&1 | head -n 1)\n"; \
 	done; \
 	printf 'saw\n%b' "$$seen" >&2; \
-	echo "but .venv needs Python 3.11 or newer with its venv and ensurepip modules: install one" \
+	echo "but $(venv) needs Python 3.11 or newer with its venv and ensurepip modules: install one" \
 	  "(on Debian and Ubuntu: python3 and python3-venv), or name one: make PYTHON=/path/to/python3" >&2; \
 	exit 1
