@@ -9,7 +9,7 @@ PYTHON ?= $(if $(filter lowest,$(set)),$(older_first),$(newer_first))
 ARGS ?=
 # The model whose recipes `make search` chooses.
 MODEL ?= smollm2-135m
-# A package index to take torch from; a build named there (2.13.0+cpu) is preferred to the plain 2.13.0.
+# A package index to take torch from; a build named there (2.14.1+cpu) is preferred to the plain 2.14.1.
 TORCH_INDEX ?=
 
 venv := .venv$(addprefix -,$(filter-out pinned,$(set)))
