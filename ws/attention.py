@@ -56,7 +56,8 @@ def packed_attention(
     weights = (scores + attention_mask[:, None]).softmax(dim=-1, dtype=exact).to(value.dtype)
     taken = rearrange(weights, "blocks kv group size keys -> blocks kv (group size) keys") @ value
     out = rearrange(taken, "blocks kv (group size) d -> (blocks size) (kv group) d", size=size)
-    return out[None, :nodes], None
+    # Some models view it in another shape.
+    return out[None, :nodes].contiguous(), None
 
 
 @contextmanager

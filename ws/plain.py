@@ -12,9 +12,9 @@ from functools import cache
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from ws.blocks import watched
+from ws.blocks import Output, watched, with_stream
 from ws.errors import MismatchError
 from ws.models import LanguageModel
 from ws.packing import BUDGET
@@ -78,6 +78,19 @@ def own_logits(lm: LanguageModel, texts: Sequence[Sequence[int]], *, keep: int) 
     logits = lm.model(input_ids=ids, **{name: value for name, value in how.items() if name in takes}).logits
     # A model that does not know the argument gives the logits of all tokens.
     return logits[:, logits.shape[1] - keep :]
+
+
+def own_readout(lm: LanguageModel, states: Float[Tensor, "prompts d_model"]) -> Float[Tensor, "prompts vocab"]:
+    """The logits that the model itself gives where its last block leaves these states, a token each."""
+
+    def leaving(_: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> Output:
+        return with_stream(output, states[:, None])
+
+    handle = lm.layers[-1].register_forward_hook(leaving)
+    try:
+        return own_logits(lm, [[0]] * len(states), keep=1)[:, 0]
+    finally:
+        handle.remove()
 
 
 @dataclass(frozen=True, eq=False)

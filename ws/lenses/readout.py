@@ -35,6 +35,7 @@ from ws.evaluate import answers_of
 from ws.lenses.bases import Bases, check_width, principal, random_layers, read_bases
 from ws.lenses.chance import ALL, Random, chance
 from ws.models import LanguageModel, layer_range, loaded
+from ws.plain import own_readout
 from ws.states import Prompt, States, read_states
 from ws.store import Recipe, Store
 from ws.yesno import AnswerTokens
@@ -230,11 +231,18 @@ def log_ratios(
 ) -> Float[Tensor, "*batch"]:
     """Logit lens: log P(yes) - log P(no) if this state were the last, in nats.
 
-    The probability of all other tokens cancels, so that no more rows of the head are read than there are spellings.
+    The probability of all other tokens cancels, so that no more rows of the head are read than there are spellings,
+    except where a model does more to its last state than to norm it and put the head on it.
     """
+    states = states.to(lm.device, lm.dtype)
     with torch.no_grad():
-        normed = lm.model.get_decoder().norm(states.to(lm.device, lm.dtype))
-        yes, no = ((normed @ _head(lm)[list(ids)].T).float().logsumexp(-1).cpu() for ids in (answers.yes, answers.no))
+        if lm.passes == "packed":
+            normed = lm.model.get_decoder().norm(states)
+            logits = [normed @ _head(lm)[list(ids)].T for ids in (answers.yes, answers.no)]
+        else:
+            read = own_readout(lm, states.flatten(0, -2)).unflatten(0, states.shape[:-1])
+            logits = [read[..., list(ids)] for ids in (answers.yes, answers.no)]
+    yes, no = (found.float().logsumexp(-1).cpu() for found in logits)
     return yes - no
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ws.chat import prompt_ids
 from ws.delta import Direction
 from ws.engine import prepared
 from ws.errors import ChatError, MismatchError, ShapeError
@@ -40,6 +41,7 @@ from ws.models import LanguageModel
 from ws.states import Prompt, States, last_states
 from ws.steer import steered
 from ws.store import Store
+from ws.tests.architectures import tiny_decoder
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update, shared_store, tiny_model
 
 QUESTIONS = tuple(q for q in SYCOPHANCY.questions("heldout")[:28] if q.pair == "agree")
@@ -111,6 +113,20 @@ def test_lens_at_the_last_layer_is_the_models_own_answer(lm: LanguageModel) -> N
     torch.testing.assert_close(read[0], own[0], atol=1e-4, rtol=0)
     torch.testing.assert_close(read[0] - read[1], own[0] - own[1], atol=1e-4, rtol=0)
     assert (own[0] - own[1]).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize("scales", [{}, {"logits_scaling": 4.0}], ids=["head", "scaled"])
+def test_lens_of_a_plain_model_is_its_own_answer_too(scales: dict[str, float]) -> None:
+    granite = replace(tiny_decoder("Granite", num_hidden_layers=2, **scales), passes="plain")
+    prompts, answers = (Prompt("Hi"), Prompt("Is it true?")), answers_of(granite)
+    read = log_ratios(granite, last_states(granite, prompts), answers)
+    asked = tuple(tuple(prompt_ids(granite.tokenizer, user=prompt.user)) for prompt in prompts)
+    own = score(granite, prepared(granite, asked, start=0), answers).log_ratio
+    torch.testing.assert_close(read[-1], own, atol=1e-4, rtol=0)
+    assert own.abs().min() > 1e-2
+    if not scales:
+        by_hand = log_ratios(replace(granite, passes="packed"), last_states(granite, prompts), answers)
+        torch.testing.assert_close(read, by_hand, atol=1e-4, rtol=0)
 
 
 def test_axis_lies_between_the_two_answers(lm: LanguageModel) -> None:
