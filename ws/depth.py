@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -22,8 +23,14 @@ from ws.models import LanguageModel
 from ws.packing import Packed, pack
 from ws.passes import Batch, Logits, Spans
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size", "local_attention")
 """What configs call the number of tokens that a layer's attention reaches back."""
+
+CHANGING = frozenset({"longrope", "dynamic"})
+"""Rotary embeddings whose frequencies are others in a long prompt."""
 
 OPEN = frozenset({"full_attention"})
 """Kinds of layers, as `config.layer_types` names them, whose attention reaches back to the first token."""
@@ -110,13 +117,27 @@ def headed(lm: LanguageModel, hidden: Float[Tensor, "read d_model"]) -> Float[Te
 
 
 def window(lm: LanguageModel) -> int | None:
-    """The longest prompt whose every token all layers show to every later one; None if any length is."""
+    """The longest prompt that packing leaves as it is; None if any length is.
+
+    In a longer one some layers would hide early tokens from late ones, or rotate all of them otherwise.
+    """
     config = lm.model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
-    if kinds is not None and OPEN.issuperset(kinds):
-        return None
-    sizes = [getattr(config, name, None) for name in WINDOWS]
+    open_ended = kinds is not None and OPEN.issuperset(kinds)
+    sizes = [] if open_ended else [getattr(config, name, None) for name in WINDOWS]
+    sizes += [_unchanged(rope, config) for rope in _ropes(config) if rope.get("rope_type") in CHANGING]
     return min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
+
+
+def _ropes(config: "PretrainedConfig") -> list[Mapping[str, Any]]:
+    """The settings of each kind of rotation, of which some models have one for each kind of layer."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    return [value for value in rope.values() if isinstance(value, Mapping)] or [rope]
+
+
+def _unchanged(rope: Mapping[str, Any], config: "PretrainedConfig") -> int | None:
+    """How long a prompt is rotated as a short one is."""
+    return rope.get("original_max_position_embeddings") or getattr(config, "max_position_embeddings", None)
 
 
 def lower(lm: LanguageModel, packed: Packed, *, stop: int) -> Float[Tensor, "nodes d_model"]:
@@ -199,7 +220,7 @@ def _check_window(packed: Packed, lm: LanguageModel) -> None:
     longest, reach = int(packed.positions.max()) + 1, window(lm)
     if reach is not None and longest > reach:
         raise DataError(
-            f"a prompt of {longest} tokens is longer than the attention window of {lm.name}, {reach} tokens; "
+            f"a prompt of {longest} tokens is longer than what {lm.name} reads without a window, {reach} tokens; "
             "run it through the model's own forward pass (ws.plain), as ws.engine does"
         )
 

@@ -1,7 +1,7 @@
 """How a model's prompts are run: packed where that is right for the model, else by its own plain forward pass.
 
 `LanguageModel.passes` says what `ws.selfcheck` found. A batch with a prompt that is longer than an attention window of
-the model is plain in any case.
+the model, or than its rotations stay the same for, is plain in any case.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,6 @@ def packs(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> bool:
 @cache
 def _tell(name: str, reach: int) -> None:
     say(
-        f"{name} looks back {reach} tokens at most in some layers; batches with a longer prompt run through its own "
-        "forward pass, prompt by prompt"
+        f"{name} reads more than {reach} tokens through a window, or rotates them otherwise; batches with a longer "
+        "prompt run through its own forward pass, in groups of one length"
     )

@@ -36,8 +36,16 @@ LONG, MIDDLE, SHORT, SHARED, NEW = 256, 40, 14, 9, 4
 The long one shows a window that the config does not name, and is the half of what the embedded model has to compute.
 """
 
-POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx", "max_sequence_length")
-"""What configs call the number of tokens that a model can read."""
+POSITIONS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+    "max_sequence_length",
+    "keep_window_size",
+)
+"""What configs call the number of tokens that a model can read; Doge picks those it attends to by later ones beyond."""
 
 Steering = Callable[[LanguageModel, WeightDelta], AbstractContextManager[object]]
 

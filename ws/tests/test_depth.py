@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from ws.attention import packed_attention
 from ws.caches import cache_name
-from ws.depth import lower, prefilled, upper
+from ws.depth import lower, prefilled, upper, window
 from ws.errors import DataError, MismatchError
 from ws.models import LanguageModel
 from ws.packing import Packed, blocks_of, pack
-from ws.tests.architectures import ARCHITECTURES, random_model
+from ws.tests.architectures import ARCHITECTURES, random_model, tiny_decoder
 
 # Not the same from any start: cut at layer 1 or 2, a list that stays whole picks the wrong rotation.
 KINDS = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
@@ -210,7 +210,26 @@ def test_a_prompt_longer_than_an_attention_window_is_refused(lm: LanguageModel) 
     [longer] = pack([tuple(range(1, 34))])
     assert int(longer.positions.max()) + 1 == WINDOW + 1
     if lm.name == "Gemma3":
-        with pytest.raises(DataError, match="33 tokens is longer than the attention window of Gemma3, 32 tokens"):
+        with pytest.raises(DataError, match="33 tokens is longer than what Gemma3 reads without a window, 32 tokens"):
             lower(lm, longer, stop=1)
     else:
         assert len(lower(lm, longer, stop=1)) == 33
+
+
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "rope_theta": 1e4}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings", "longest"),
+    [
+        ("Llama", {}, None),
+        ("Qwen3", {"sliding_window": 9}, None),
+        ("Mistral", {"sliding_window": 9}, 9),
+        ("Mistral", {"sliding_window": None}, None),
+        ("Phi3", {"rope_parameters": LONGROPE, "original_max_position_embeddings": 24}, 24),
+        ("Llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, 64),
+        ("Llama", {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}}, None),
+    ],
+)
+def test_how_long_a_prompt_may_be_packed(architecture: str, settings: dict[str, object], longest: int | None) -> None:
+    assert window(tiny_decoder(architecture, num_hidden_layers=1, **settings)) == longest

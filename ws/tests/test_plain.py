@@ -162,7 +162,7 @@ def test_a_prompt_longer_than_a_window_is_read_by_the_model_itself(told: Told) -
     assert (packs(gemma, [fits]), packs(gemma, [fits, exceeds])) == (True, False)
     batch = prepared(gemma, (exceeds, fits), start=1)
     assert isinstance(batch, PlainBatch)
-    assert sum("batches with a longer prompt run through its own forward pass" in line for line in told) == 1
+    assert sum("prompt run through its own forward pass" in line for line in told) == 1
     found = dict(batch.read(gemma, [slice(-1, None)] * 2))
     torch.testing.assert_close(found[0]()[0], own_logits(gemma, [exceeds], keep=1)[0, 0])
     answers = begun(gemma, (exceeds, fits)).continued((0, 1), stop=STOP, new_tokens=3, do_sample=False)
