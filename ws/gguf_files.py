@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ws import gguf_model, gguf_tokenizer
 from ws.errors import ModelFileError
+from ws.memory import give_back
 from ws.progress import say, without_bars
 
 if TYPE_CHECKING:
@@ -31,14 +32,19 @@ def convert(gguf: Path, out: Path) -> None:
     """
     say(f"converting {gguf.name} to safetensors in float32, once")
     with _named(gguf), without_bars():
-        file, said = opened(gguf)
-        tokenizer = gguf_tokenizer.read(gguf, said)
-        model = gguf_model.read(file, said)
-        tokenizer.save_pretrained(out)
-        model.save_pretrained(out)
-        logits = probed(model)
-        del model  # so that two copies are never held at once
+        tokenizer, logits = _written(gguf, out)
+        give_back()  # the model is gone; a second one beside the memory it took would double the peak
         check_saved(out, tokenizer=tokenizer, logits=logits)
+
+
+def _written(gguf: Path, out: Path) -> tuple["PreTrainedTokenizerFast", Float[Tensor, "seq vocab"]]:
+    """The file's tokenizer and what its model computes, both saved."""
+    file, said = opened(gguf)
+    tokenizer = gguf_tokenizer.read(gguf, said)
+    model = gguf_model.read(file, said)
+    tokenizer.save_pretrained(out)
+    model.save_pretrained(out)
+    return tokenizer, probed(model)
 
 
 def opened(gguf: Path) -> tuple["GGUFReader", dict[str, object]]:
