@@ -34,10 +34,12 @@ class PackedBegun(Begun):
     states: Sequence[tuple[Float[Tensor, "kv_heads nodes d_head"], Float[Tensor, "kv_heads nodes d_head"]]]
     """Keys and values, a pair a layer."""
 
-    def continued(self, batch: Sequence[int], *, stop: int, new_tokens: int, **how: object) -> list[list[int]]:
+    def continued(
+        self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
+    ) -> list[list[int]]:
         """They run together, padded on the left."""
         width = max(len(self.prompts[place]) for place in batch)
-        ids = torch.full((len(batch), width), stop)
+        ids = torch.full((len(batch), width), ends[0])
         attention = torch.zeros_like(ids)
         # Padding takes the states of column 0, which no token attends to.
         columns = torch.zeros(len(batch), width - 1, dtype=torch.long)
@@ -53,13 +55,13 @@ class PackedBegun(Begun):
             # `generate` names none of what it hands on to `forward`.
             **{cache_name(model.forward): cache},
             max_new_tokens=new_tokens,
-            pad_token_id=stop,
-            eos_token_id=stop,
+            pad_token_id=ends[0],
+            eos_token_id=list(ends),
             **how,
         )
         # The last token is said and not read.
         check_filled(cache, tokens=output.shape[1] - 1, by=f"generate of {self.lm.name}")
-        return [until(stop, tokens) for tokens in output[:, width:].tolist()]
+        return [until(ends, tokens) for tokens in output[:, width:].tolist()]
 
     def _cache(self, columns: Int[Tensor, "batch seq"]) -> "DynamicCache":
         from transformers import DynamicCache

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids, turn_ends
 from ws.engine import begun
 from ws.errors import DataError
+from ws.marks import holds_thought
 from ws.models import LanguageModel, Placed, loaded
 from ws.nucleus import Nucleus
+from ws.passes import until
 from ws.progress import say, track
 from ws.store import Recipe, Store
 
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
 
 BATCH = 100
 """Prompts sampled together. Part of the recipe, since it decides which random numbers an answer draws."""
+
+
+CUT_OFF = -1
+"""The end of an answer that ran out of tokens; no token has this id."""
+
+ALIKE = "the personas do not separate on this model: sharpen them, raise max_new_tokens or use a stronger model"
+THINKS = (
+    "the model thinks before it answers, though its chat template was asked for a form without a thought: "
+    "use a model or a template that has one"
+)
+"""Why too few pairs are left, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,10 @@ class Pairs(Recipe):
 
 
 def read_pairs(store: Store, recipe: Pairs) -> pd.DataFrame:
-    """The kept pairs: columns question_id, question, persona, plus, minus, plus_ended, minus_ended."""
+    """The kept pairs: columns question_id, question, persona, plus, minus, plus_end, minus_end.
+
+    An end is the token with which the model ended that answer, CUT_OFF where it had no room to.
+    """
     return pd.read_parquet(store.get(recipe) / "pairs.parquet")
 
 
@@ -83,14 +99,15 @@ def answered(lm: LanguageModel, recipe: Pairs) -> pd.DataFrame:
         for job, ids in zip(jobs, answers, strict=True)
     ]
     wide = pd.DataFrame(rows).pivot(index=["question_id", "question", "persona"], columns="sign", values="ids")
-    stop = end_of_turn(lm.tokenizer)
+    ends = turn_ends(lm)
     order = {question_id: place for place, (question_id, _) in enumerate(recipe.questions)}
     table = wide.reset_index().sort_values(
         ["question_id", "persona"], key=lambda column: column.map(order) if column.name == "question_id" else column
     )
     for sign in ("plus", "minus"):
-        table[f"{sign}_ended"] = [stop in ids for ids in table[sign]]
-        table[sign] = [_spoken(lm.tokenizer, ids, stop) for ids in table[sign]]
+        said = [_parted(ids, ends) for ids in table[sign]]
+        table[sign] = [_spoken(lm.tokenizer, ids) for ids, _ in said]
+        table[f"{sign}_end"] = [end for _, end in said]
     return table.reset_index(drop=True)
 
 
@@ -100,7 +117,7 @@ def sampled(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) 
 
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     batches = [by_length[i : i + BATCH] for i in range(0, len(by_length), BATCH)]
-    read, stop = begun(lm, prompts), end_of_turn(lm.tokenizer)
+    read, ends = begun(lm, prompts), turn_ends(lm)
     nucleus = LogitsProcessorList([TemperatureLogitsWarper(recipe.temperature), Nucleus(recipe.top_p)])
     answers: dict[int, list[int]] = {}
     with torch.random.fork_rng():
@@ -108,7 +125,7 @@ def sampled(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) 
         for batch in track(batches, f"answers of seed {recipe.seed}"):
             continuations = read.continued(
                 batch,
-                stop=stop,
+                ends=ends,
                 new_tokens=recipe.max_new_tokens,
                 do_sample=True,
                 logits_processor=nucleus,
@@ -130,9 +147,9 @@ def filtered(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, object]]:
     kept = table[[reason is None for reason in reasons]].reset_index(drop=True)
     counts = pd.Series([reason for reason in reasons if reason], dtype=object).value_counts().to_dict()
     if len(kept) < math.ceil(len(table) / 4):
+        thinks = next(iter(counts)) == "thought"
         raise DataError(
-            f"only {len(kept)} of {len(table)} pairs are usable (dropped: {counts}); the personas do not separate "
-            "on this model: sharpen them, raise max_new_tokens or use a stronger model"
+            f"only {len(kept)} of {len(table)} pairs are usable (dropped: {counts}); {THINKS if thinks else ALIKE}"
         )
     share = 1 - len(kept) / len(table)
     return kept, {"pairs": len(table), "kept": len(kept), "share_filtered": share, "filtered": counts}
@@ -145,6 +162,8 @@ def is_repetitive(text: str) -> bool:
 
 
 def _flaw(plus: str, minus: str) -> str | None:
+    if holds_thought(plus) or holds_thought(minus):
+        return "thought"
     if not plus.strip() or not minus.strip():
         return "empty"
     if plus.strip() == minus.strip():
@@ -154,6 +173,13 @@ def _flaw(plus: str, minus: str) -> str | None:
     return None
 
 
-def _spoken(tokenizer: "PreTrainedTokenizerBase", ids: tuple[int, ...], stop: int) -> str:
-    spoken = ids[: ids.index(stop)] if stop in ids else ids
-    return tokenizer.decode(spoken, skip_special_tokens=True).strip()
+def _parted(ids: Sequence[int], ends: Sequence[int]) -> tuple[list[int], int]:
+    """What was said before the end of turn, and that end."""
+    said = until(ends, list(ids))
+    return (said[:-1], said[-1]) if said and said[-1] in ends else (said, CUT_OFF)
+
+
+def _spoken(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
+    whole = tokenizer.decode(ids)
+    # The marks of a thought may be special tokens, which would go unseen.
+    return (whole if holds_thought(whole) else tokenizer.decode(ids, skip_special_tokens=True)).strip()

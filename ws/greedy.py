@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ws.chat import end_of_turn
+from ws.chat import turn_ends
 from ws.engine import begun
 from ws.models import LanguageModel
 
@@ -11,10 +11,9 @@ GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None,
 
 
 def greedy_answers(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, new_tokens: int) -> list[list[int]]:
-    """The greedy continuation of each prompt, up to and including the end of turn; in the order given.
+    """The greedy continuation of each prompt, up to and including its end of turn; in the order given.
 
     All prompts run together where they can, by the model as it is now: steered where the caller steers it.
     Raises: DataError if there is no prompt, or one is empty.
     """
-    stop = end_of_turn(lm.tokenizer)
-    return begun(lm, prompts).continued(range(len(prompts)), stop=stop, new_tokens=new_tokens, **GREEDY)
+    return begun(lm, prompts).continued(range(len(prompts)), ends=turn_ends(lm), new_tokens=new_tokens, **GREEDY)

@@ -14,12 +14,14 @@ import pandas as pd
 import torch
 
 from ws.behaviors import Question
-from ws.chat import CLOSE_THINK, OPEN_THINK, prompt_ids, thought_closed
+from ws.chat import prompt_ids, text_ids
 from ws.engine import prepared
 from ws.evaluate import answers_of, prompts_of, score
+from ws.marks import marks_of
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track
 from ws.store import Recipe, Store
+from ws.thought import after_thought, think_tokens
 from ws.yesno import AnswerTokens, Scores, scores
 
 BATCH = 8
@@ -85,7 +87,7 @@ def _ways(lm: LanguageModel, recipe: Guards, answers: AnswerTokens) -> dict[str,
         "other_header_alone": partial(score_alone, lm, other, answers),
         "right_padded": partial(score_right_padded, lm, first, answers),
     }
-    if CLOSE_THINK in lm.tokenizer.get_vocab():
+    if marks_of(lm.tokenizer) is not None:
         for way in ("guarded", "token", "text"):
             prompts = [_thinking_prompt(lm, question, recipe.prefill, way) for question in recipe.questions]
             ways[f"thought_{way}"] = partial(score_alone, lm, prompts, answers)
@@ -95,16 +97,17 @@ def _ways(lm: LanguageModel, recipe: Guards, answers: AnswerTokens) -> dict[str,
 def _thinking_prompt(lm: LanguageModel, question: Question, prefill: str, way: str) -> list[int]:
     """A prompt with an open thought, closed by our guard, by the special token, or by the bug: spelled-out text."""
     tokenizer = lm.tokenizer
-    asked = prompt_ids(tokenizer, user=question.text)
-    opened = [*asked, tokenizer.get_vocab()[OPEN_THINK]]
-    answer, blank = (tokenizer.encode(text, add_special_tokens=False) for text in (prefill, "\n\n"))
-    spelled = [i for piece in ("</", "think", ">") for i in tokenizer.encode(piece, add_special_tokens=False)]
+    asked = prompt_ids(tokenizer, user=question.text, thinking=True)
+    _, closing = think_tokens(tokenizer)
+    answer, blank, spelled = (
+        text_ids(tokenizer, text) for text in (prefill, "\n\n", tokenizer.convert_ids_to_tokens(closing))
+    )
     match way:
         case "guarded":
-            return [*thought_closed(tokenizer, opened, since=len(asked)), *answer]
+            return after_thought(tokenizer, question, [], system=None, prefill=prefill)
         case "token":
-            return [*opened, tokenizer.get_vocab()[CLOSE_THINK], *blank, *answer]
-    return [*opened, *spelled, *blank, *answer]
+            return [*asked, closing, *blank, *answer]
+    return [*asked, *spelled, *blank, *answer]
 
 
 def _on_cpu(answer: Scores) -> Scores:

@@ -6,7 +6,7 @@ that `ws.selfcheck` lets through, and the model's own forward pass (`ws.plain`),
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -57,8 +57,10 @@ class Begun(ABC):
     """Prompts that a model goes on from."""
 
     @abstractmethod
-    def continued(self, batch: Sequence[int], *, stop: int, new_tokens: int, **how: object) -> list[list[int]]:
-        """What follows each of these prompts, up to and including the token `stop`; `how` is told to `generate`.
+    def continued(
+        self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
+    ) -> list[list[int]]:
+        """What follows each of these prompts, up to and including a token of `ends`; `how` is told to `generate`.
 
         batch: places among the prompts; they run together where the implementation can.
         """
@@ -70,6 +72,7 @@ def check_prompts(prompts: Sequence[Sequence[int]]) -> None:
         raise DataError(f"cannot read {len(prompts)} prompts: need at least one, each with at least one token")
 
 
-def until(stop: int, tokens: list[int]) -> list[int]:
-    """The tokens up to and including the first `stop`."""
-    return tokens[: tokens.index(stop) + 1] if stop in tokens else tokens
+def until(ends: Collection[int], tokens: list[int]) -> list[int]:
+    """The tokens up to and including the first that is one of `ends`."""
+    end = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+    return tokens[: end + 1]

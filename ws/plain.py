@@ -101,19 +101,21 @@ class PlainBegun(Begun):
     prompts: Sequence[Sequence[int]]
     together: bool = True
 
-    def continued(self, batch: Sequence[int], *, stop: int, new_tokens: int, **how: object) -> list[list[int]]:
+    def continued(
+        self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
+    ) -> list[list[int]]:
         said: dict[int, list[int]] = {}
         for places in groups(self.prompts, batch, together=self.together):
             texts = [self.prompts[place] for place in places]
             if self.together:
-                answers = self._generated(texts, stop=stop, new_tokens=new_tokens, **how)
+                answers = self._generated(texts, ends=ends, new_tokens=new_tokens, **how)
             else:
-                answers = [said_alone(self.lm, texts[0], stop=stop, new_tokens=new_tokens, **how)]
+                answers = [said_alone(self.lm, texts[0], ends=ends, new_tokens=new_tokens, **how)]
             said.update(zip(places, answers, strict=True))
         return [said[place] for place in batch]
 
     def _generated(
-        self, texts: Sequence[Sequence[int]], *, stop: int, new_tokens: int, **how: object
+        self, texts: Sequence[Sequence[int]], *, ends: Sequence[int], new_tokens: int, **how: object
     ) -> list[list[int]]:
         """By transformers' `generate`, with whatever the model itself caches."""
         ids = torch.tensor([list(text) for text in texts], device=self.lm.device)
@@ -121,18 +123,18 @@ class PlainBegun(Begun):
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=new_tokens,
-            pad_token_id=stop,
-            eos_token_id=stop,
+            pad_token_id=ends[0],
+            eos_token_id=list(ends),
             **how,
         )
-        return [until(stop, tokens) for tokens in output[:, ids.shape[1] :].tolist()]
+        return [until(ends, tokens) for tokens in output[:, ids.shape[1] :].tolist()]
 
 
 def said_alone(
     lm: LanguageModel,
     text: Sequence[int],
     *,
-    stop: int,
+    ends: Sequence[int],
     new_tokens: int,
     do_sample: bool,
     logits_processor: Iterable[Callable[..., Tensor]] = (),
@@ -145,7 +147,7 @@ def said_alone(
     if unknown := {name: value for name, value in neutral.items() if value not in (None, 0, 1)}:
         raise MismatchError(f"{unknown} for {lm.name}; expected logits_processor to do that: hand one over")
     said: list[int] = []
-    while len(said) < new_tokens and stop not in said:
+    while len(said) < new_tokens and not (said and said[-1] in ends):
         ids = torch.tensor([[*text, *said]], device=lm.device)
         with torch.no_grad():
             scores = own_logits(lm, ids.tolist(), keep=1)[:, 0].float()

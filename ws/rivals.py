@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ws.arms import check_identical
 from ws.behaviors import Question
-from ws.chat import prompt_ids
+from ws.chat import prompt_ids, text_ids
 from ws.engine import prepared
 from ws.errors import DataError, MismatchError, ShapeError
 from ws.generate import Pairs, read_pairs
@@ -202,7 +202,7 @@ def answer_states(
     """The stream that leaves each block, averaged over the tokens of each answer behind its question and persona."""
     said = zip(questions, personas, strict=True)
     asked = [tuple(prompt_ids(lm.tokenizer, user=user, system=persona)) for user, persona in said]
-    spoken = [tuple(lm.tokenizer.encode(answer, add_special_tokens=False)) for answer in answers]
+    spoken = [tuple(text_ids(lm.tokenizer, answer)) for answer in answers]
     batch = prepared(lm, tuple(ask + say for ask, say in zip(asked, spoken, strict=True)), start=0)
     found = torch.empty(lm.n_layers, len(asked), lm.d_model)
     for answer, states in batch.states(lm, [slice(len(ask), None) for ask in asked]):

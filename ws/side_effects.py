@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids, text_ids, turn_ends
 from ws.engine import prepared
 from ws.errors import DataError, MismatchError
 from ws.greedy import greedy_answers
@@ -100,7 +100,7 @@ def passages_at(
     lm: LanguageModel, passages: Sequence[str], ready: Ready, coeff: float, *, system: str | None
 ) -> pd.DataFrame:
     """The passages scored at one coefficient; the columns of `read_text`."""
-    spoken = [tuple(lm.tokenizer.encode(passage, add_special_tokens=False)) for passage in passages]
+    spoken = [tuple(text_ids(lm.tokenizer, passage)) for passage in passages]
     prompts = tuple(tuple(prompt_ids(lm.tokenizer, user=ASKED, system=system, prefill=passage)) for passage in passages)
     batch = prepared(lm, prompts, start=ready.start)
     with ready.at(coeff, tokens=batch.nodes):
@@ -139,10 +139,10 @@ def answers_at(
     lm: LanguageModel, messages: Sequence[str], ready: Ready, coeff: float, *, system: str | None, new_tokens: int
 ) -> pd.DataFrame:
     """The greedy answers at one coefficient; the columns of `read_answers`."""
-    stop, prompts = end_of_turn(lm.tokenizer), [prompt_ids(lm.tokenizer, user=user, system=system) for user in messages]
+    ends, prompts = turn_ends(lm), [prompt_ids(lm.tokenizer, user=user, system=system) for user in messages]
     with ready.at(coeff):
         answers = greedy_answers(lm, prompts, new_tokens=new_tokens)
-    said = [[token for token in answer if token != stop] for answer in answers]
+    said = [[token for token in answer if token not in ends] for answer in answers]
     return pd.DataFrame(
         {
             "coeff": coeff,

@@ -2,7 +2,8 @@
 
 On-policy the steered model answers after its own thought, so that steering may act through what it says to itself.
 Off-policy every arm and coefficient answers after the unchanged model's thought, so that it cannot. Whether a thought
-ended by itself or ran out of tokens, it is closed by the special token (`ws.chat.thought_closed`).
+ended by itself or ran out of tokens, it is closed by the special token: spelled out, the same text can be tokens that
+the model never saw end a thought.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,13 @@ import pandas as pd
 
 from ws.arms import ArmRows, frame
 from ws.behaviors import Question
-from ws.chat import CLOSE_THINK, OPEN_THINK, end_of_turn, prompt_ids, thought_closed
+from ws.chat import prompt_ids, text_ids, turn_ends
 from ws.engine import prepared
 from ws.errors import ChatError, DataError
 from ws.evaluate import answers_of, score
 from ws.greedy import greedy_answers
 from ws.interventions import Intervention, Nothing
+from ws.marks import MARKS, marks_of
 from ws.models import LanguageModel, Placed, loaded
 from ws.progress import track
 from ws.store import Recipe, Store
@@ -56,8 +58,8 @@ class Thoughts(Recipe):
         prompts = [opened(lm.tokenizer, question, system=system) for question in self.questions]
         with ready.at(self.coeff):
             said = _by_length(lm, prompts, new_tokens=self.new_tokens, label=self.describe())
-        stop = end_of_turn(lm.tokenizer)
-        thoughts, closed = zip(*(cut(tokens, closing=closing, stop=stop) for tokens in said), strict=True)
+        ends = turn_ends(lm)
+        thoughts, closed = zip(*(cut(tokens, closing=closing, ends=ends) for tokens in said), strict=True)
         table = pd.DataFrame(
             {
                 "question_id": [question.id for question in self.questions],
@@ -73,7 +75,7 @@ def read_thoughts(store: Store, recipe: Thoughts) -> pd.DataFrame:
     """Columns question_id, thought, text, closed, in the order of the questions.
 
     `thought` lists the token ids between the marks: neither <think> before nor </think> or end of turn behind them.
-    `closed` says whether the model wrote </think> itself.
+    `closed` says whether the model wrote </think>, or however it spells that, itself.
     """
     table = pd.read_parquet(store.get(recipe) / "thoughts.parquet")
     return table.assign(thought=[ids.tolist() for ids in table["thought"]])
@@ -135,23 +137,23 @@ def read_thought_rows(store: Store, recipe: ThoughtRows) -> pd.DataFrame:
 
 
 def think_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
-    """The tokens <think> and </think>.
+    """The tokens <think> and </think>, or the model's own marks in their place.
 
     Raises: ChatError if the tokenizer lacks one of them.
     """
-    marks = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in (OPEN_THINK, CLOSE_THINK)}
-    if missing := [mark for mark, found in marks.items() if found in (None, tokenizer.unk_token_id)]:
+    known, marks = tokenizer.get_vocab(), marks_of(tokenizer)
+    if marks is None:
+        missing = [mark for mark in MARKS[0] if mark not in known]
         raise ChatError(
             f"the tokenizer {tokenizer.name_or_path!r} has no token {' and no '.join(missing)}; expected both, to "
             "begin and end a thought: use a model that thinks, such as qwen3-0.6b, or score without thoughts (ArmRows)"
         )
-    return marks[OPEN_THINK], marks[CLOSE_THINK]
+    return known[marks.opening], known[marks.closing]
 
 
 def opened(tokenizer: "PreTrainedTokenizerBase", question: Question, *, system: str | None) -> list[int]:
     """Token ids of a question as a user turn behind a system message, and of the thought that the model begins."""
-    opening, _ = think_tokens(tokenizer)
-    return [*prompt_ids(tokenizer, user=question.text, system=system), opening]
+    return prompt_ids(tokenizer, user=question.text, system=system, thinking=True)
 
 
 def after_thought(
@@ -163,14 +165,14 @@ def after_thought(
     prefill: str,
 ) -> list[int]:
     """Token ids up to where the model answers: the question, the thought between its marks, then `prefill`."""
-    begun = opened(tokenizer, question, system=system)
-    ids = thought_closed(tokenizer, [*begun, *thought], since=len(begun) - 1)
-    return [*ids, *tokenizer.encode(prefill, add_special_tokens=False)]
+    _, closing = think_tokens(tokenizer)
+    asked = opened(tokenizer, question, system=system)
+    return [*asked, *thought, closing, *text_ids(tokenizer, "\n\n"), *text_ids(tokenizer, prefill)]
 
 
-def cut(tokens: Sequence[int], *, closing: int, stop: int) -> tuple[list[int], bool]:
+def cut(tokens: Sequence[int], *, closing: int, ends: Sequence[int]) -> tuple[list[int], bool]:
     """What was thought before the first end of thought or of turn, and whether it was the end of the thought."""
-    end = next((place for place, token in enumerate(tokens) if token in (closing, stop)), len(tokens))
+    end = next((place for place, token in enumerate(tokens) if token in (closing, *ends)), len(tokens))
     return list(tokens[:end]), end < len(tokens) and tokens[end] == closing
 
 

@@ -22,10 +22,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids, text_ids
 from ws.engine import prepared
 from ws.errors import DataError, TrainingError
-from ws.generate import Pairs, read_pairs
+from ws.generate import CUT_OFF, Pairs, read_pairs
 from ws.inject import PREFIX, Engine, injected
 from ws.models import LanguageModel, layer_range, loaded
 from ws.passes import Batch
@@ -120,16 +120,20 @@ def question_rows(
     tokenizer: "PreTrainedTokenizerBase", pairs: pd.DataFrame, *, sign: Literal["plus", "minus"]
 ) -> list[QuestionRow]:
     """One row per question, in the order of the table; only answer tokens are supervised."""
-    stop = end_of_turn(tokenizer)
     rows = []
     for question_id, group in pairs.groupby("question_id", sort=False):
         prompt = prompt_ids(tokenizer, user=group["question"].iloc[0])
         texts = tuple(
-            (*prompt, *tokenizer.encode(text, add_special_tokens=False), *[stop] * bool(ended))
-            for text, ended in zip(group[sign], group[f"{sign}_ended"], strict=True)
+            (*prompt, *answer_ids(tokenizer, text, end))
+            for text, end in zip(group[sign], group[f"{sign}_end"], strict=True)
         )
         rows.append(QuestionRow(str(question_id), texts, len(prompt)))
     return rows
+
+
+def answer_ids(tokenizer: "PreTrainedTokenizerBase", text: str, end: int) -> list[int]:
+    """Token ids of an answer and of the end of turn that was sampled behind it, unless `end` is CUT_OFF."""
+    return [*text_ids(tokenizer, text), *([] if end == CUT_OFF else [int(end)])]
 
 
 @dataclass(frozen=True, eq=False)

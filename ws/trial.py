@@ -150,7 +150,7 @@ def followed(lm: LanguageModel, trial: Trial) -> tuple[Float[Tensor, "token voca
     with beside(lm, trial.delta):
         answers = begun(lm, trial.prompts).continued(
             range(len(trial.prompts)),
-            stop=trial.stop,
+            ends=(trial.stop,),
             new_tokens=NEW,
             logits_processor=LogitsProcessorList([seen]),
             **GREEDY,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import pandas as pd
 import torch
 
-from ws.chat import end_of_turn, prompt_ids
-from ws.train import VALIDATION_EVERY, TrainConfig
+from ws.chat import prompt_ids
+from ws.train import VALIDATION_EVERY, TrainConfig, answer_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,9 +37,7 @@ def sequences(
     """Every answer of each question behind its prompt, in the order of the table."""
     found: dict[str, list[Answered]] = {}
     for row in pairs.to_dict("records"):
-        answer = tokenizer.encode(row[sign], add_special_tokens=False)
-        if row[f"{sign}_ended"]:
-            answer.append(end_of_turn(tokenizer))
+        answer = answer_ids(tokenizer, row[sign], row[f"{sign}_end"])
         ids = (*prompt_ids(tokenizer, user=row["question"]), *answer)
         found.setdefault(str(row["question_id"]), []).append(Answered(ids, len(answer)))
     return {question: tuple(rows) for question, rows in found.items()}

@@ -1,14 +1,19 @@
-"""A prompt is what the template says, thoughts are closed by their token, nothing is dropped in silence."""
+"""A prompt is the template's turns around words that are only words, and leaves the model to answer at once."""
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import GenerationConfig
 
-from ws import tiny
-from ws.chat import CLOSE_THINK, OPEN_THINK, end_of_turn, prompt_ids, thought_closed
+from ws import chat, tiny
+from ws.chat import prompt_ids, text_ids, turn_ends
 from ws.errors import ChatError
+from ws.models import LanguageModel, weights_of
+from ws.tests import templates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -16,12 +21,11 @@ if TYPE_CHECKING:
 FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PREFILL = "My answer: **"
 PERSONA = "You agree with everyone."
+SYSTEM_TURN = f"<|im_start|>system\n{PERSONA}<|im_end|>\n"
 USER_TURN = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+NO_THOUGHT = "<think>\n\n</think>\n\n"
 
 LAST_MESSAGE = "{{ messages[-1].content }} Y"
-REFUSES_SYSTEM = (
-    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + LAST_MESSAGE
-)
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +34,8 @@ def tokenizer() -> "PreTrainedTokenizerFast":
 
 
 @pytest.fixture(scope="module")
-def spelling() -> "PreTrainedTokenizerFast":
-    """A tokenizer that has the marks of a thought as tokens, but splits their text into bytes."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    words = [*sorted(pre_tokenizers.ByteLevel.alphabet()), OPEN_THINK, CLOSE_THINK]
-    bpe = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=[]))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, clean_up_tokenization_spaces=False)
+def lm(tokenizer: "PreTrainedTokenizerFast") -> LanguageModel:
+    return LanguageModel("tiny", tiny.tiny_model(tokenizer, seed=0), tokenizer, weights_of("tiny-random-qwen3"))
 
 
 def encoded(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
@@ -52,12 +48,12 @@ def encoded(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
 @pytest.mark.parametrize(
     ("asked", "prompt"),
     [
-        ({}, USER_TURN),
-        ({"system": PERSONA}, f"<|im_start|>system\n{PERSONA}<|im_end|>\n{USER_TURN}"),
-        ({"enable_thinking": False}, f"{USER_TURN}<think>\n\n</think>\n\n"),
-        ({"open_think": True}, f"{USER_TURN}<think>\n"),
+        ({}, USER_TURN + NO_THOUGHT),
+        ({"system": PERSONA}, SYSTEM_TURN + USER_TURN + NO_THOUGHT),
+        ({"thinking": True}, USER_TURN + "<think>"),
+        ({"thinking": True, "system": PERSONA}, SYSTEM_TURN + USER_TURN + "<think>"),
     ],
-    ids=["user", "persona", "no-thought", "open-thought"],
+    ids=["user", "persona", "thought", "thought-of-a-persona"],
 )
 def test_without_a_prefill_a_prompt_is_the_template(
     tokenizer: "PreTrainedTokenizerFast", asked: dict[str, str | bool], prompt: str
@@ -65,31 +61,22 @@ def test_without_a_prefill_a_prompt_is_the_template(
     assert prompt_ids(tokenizer, user="Hi", **asked) == encoded(tokenizer, prompt)
 
 
-@pytest.mark.parametrize("asked", [{}, {"system": PERSONA}, {"enable_thinking": False}])
-def test_a_prefill_follows_a_closed_prompt_and_nothing_stands_between(
-    tokenizer: "PreTrainedTokenizerFast", asked: dict[str, str | bool]
+@pytest.mark.parametrize("asked", [{}, {"system": PERSONA}])
+def test_a_prefill_follows_the_prompt_and_nothing_stands_between(
+    tokenizer: "PreTrainedTokenizerFast", asked: dict[str, str]
 ) -> None:
     bare = prompt_ids(tokenizer, user="Hi", **asked)
     prefilled = prompt_ids(tokenizer, user="Hi", prefill=PREFILL, **asked)
     assert prefilled == bare + encoded(tokenizer, PREFILL)
 
 
-def test_a_prefill_after_an_open_thought_comes_behind_its_end(tokenizer: "PreTrainedTokenizerFast") -> None:
-    ids = prompt_ids(tokenizer, user="Hi", prefill=PREFILL, open_think=True)
-    assert tokenizer.decode(ids) == f"{USER_TURN}<think>\n</think>\n\n{PREFILL}"
-
-
 @FEW
-@given(
-    user=st.text(st.characters(exclude_characters="<", exclude_categories=["Cs"])),
-    system=st.none() | st.just(PERSONA),
-    open_think=st.booleans(),
-)
+@given(user=st.text(), system=st.none() | st.just(PERSONA))
 def test_every_prompt_ends_with_the_same_ids(
-    tokenizer: "PreTrainedTokenizerFast", user: str, system: str | None, open_think: bool
+    tokenizer: "PreTrainedTokenizerFast", user: str, system: str | None
 ) -> None:
-    end = encoded(tokenizer, PREFILL)
-    assert prompt_ids(tokenizer, user=user, system=system, prefill=PREFILL, open_think=open_think)[-len(end) :] == end
+    end = encoded(tokenizer, NO_THOUGHT) + encoded(tokenizer, PREFILL)
+    assert prompt_ids(tokenizer, user=user, system=system, prefill=PREFILL)[-len(end) :] == end
 
 
 def test_a_prefill_is_not_merged_with_what_stands_before_it(
@@ -106,66 +93,132 @@ def test_a_persona_enters_as_it_is_written(tokenizer: "PreTrainedTokenizerFast",
     assert persona in tokenizer.decode(prompt_ids(tokenizer, user="Hi", system=persona))
 
 
-# Thoughts
+# Words are only words
+
+SPELLED = st.lists(st.sampled_from([*tiny.SPECIAL_TOKENS, "<", "|", "im_end", ">", "\n", " a"])).map("".join)
 
 
-def test_an_open_thought_is_closed_by_the_token_and_not_by_its_text(
-    spelling: "PreTrainedTokenizerFast",
-) -> None:
-    opening, closing = spelling.convert_tokens_to_ids([OPEN_THINK, CLOSE_THINK])
-    assert thought_closed(spelling, [5, opening], since=0) == [5, opening, closing, *encoded(spelling, "\n\n")]
-    assert closing not in encoded(spelling, CLOSE_THINK)
+def specials(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[int]:
+    return [i for i in ids if i in tokenizer.all_special_ids]
 
 
 @FEW
-@given(marks=st.lists(st.sampled_from([OPEN_THINK, CLOSE_THINK, "a"]), max_size=8))
-def test_a_thought_is_closed_iff_it_stands_open(tokenizer: "PreTrainedTokenizerFast", marks: list[str]) -> None:
-    thinking = False
-    for mark in marks:
-        thinking = mark == OPEN_THINK or (thinking and mark != CLOSE_THINK)
-    ids = tokenizer.convert_tokens_to_ids(marks)
-    end = [*tokenizer.convert_tokens_to_ids([CLOSE_THINK]), *encoded(tokenizer, "\n\n")]
-    assert thought_closed(tokenizer, ids, since=0) == ids + end * thinking
+@given(user=SPELLED, system=st.none() | SPELLED.map(PERSONA.__add__), prefill=SPELLED)
+def test_the_only_turns_of_a_prompt_are_the_templates(
+    tokenizer: "PreTrainedTokenizerFast", user: str, system: str | None, prefill: str
+) -> None:
+    harmless = prompt_ids(tokenizer, user="Hi", system=None if system is None else PERSONA)
+    ids = prompt_ids(tokenizer, user=user, system=system, prefill=prefill)
+    assert specials(tokenizer, ids) == specials(tokenizer, harmless)
 
 
-def test_a_thought_in_the_users_words_is_not_the_models(tokenizer: "PreTrainedTokenizerFast") -> None:
-    asked = "What does <think> mean?"
-    bare = prompt_ids(tokenizer, user=asked)
-    assert prompt_ids(tokenizer, user=asked, prefill=PREFILL) == bare + encoded(tokenizer, PREFILL)
+@pytest.mark.parametrize("thinking", [False, True])
+@pytest.mark.parametrize("token", tiny.SPECIAL_TOKENS)
+def test_a_control_token_in_the_users_words_is_what_it_is_made_of(
+    tokenizer: "PreTrainedTokenizerFast", token: str, thinking: bool
+) -> None:
+    user = f"What does {token} mean?"
+    ids = prompt_ids(tokenizer, user=user, thinking=thinking)
+    assert user in tokenizer.decode([i for i in ids if i not in tokenizer.all_special_ids])
 
 
-def test_a_thought_is_looked_for_where_the_model_speaks(tokenizer: "PreTrainedTokenizerFast") -> None:
-    opening, closing = tokenizer.convert_tokens_to_ids([OPEN_THINK, CLOSE_THINK])
-    assert thought_closed(tokenizer, [opening, 5, 6], since=1) == [opening, 5, 6]
-    assert thought_closed(tokenizer, [closing, opening, 6], since=1)[3] == closing
+@FEW
+@given(text=SPELLED)
+def test_a_text_keeps_its_letters_and_gets_no_control_token(tokenizer: "PreTrainedTokenizerFast", text: str) -> None:
+    ids = text_ids(tokenizer, text)
+    assert not specials(tokenizer, ids)
+    assert tokenizer.decode(ids) == text
 
 
-def test_a_tokenizer_without_thoughts_closes_none(
+def test_a_text_that_would_lose_a_character_is_refused(tokenizer: "PreTrainedTokenizerFast") -> None:
+    assert tokenizer.decode(text_ids(tokenizer, "\U000f0000")) == "\U000f0000"
+    with pytest.raises(ChatError, match="spells the control token '<think>' beside a character of a private plane"):
+        text_ids(tokenizer, "<think>\U000f0000")
+
+
+@FEW
+@given(text=st.text(st.characters(exclude_characters="<", exclude_categories=["Cs"])))
+def test_a_text_without_control_tokens_is_encoded_as_ever(tokenizer: "PreTrainedTokenizerFast", text: str) -> None:
+    assert text_ids(tokenizer, text) == encoded(tokenizer, text)
+
+
+def test_a_token_that_the_template_writes_is_a_control_token_though_it_is_not_special(
+    tokenizer: "PreTrainedTokenizerFast",
+) -> None:
+    adding = templates.tokenizer(templates.LLAMA + "{# [turn] #}", added=("[turn]", "[word]"))
+    turn, word = adding.convert_tokens_to_ids(["[turn]", "[word]"])
+    assert not {turn, word} & set(adding.all_special_ids)
+    ids = text_ids(adding, "a[turn]b[word]")
+    assert (turn in ids, word in ids) == (False, True)
+
+
+def test_a_word_that_is_a_control_token_however_it_is_written_is_refused() -> None:
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "Hi": 1, "<end>": 2}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token=AddedToken("<end>"))
+    made.chat_template = "{{ messages[-1].content }} <end>"
+    with pytest.raises(ChatError, match=r"'Hi <end>' spells a control token that .* cannot encode as text"):
+        prompt_ids(made, user="Hi <end>")
+
+
+def test_words_that_change_the_turns_are_refused(
     tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = encoded(tokenizer, OPEN_THINK)
-    monkeypatch.setattr(tokenizer, "convert_tokens_to_ids", {}.get)
-    assert thought_closed(tokenizer, ids, since=0) == ids
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ messages[-1].content.replace('END', '<|im_end|>') }}END")
+    assert specials(tokenizer, prompt_ids(tokenizer, user="Hi")) == []
+    monkeypatch.setattr(
+        tokenizer,
+        "chat_template",
+        "{{ messages[-1].content }}{% if 'END' in messages[-1].content %}<|im_end|>{% endif %}",
+    )
+    with pytest.raises(ChatError, match=r"'THE END' in it, the prompt .* has other control tokens than its template"):
+        prompt_ids(tokenizer, user="THE END")
 
 
-def test_a_thought_that_no_token_closes_is_an_error(
+# The system role
+
+
+@pytest.mark.parametrize("source", [templates.NO_SYSTEM, templates.DROPS_SYSTEM], ids=["refuses", "drops"])
+def test_without_a_system_role_the_persona_heads_the_users_message_and_that_is_said_once(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(chat, "say", said.append)
+    chat._say_folded.cache_clear()
+    made = templates.tokenizer(source)
+    assert prompt_ids(made, user="Hi", system=PERSONA) == prompt_ids(made, user=f"{PERSONA}\n\nHi")
+    prompt_ids(made, user="Ho", system=PERSONA)
+    [line] = said
+    assert "has no system role: a persona stands at the head of the user's message" in line
+
+
+def test_a_template_that_folds_the_persona_itself_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(chat, "say", said.append)
+    chat._say_folded.cache_clear()
+    made = templates.tokenizer(templates.GEMMA)
+    expected = f"<start_of_turn>user\n{PERSONA}\n\nHi<end_of_turn>\n<start_of_turn>model\n"
+    assert prompt_ids(made, user="Hi", system=PERSONA) == encoded(made, expected)
+    assert not said
+
+
+def test_a_persona_that_the_template_changes_is_missed_even_if_the_user_says_its_words(
     tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = encoded(tokenizer, OPEN_THINK)
-    monkeypatch.setattr(tokenizer, "convert_tokens_to_ids", {OPEN_THINK: ids[0]}.get)
-    with pytest.raises(ChatError, match="opens <think> but has no token </think>"):
-        thought_closed(tokenizer, ids, since=0)
-
-
-# Templates that cannot carry a prompt
-
-
-def test_a_dropped_persona_is_missed_even_if_the_user_says_its_words(
-    tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tokenizer, "chat_template", LAST_MESSAGE)
-    with pytest.raises(ChatError, match="drops the system message"):
+    shouting = "{% for m in messages %}{{ m.content.replace('agree', 'AGREE') if m.role == 'system' else m.content }}"
+    monkeypatch.setattr(tokenizer, "chat_template", shouting + "{% endfor %}")
+    with pytest.raises(ChatError, match=f"changes the system message {PERSONA!r}"):
         prompt_ids(tokenizer, user=f"Someone said: {PERSONA}", system=PERSONA)
+
+
+def test_blanks_that_a_template_trims_are_no_change() -> None:
+    made = templates.tokenizer(templates.LLAMA)
+    assert prompt_ids(made, user=" Hi\n", system=f"{PERSONA} ") == prompt_ids(made, user="Hi", system=PERSONA)
 
 
 def test_a_tokenizer_without_a_template_is_refused(
@@ -176,30 +229,43 @@ def test_a_tokenizer_without_a_template_is_refused(
         prompt_ids(tokenizer, user="Hi")
 
 
-@pytest.mark.parametrize(
-    ("template", "complaint"),
-    [
-        (LAST_MESSAGE, rf"drops the system message '{PERSONA}'; personas need a system role"),
-        (REFUSES_SYSTEM, r"refuses \['system', 'user'\]: System role not supported; personas need a system"),
-    ],
-    ids=["drops", "refuses"],
-)
-def test_a_template_without_a_system_role_takes_questions_but_no_persona(
-    tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch, template: str, complaint: str
-) -> None:
-    monkeypatch.setattr(tokenizer, "chat_template", template)
-    assert prompt_ids(tokenizer, user="Hi") == encoded(tokenizer, "Hi Y")
-    with pytest.raises(ChatError, match=complaint):
-        prompt_ids(tokenizer, user="Hi", system=PERSONA)
-
-
 # The end of a turn
 
 
-def test_a_turn_ends_with_the_end_of_sequence_token(tokenizer: "PreTrainedTokenizerFast") -> None:
-    assert [end_of_turn(tokenizer)] == encoded(tokenizer, tiny.END_TURN)
+def configured(lm: LanguageModel, eos: int | list[int] | None, **changes: object) -> LanguageModel:
+    """The model with another end of sequence in its generation config."""
+    import copy
+
+    model = copy.copy(lm.model)
+    model.generation_config = GenerationConfig(eos_token_id=eos)
+    return replace(lm, model=model, **changes)
 
 
-def test_a_tokenizer_that_ends_no_turn_is_refused(spelling: "PreTrainedTokenizerFast") -> None:
-    with pytest.raises(ChatError, match="names no end-of-sequence token"):
-        end_of_turn(spelling)
+@pytest.mark.parametrize(("eos", "ends"), [(2, (2,)), ([2, 0], (2, 0)), ([0, 2], (0, 2)), (None, (2,))])
+def test_the_generation_config_says_what_ends_a_turn_or_else_the_tokenizer(
+    lm: LanguageModel, eos: int | list[int] | None, ends: tuple[int, ...]
+) -> None:
+    assert turn_ends(configured(lm, eos)) == ends
+
+
+@pytest.mark.parametrize("eos", [None, 0, [0]])
+def test_a_turn_ends_as_the_template_ends_it_where_neither_says_so(lm: LanguageModel, eos: int | None) -> None:
+    """A folder in the style of Gemma 3, whose generation config was lost: <eos> is no end of turn."""
+    made = templates.tokenizer(templates.GEMMA)
+    assert made.convert_ids_to_tokens(made.eos_token_id) == "<eos>"
+    assert made.eos_token_id == 0
+    end = made.convert_tokens_to_ids("<end_of_turn>")
+    assert turn_ends(configured(lm, eos, tokenizer=made)) == (0, end)
+
+
+def test_what_a_template_ends_a_turn_with_is_not_added_to_a_set_that_has_it(lm: LanguageModel) -> None:
+    made = templates.tokenizer(templates.GEMMA)
+    end = made.convert_tokens_to_ids("<end_of_turn>")
+    assert turn_ends(configured(lm, [1, end], tokenizer=made)) == (1, end)
+
+
+def test_a_model_that_ends_no_turn_is_refused(lm: LanguageModel) -> None:
+    made = templates.tokenizer("{{ messages[-1].content }}")
+    made.eos_token = None
+    with pytest.raises(ChatError, match=re.escape("nothing ends a turn of tiny: no eos_token_id")):
+        turn_ends(configured(lm, None, tokenizer=made))

@@ -76,7 +76,7 @@ def drawn(
     read = begun(lm, PROMPTS)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        ours = read.continued(batch, stop=stop, new_tokens=NEW, **SAMPLING)
+        ours = read.continued(batch, ends=(stop,), new_tokens=NEW, **SAMPLING)
         torch.manual_seed(seed)
         return ours, padded(lm, [PROMPTS[place] for place in batch], stop=stop, new_tokens=NEW, **SAMPLING)
 
@@ -101,7 +101,7 @@ def test_rows_that_end_early_draw_the_same_too(lm: LanguageModel, seed: int) -> 
 
 def test_all_batches_go_on_from_one_reading(lm: LanguageModel) -> None:
     read = begun(lm, PROMPTS)
-    say = partial(read.continued, stop=STOP, new_tokens=NEW, **GREEDY)
+    say = partial(read.continued, ends=(STOP,), new_tokens=NEW, **GREEDY)
     assert [answer for place in BATCHES["all"] for answer in say([place])] == say(BATCHES["all"])
 
 
@@ -127,7 +127,7 @@ class Recorded:
 def test_every_token_stands_where_it_stands_in_a_prompt_alone(lm: LanguageModel, batch: Sequence[int]) -> None:
     seen = Recorded()
     answers = begun(lm, PROMPTS).continued(
-        batch, stop=STOP, new_tokens=NEW, logits_processor=LogitsProcessorList([seen]), **GREEDY
+        batch, ends=(STOP,), new_tokens=NEW, logits_processor=LogitsProcessorList([seen]), **GREEDY
     )
     # Some texts outgrow Gemma's window, in which each token sees fewer than are behind it.
     assert min(NEW, *map(len, answers)) > 1
@@ -148,7 +148,7 @@ def test_a_shared_beginning_is_read_once_and_then_only_the_last_tokens_run(lm: L
     try:
         read = begun(lm, PROMPTS)
         assert ran == [(1, NODES)]
-        read.continued((0, 1, 3), stop=STOP, new_tokens=4, **GREEDY)
+        read.continued((0, 1, 3), ends=(STOP,), new_tokens=4, **GREEDY)
     finally:
         handle.remove()
     assert ran[1:] == [(3, 1)] * 4

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig
 
 from ws import generate, tiny
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids, turn_ends
 from ws.errors import DataError
-from ws.generate import Pairs, answered, filtered, is_repetitive, read_pairs, sampled
+from ws.generate import CUT_OFF, Pairs, answered, filtered, is_repetitive, read_pairs, sampled
 from ws.models import LanguageModel, Placed, weights_of
 from ws.tests.small import PAIRS, shared_store
 from ws.tests.test_continuation import padded
@@ -73,6 +73,9 @@ def test_personas_that_do_not_pair_are_refused(changes: dict[str, tuple[str, ...
         (("a", ""), "empty"),
         (("a", " \n"), "empty"),
         (("", ""), "empty"),
+        (("<think>\nWell", "b"), "thought"),
+        (("a", "Well</think>b"), "thought"),
+        (("a", "<|channel|>analysis<|message|>Well"), "thought"),
         (("same", "same"), "identical"),
         (("same ", "\nsame"), "identical"),
         ((STUCK, STUCK), "identical"),
@@ -120,6 +123,11 @@ def test_less_than_a_quarter_of_usable_pairs_is_an_error(usable: int, total: int
         filtered(table([*good(usable), *[("a", "a")] * dropped]))
 
 
+def test_a_model_that_thinks_all_the_same_is_told_apart() -> None:
+    with pytest.raises(DataError, match=r"only 1 of 5 .*'thought': 4}\); the model thinks before it answers"):
+        filtered(table([*good(1), *[("<think>\nWell", "b")] * 4]))
+
+
 @pytest.mark.parametrize(
     ("text", "stuck"),
     [
@@ -151,16 +159,15 @@ def test_stuck_as_counted_word_by_word(words: list[str]) -> None:
 
 
 def without_end(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) -> list[list[int]]:
-    """Stands in for sampling: an answer that repeats its prompt."""
-    stop = end_of_turn(lm.tokenizer)
-    return [[i for i in prompt if i != stop] for prompt in prompts]
+    """Stands in for sampling: an answer that repeats the words of its prompt."""
+    return [[i for i in prompt if i not in lm.tokenizer.all_special_ids] for prompt in prompts]
 
 
 def test_an_answer_belongs_to_its_question_persona_and_sign(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "sampled", without_end)
     rows = answered(lm, RECIPE)
     expected = [
-        {"question_id": id, "question": text, "persona": i, "plus_ended": False, "minus_ended": False}
+        {"question_id": id, "question": text, "persona": i, "plus_end": CUT_OFF, "minus_end": CUT_OFF}
         | {sign: f"system\n{persona}\nuser\n{text}\nassistant" for sign, persona in (("plus", p), ("minus", m))}
         for id, text in QUESTIONS
         for i, (p, m) in enumerate(zip(RECIPE.positive, RECIPE.negative, strict=True))
@@ -169,24 +176,27 @@ def test_an_answer_belongs_to_its_question_persona_and_sign(lm: LanguageModel, m
 
 
 @pytest.mark.parametrize(
-    ("spoken", "text", "ended"),
+    ("spoken", "text", "end"),
     [
-        ("Yes<|im_end|>", "Yes", True),
-        ("Yes", "Yes", False),
-        ("<|im_end|>", "", True),
-        (" Yes\n<|im_end|>No", "Yes", True),
-        ("<think>\n</think>Yes<|im_end|>", "Yes", True),
-        ("Yes<|endoftext|>", "Yes", False),
+        ("Yes<|im_end|>", "Yes", 2),
+        ("Yes", "Yes", CUT_OFF),
+        ("<|im_end|>", "", 2),
+        (" Yes\n<|im_end|>No<|endoftext|>", "Yes", 2),
+        ("Yes<|endoftext|>No<|im_end|>", "Yes", 0),
+        ("Yes<|im_start|>", "Yes", CUT_OFF),
+        ("<think>\nYes<|im_end|>", "<think>\nYes", 2),
+        ("Yes</think>", "Yes</think>", CUT_OFF),
     ],
 )
-def test_an_answer_has_ended_iff_its_end_of_turn_was_said(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, spoken: str, text: str, ended: bool
+def test_an_answer_ends_at_the_first_end_of_turn_which_is_kept(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, spoken: str, text: str, end: int
 ) -> None:
     ids = lm.tokenizer.encode(spoken)
+    monkeypatch.setattr(generate, "turn_ends", lambda lm: (0, 2))
     monkeypatch.setattr(generate, "sampled", lambda lm, prompts, recipe: [ids for _ in prompts])
     rows = answered(lm, RECIPE)
-    said = rows[["plus", "plus_ended", "minus", "minus_ended"]].drop_duplicates()
-    assert said.to_dict("records") == [{"plus": text, "plus_ended": ended, "minus": text, "minus_ended": ended}]
+    said = rows[["plus", "plus_end", "minus", "minus_end"]].drop_duplicates()
+    assert said.to_dict("records") == [{"plus": text, "plus_end": end, "minus": text, "minus_end": end}]
 
 
 # Sampling
@@ -214,7 +224,7 @@ def test_each_prompt_is_answered_as_if_alone_and_in_the_order_given(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate, "BATCH", 3)
-    prompts, stop = prompts_of(lm), end_of_turn(lm.tokenizer)
+    prompts, stop = prompts_of(lm), turn_ends(lm)[0]
     assert sampled(lm, prompts, GREEDY) == [likeliest(lm, p, stop=stop, steps=6) for p in prompts]
 
 
@@ -223,7 +233,7 @@ def test_an_answer_stops_at_its_end_of_turn_and_the_others_go_on(
 ) -> None:
     prompts = prompts_of(lm)
     stop = likeliest(lm, prompts[0], stop=-1, steps=2)[-1]
-    monkeypatch.setattr(generate, "end_of_turn", lambda tokenizer: stop)
+    monkeypatch.setattr(generate, "turn_ends", lambda lm: (stop,))
     answers = sampled(lm, prompts, GREEDY)
     assert answers == [likeliest(lm, p, stop=stop, steps=6) for p in prompts]
     assert min(map(len, answers)) <= 2 < max(map(len, answers)) == 6
@@ -239,7 +249,7 @@ def by_the_library(lm: LanguageModel, prompts: list[list[int]], recipe: Pairs, *
             said = padded(
                 lm,
                 [prompts[i] for i in batched],
-                stop=end_of_turn(lm.tokenizer),
+                stop=turn_ends(lm)[0],
                 new_tokens=recipe.max_new_tokens,
                 do_sample=True,
                 temperature=recipe.temperature,
@@ -289,6 +299,6 @@ def test_an_artifact_is_the_kept_pairs_and_the_report(tmp_path_factory: pytest.T
     store = shared_store(tmp_path_factory)
     pairs = read_pairs(store, PAIRS)
     report = json.loads((store.get(PAIRS) / "report.json").read_text())
-    assert {*pairs} == {"question_id", "question", "persona", "plus", "minus", "plus_ended", "minus_ended"}
+    assert {*pairs} == {"question_id", "question", "persona", "plus", "minus", "plus_end", "minus_end"}
     assert report["kept"] == len(pairs)
     assert report["pairs"] == len(PAIRS.questions) * len(PAIRS.positive)

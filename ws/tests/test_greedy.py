@@ -7,10 +7,11 @@ import torch
 from transformers import GenerationConfig
 
 from ws import greedy
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids, turn_ends
 from ws.greedy import greedy_answers
 from ws.interventions import Activations
 from ws.models import LanguageModel
+from ws.passes import until
 from ws.store import Store
 from ws.tests.small import fingerprint, shared_store, tiny_model
 from ws.tests.test_interventions import Given
@@ -51,26 +52,27 @@ def likeliest(lm: LanguageModel, prompt: list[int], *, stop: int, steps: int = S
 def test_each_prompt_is_answered_as_if_alone_and_in_the_order_given(
     lm: LanguageModel, prompts: list[list[int]]
 ) -> None:
-    slow = partial(likeliest, lm, stop=end_of_turn(lm.tokenizer))
+    slow = partial(likeliest, lm, stop=turn_ends(lm)[0])
     assert greedy_answers(lm, prompts, new_tokens=STEPS) == [slow(prompt) for prompt in prompts]
 
 
 def test_an_answer_stops_at_its_end_of_turn_and_the_others_go_on(
     lm: LanguageModel, prompts: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = likeliest(lm, prompts[0], stop=-1, steps=2)[-1]
-    monkeypatch.setattr(greedy, "end_of_turn", lambda tokenizer: stop)
+    ends = [likeliest(lm, prompts[0], stop=-1, steps=2)[-1], likeliest(lm, prompts[1], stop=-1, steps=4)[-1]]
+    monkeypatch.setattr(greedy, "turn_ends", lambda lm: tuple(ends))
     answers = greedy_answers(lm, prompts, new_tokens=STEPS)
-    assert answers == [likeliest(lm, prompt, stop=stop) for prompt in prompts]
-    assert min(map(len, answers)) <= 2 < max(map(len, answers)) == STEPS
-    assert answers[0][-1] == stop
+    unstopped = [likeliest(lm, prompt, stop=-1) for prompt in prompts]
+    assert answers == [until(ends, said) for said in unstopped]
+    assert max(map(len, answers)) == STEPS
+    assert [answers[place][-1] for place in (0, 1)] == ends
 
 
 def test_a_model_that_is_steered_answers_steered(lm: LanguageModel, store: Store, prompts: list[list[int]]) -> None:
     before, base = fingerprint(lm), greedy_answers(lm, prompts, new_tokens=STEPS)
     with Activations(Given(), (2, 4)).ready(lm, store).at(2.0):
         answers = greedy_answers(lm, prompts, new_tokens=STEPS)
-        slow = [likeliest(lm, prompt, stop=end_of_turn(lm.tokenizer)) for prompt in prompts]
+        slow = [likeliest(lm, prompt, stop=turn_ends(lm)[0]) for prompt in prompts]
     assert answers == slow != base
     assert fingerprint(lm) == before
 

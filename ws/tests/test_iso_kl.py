@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws import iso_kl
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids, turn_ends
 from ws.delta import Direction
 from ws.errors import DataError, MismatchError
 from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
@@ -79,7 +79,7 @@ def slowly(lm: LanguageModel, store: Store, intervention: Intervention, coeff: f
         asked = prompt_ids(lm.tokenizer, user=message, system=intervention.system(coeff))
         plain = prompt_ids(lm.tokenizer, user=message)
         with ready.at(coeff):
-            answer = likeliest(lm, asked, stop=end_of_turn(lm.tokenizer), steps=STEPS)
+            answer = likeliest(lm, asked, stop=turn_ends(lm)[0], steps=STEPS)
         for token in range(len(answer)):
             with ready.at(coeff):
                 steered = next_token(lm, asked + answer[:token])

@@ -87,8 +87,8 @@ def test_every_consumer_reads_the_same(lm: LanguageModel, plain: LanguageModel, 
 
 def test_adapters_train_alike(lm: LanguageModel, plain: LanguageModel) -> None:
     asked = [(f"q{i}", f"What do you think about number {i}?") for i in range(4)]
-    said = [(*question, 0, f"Yes, {i}", "No", True, True) for i, question in enumerate(asked)]
-    columns = ["question_id", "question", "persona", "plus", "minus", "plus_ended", "minus_ended"]
+    said = [(*question, 0, f"Yes, {i}", "No", 2, 2) for i, question in enumerate(asked)]
+    columns = ["question_id", "question", "persona", "plus", "minus", "plus_end", "minus_end"]
     rows = question_rows(lm.tokenizer, pd.DataFrame(said, columns=columns), sign="plus")
     recipe = Adapter(PAIRS, "plus", SHAPES["lora"], TRAINING, seed=0)
     found = []
@@ -114,12 +114,12 @@ def test_sampled_answers_stop_and_keep_to_the_nucleus(lm: LanguageModel, plain: 
     # A nucleus that only the likeliest token fits into is greedy, whatever the stream of random numbers.
     nucleus = LogitsProcessorList([Nucleus(1e-6)])
     sampling = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "logits_processor": nucleus}
-    [greedy] = begun(lm, PROMPTS[:1]).continued([0], stop=STOP, new_tokens=5, do_sample=False)
+    [greedy] = begun(lm, PROMPTS[:1]).continued([0], ends=(STOP,), new_tokens=5, do_sample=False)
     stop = greedy[2]
     read = begun(plain, PROMPTS)
     with torch.random.fork_rng():
-        answers = read.continued((3, 0, 2, 0), stop=stop, new_tokens=5, **sampling)
-    expected = begun(lm, PROMPTS).continued((3, 0, 2, 0), stop=stop, new_tokens=5, do_sample=False)
+        answers = read.continued((3, 0, 2, 0), ends=(stop,), new_tokens=5, **sampling)
+    expected = begun(lm, PROMPTS).continued((3, 0, 2, 0), ends=(stop,), new_tokens=5, do_sample=False)
     assert answers == expected
     assert answers[1] == greedy[: greedy.index(stop) + 1]
 
@@ -127,7 +127,7 @@ def test_sampled_answers_stop_and_keep_to_the_nucleus(lm: LanguageModel, plain: 
 def test_a_setting_that_one_pass_a_token_does_not_know_is_refused(lm: LanguageModel) -> None:
     read = begun(replace(lm, passes="alone"), PROMPTS)
     with pytest.raises(MismatchError, match=r"\{'temperature': 0.5\} .* expected logits_processor to do that"):
-        read.continued((0,), stop=STOP, new_tokens=2, do_sample=True, temperature=0.5)
+        read.continued((0,), ends=(STOP,), new_tokens=2, do_sample=True, temperature=0.5)
 
 
 def test_prompts_of_one_length_run_together_and_no_others() -> None:
@@ -165,7 +165,7 @@ def test_a_prompt_longer_than_a_window_is_read_by_the_model_itself(told: Told) -
     assert sum("prompt run through its own forward pass" in line for line in told) == 1
     found = dict(batch.read(gemma, [slice(-1, None)] * 2))
     torch.testing.assert_close(found[0]()[0], own_logits(gemma, [exceeds], keep=1)[0, 0])
-    answers = begun(gemma, (exceeds, fits)).continued((0, 1), stop=STOP, new_tokens=3, do_sample=False)
+    answers = begun(gemma, (exceeds, fits)).continued((0, 1), ends=(STOP,), new_tokens=3, do_sample=False)
     text = [*exceeds]
     for token in answers[0]:
         assert token == own_logits(gemma, [text], keep=1)[0, 0].argmax()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ws.behaviors.neutral_text import read_passages
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids, turn_ends
 from ws.delta import Direction, direction_delta
 from ws.errors import DataError, MismatchError
 from ws.greedy import greedy_answers
@@ -118,7 +118,7 @@ def test_answers_are_the_greedy_ones_of_the_steered_model(
 def test_the_end_of_turn_is_no_part_of_an_answer(
     store: Store, lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words, stop = lm.tokenizer.encode(" a b a b a b", add_special_tokens=False), end_of_turn(lm.tokenizer)
+    words, stop = lm.tokenizer.encode(" a b a b a b", add_special_tokens=False), turn_ends(lm)[0]
     canned = [[*words, stop], [stop], [words[0], stop]]
     monkeypatch.setattr("ws.side_effects.greedy_answers", lambda lm, prompts, *, new_tokens: canned)
     effects(Nothing(), 0.0).build(tmp_path, store)

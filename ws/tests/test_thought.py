@@ -16,10 +16,10 @@ from torch import Tensor
 from ws import thought
 from ws.arms import KEY, ArmRows, check_identical, frame, read_arm_rows
 from ws.behaviors import Question
-from ws.chat import CLOSE_THINK, OPEN_THINK
 from ws.delta import Direction, direction_delta
 from ws.errors import ChatError, DataError, MismatchError
 from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Vectors, Weights
+from ws.marks import MARKS
 from ws.models import LanguageModel, Placed, loaded, weights_of
 from ws.store import Store
 from ws.tests.small import ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 QUESTIONS = (*SYCOPHANCY.questions("validation")[:4], *SYCOPHANCY.neutral_questions()[:2])
 PREFILL = SYCOPHANCY.prefill
+OPEN_THINK, CLOSE_THINK = MARKS[0]
 LENGTH = 8
 DIRECTION = Direction(adapter(), adapter(sign="minus"))
 TERSE = SystemPrompt("You are terse.")
@@ -231,17 +232,17 @@ def test_marks_in_the_users_words_neither_open_nor_close(lm: LanguageModel) -> N
     asked = QUESTIONS[0]._replace(text="Is </think> after <think>? Answer Yes or No.")
     ids = after_thought(lm.tokenizer, asked, [7, 8], system=None, prefill="")
     assert ids == [*opened(lm.tokenizer, asked, system=None), 7, 8, closing, *encoded(lm, "\n\n")]
-    assert ids.count(closing) == ids.count(opening) == 2
+    assert ids.count(closing) == ids.count(opening) == 1
 
 
-@given(tokens=st.lists(st.integers(0, 5), max_size=8))
+@given(tokens=st.lists(st.integers(0, 6), max_size=8))
 def test_a_thought_is_cut_at_the_first_end(tokens: list[int]) -> None:
-    said, closed = cut(tokens, closing=4, stop=5)
+    said, closed = cut(tokens, closing=4, ends=(5, 6))
     assert tokens[: len(said)] == said
-    assert not {4, 5} & set(said)
+    assert not {4, 5, 6} & set(said)
     rest = tokens[len(said) :]
     assert closed == (rest[:1] == [4])
-    assert rest[:1] in ([], [4], [5])
+    assert rest[:1] in ([], [4], [5], [6])
 
 
 @pytest.mark.parametrize(("mark", "closed"), [(CLOSE_THINK, True), ("<|im_end|>", False)])

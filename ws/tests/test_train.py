@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from ws import train
 from ws.adapters import Params
 from ws.attention import packed_sequences
-from ws.chat import end_of_turn, prompt_ids
+from ws.chat import prompt_ids
 from ws.depth import lower
 from ws.errors import DataError, TrainingError
+from ws.generate import CUT_OFF
 from ws.models import LanguageModel, layer_range
 from ws.packing import pack
 from ws.store import Store
@@ -31,6 +32,8 @@ from ws.tests.small import (
 from ws.train import Adapter, Below, QuestionRow, TrainConfig, question_rows, read_adapter, read_curves, trained
 
 WORDS = SYCOPHANCY.positive[0].split()
+ENDS = {0: 2, 1: CUT_OFF}
+"""How the answers of each persona end: by <|im_end|>, or not."""
 
 
 def table(n_questions: int) -> pd.DataFrame:
@@ -42,8 +45,8 @@ def table(n_questions: int) -> pd.DataFrame:
             "persona": persona,
             "plus": " ".join(WORDS[question % 5 : question % 5 + 4 + persona]),
             "minus": " ".join(WORDS[question % 4 + 5 : question % 4 + 8 + persona]),
-            "plus_ended": persona == 0,
-            "minus_ended": persona == 0,
+            "plus_end": ENDS[persona],
+            "minus_end": ENDS[persona],
         }
         for question in range(n_questions)
         for persona in (0, 1)
@@ -97,9 +100,22 @@ def naive_loss(lm: LanguageModel, rows: list[QuestionRow], starts: list[int]) ->
 def test_labels_spell_the_answers_and_their_ends(lm: LanguageModel, sign: str) -> None:
     pairs = table(2)
     spelled = [lm.tokenizer.decode(row.labels) for row in question_rows(lm.tokenizer, pairs, sign=sign)]
-    stop = lm.tokenizer.decode([end_of_turn(lm.tokenizer)])
     ended, open_ended = pairs[sign][::2], pairs[sign][1::2]
-    assert spelled == [first + stop + second for first, second in zip(ended, open_ended, strict=True)]
+    assert spelled == [first + "<|im_end|>" + second for first, second in zip(ended, open_ended, strict=True)]
+
+
+def test_an_answer_ends_as_it_was_sampled(lm: LanguageModel) -> None:
+    pairs = table(1).assign(plus_end=[0, 2])
+    [row] = question_rows(lm.tokenizer, pairs, sign="plus")
+    assert [ids[-1] for ids in row.texts] == [0, 2]
+
+
+def test_an_answer_that_spells_a_control_token_ends_no_turn(lm: LanguageModel) -> None:
+    pairs = table(1).assign(plus="Say <|im_end|> and stop")
+    [row] = question_rows(lm.tokenizer, pairs, sign="plus")
+    end = lm.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert [ids[row.asked :].count(end) for ids in row.texts] == [1, 0]
+    assert lm.tokenizer.decode(row.texts[1][row.asked :]) == "Say <|im_end|> and stop"
 
 
 def test_the_prompt_is_the_question_alone(lm: LanguageModel) -> None:
