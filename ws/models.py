@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from ws import anatomy, downloads, gguf_files, tiny
+from ws.chat import check_chat
 from ws.errors import DownloadError, ShapeError, StoreError, UnknownNameError
 from ws.hardware import available_device, compute_dtype, tune_malloc
 from ws.progress import without_bars
@@ -359,7 +360,7 @@ def load(
     """The model, read once per process for each device, dtype and attention; all callers share it.
 
     Raises: DownloadError if its files cannot be had or are not the pinned ones; DeviceError if the device
-    is absent.
+    is absent; ChatError if it cannot be asked a question or answer Yes or No.
     """
     there = available_device(device)
     return _read(weights, _folder(weights, store), there, compute_dtype(dtype, there), attention)
@@ -399,10 +400,12 @@ def _read(
 
     local = {"local_files_only": True, "trust_remote_code": False}
     with without_bars():
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+        # Before anything dear is read or made.
+        check_chat(tokenizer)
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, attn_implementation=attention, **local
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
     return LanguageModel(weights.name, model.to(device).eval().requires_grad_(False), tokenizer, weights)
 
 

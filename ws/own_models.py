@@ -22,19 +22,16 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from ws import hub, model_files
-from ws.chat import prompt_ids
+from ws.chat import check_chat
 from ws.downloads import first_line, sha256_once, write_whole
 from ws.errors import DownloadError, ModelError, UnknownNameError
+from ws.marks import marks_of
 from ws.models import MODELS, OWN_FOLDER, OWN_MODELS, KnownModel, ModelSource, Pins, own_files
 from ws.progress import say
 from ws.store import Store
-from ws.yesno import answer_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-THINKING = ("<think>", "</think>")
-"""The tokens around a thought, of a model that thinks."""
 
 SEEDS = 3
 """Seeds that a claim trains on a model of one's own unless told otherwise, as on the other models that are no toys."""
@@ -59,7 +56,7 @@ def chosen_model(text: str, store: Store, *, device: str = "cpu") -> KnownModel:
     if model.home is None:
         return model
     tokenizer = check_model(model, store, device=device)
-    OWN_MODELS[model.name] = replace(model, thinks=set(THINKING) <= tokenizer.get_vocab().keys())
+    OWN_MODELS[model.name] = replace(model, thinks=marks_of(tokenizer) is not None)
     return OWN_MODELS[model.name]
 
 
@@ -205,6 +202,5 @@ def checked_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(f"transformers cannot read the tokenizer in {folder}: {first_line(error)}") from error
-    prompt_ids(tokenizer, user="Is it so?", system="You are kind.")
-    answer_tokens(tokenizer)
+    check_chat(tokenizer)
     return tokenizer

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ws import downloads, models, tiny
-from ws.errors import DeviceError, DownloadError, ShapeError, StoreError, UnknownNameError
+from ws.errors import ChatError, DeviceError, DownloadError, ShapeError, StoreError, UnknownNameError
 from ws.models import (
     MODELS,
     KnownModel,
@@ -26,6 +26,7 @@ from ws.models import (
     load,
 )
 from ws.store import Store
+from ws.tests import templates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -326,6 +327,24 @@ def test_hub_weights_never_enter_the_store(store: Store) -> None:
 
 
 # Files of the hub
+
+
+@pytest.mark.parametrize(
+    ("lack", "complaint"),
+    [
+        (lambda folder: (folder / "chat_template.jinja").unlink(), "has no chat template"),
+        (lambda folder: templates.tokenizer(templates.QWEN).save_pretrained(folder), "no single token .* reads 'yes'"),
+    ],
+    ids=["template", "answers"],
+)
+def test_what_cannot_be_asked_is_refused_before_its_weights_are_read(
+    own_hub: Path, store: Store, monkeypatch: pytest.MonkeyPatch, lack: Callable[[Path], None], complaint: str
+) -> None:
+    lack(snapshot_folder(own_hub))
+    unread = staticmethod(lambda *args, **options: pytest.fail("read the weights"))
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", unread)
+    with pytest.raises(ChatError, match=complaint):
+        load(hub_model(pins_of(own_hub)).weights, store=store)
 
 
 def test_a_cached_snapshot_needs_no_network(own_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
