@@ -5,7 +5,11 @@ nothing else, with W of shape [d_out, d_in]: transformers' `Conv1D` keeps W tran
 groups or scales is no linear map.
 """
 
+import inspect
 import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,8 +21,8 @@ from ws.errors import ModelError, ShapeError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-MULTIPLIED = frozenset({"dt_proj"})
-"""Names of linear maps whose weight Mamba multiplies by itself: a hook on such a layer sees nothing."""
+TRIED = range(5, 21)
+"""Token ids that are read to see what a model does with its layers: in every vocabulary, and seldom special."""
 
 
 def blocks(model: "PreTrainedModel") -> nn.ModuleList:
@@ -85,9 +89,63 @@ def is_linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and _maps_linearly(module)
 
 
-def multiplied(path: str) -> bool:
-    """Whether a model may multiply by this linear map's weight instead of calling the layer."""
-    return path.rpartition(".")[-1] in MULTIPLIED
+def check_alone(model: "PreTrainedModel") -> None:
+    """Raises: ModelError for the decoder of an encoder-decoder, which says nothing of use without its encoder."""
+    if getattr(type(model.config), "is_encoder_decoder", False):
+        raise ModelError(
+            f"{type(model).__name__} is half of an encoder-decoder ({model.config.model_type}) and was not trained to "
+            "go on from token ids alone; use a decoder-only model"
+        )
+
+
+@lru_cache(maxsize=2)
+def multiplied(model: "PreTrainedModel") -> frozenset[str]:
+    """Linear maps whose weight the model multiplies by itself instead of calling the layer, by their full paths.
+
+    Mamba does so with its time steps, and some routers do. A hook on such a layer sees nothing. They are what is never
+    called while the model reads a few tokens, and has a gradient all the same.
+    """
+    maps = linears(model, 0, len(blocks(model)))
+    uncalled = dict(maps)
+    handles = [linear.register_forward_hook(partial(_called, uncalled, path)) for path, linear in maps.items()]
+    try:
+        with torch.no_grad():
+            _read(model)
+    finally:
+        for handle in handles:
+            handle.remove()
+    weights = {path: linear.weight for path, linear in uncalled.items()}
+    if not weights:
+        return frozenset()
+    with torch.enable_grad(), _with_gradients(weights.values()):
+        summed = _read(model).float().sum()
+        if not summed.requires_grad:
+            return frozenset()
+        gradients = torch.autograd.grad(summed, list(weights.values()), allow_unused=True)
+    return frozenset(path for path, gradient in zip(weights, gradients, strict=True) if gradient is not None)
+
+
+def _read(model: "PreTrainedModel") -> Float[Tensor, "1 seq vocab"]:
+    """The logits behind TRIED; without a cache, which some models cannot make for themselves."""
+    ids = torch.tensor([list(TRIED)], device=model.get_input_embeddings().weight.device)
+    how = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+    return model(input_ids=ids, **how).logits
+
+
+def _called(uncalled: dict[str, nn.Module], path: str, *_: object) -> None:
+    uncalled.pop(path, None)
+
+
+@contextmanager
+def _with_gradients(weights: Collection[Tensor]) -> Iterator[None]:
+    before = [weight.requires_grad for weight in weights]
+    try:
+        for weight in weights:
+            weight.requires_grad_(True)
+        yield
+    finally:
+        for weight, required in zip(weights, before, strict=True):
+            weight.requires_grad_(required)
 
 
 def block_of(path: str) -> int | None:

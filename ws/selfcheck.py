@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ws.anatomy import check_alone
 from ws.delta import WeightDelta
 from ws.errors import ModelError
 from ws.models import LanguageModel, Passes
@@ -119,6 +120,7 @@ def _beside_truth(lm: LanguageModel, trial: Trial, measure: Measure, truth: Tens
 
 def check_sound(lm: LanguageModel, trial: Trial) -> None:
     """Raises: ModelError if the model's own forward pass cannot be the truth."""
+    check_alone(lm.model)
     text = trial.prompts[-1]
     half = len(text) // 2
     try:

@@ -25,21 +25,21 @@ def steered(
     Raises: MismatchError if a tensor has no counterpart of its shape; ModelError for a weight of less than fp32 that
         the model multiplies by itself, so that nothing can be added beside it.
     """
-    linears = lm.linears(0, lm.n_layers)
+    linears, silent = lm.linears(0, lm.n_layers), multiplied(lm.model)
     for name, value in delta.tensors.items():
         if name not in linears or matrix(linears[name]).shape != value.shape:
             seen = tuple(matrix(linears[name]).shape) if name in linears else "no such layer"
             raise MismatchError(
                 f"dW has {name} of shape {value.shape}, {lm.name} has {seen}; this dW is for another model"
             )
-        if multiplied(name) and linears[name].weight.dtype != torch.float32:
+        if name in silent and linears[name].weight.dtype != torch.float32:
             raise ModelError(
                 f"{lm.name} multiplies by {name} without calling that layer, and rounding to "
                 f"{linears[name].weight.dtype} would take most of dW; load the model in float32"
             )
     with ExitStack() as restored:
         for name, value in delta.tensors.items():
-            if merges(value, linears[name].weight, tokens=None if multiplied(name) else tokens):
+            if merges(value, linears[name].weight, tokens=None if name in silent else tokens):
                 restored.enter_context(_merged(linears[name], value, coeff))
             else:
                 restored.enter_context(_beside(linears[name], value, coeff))

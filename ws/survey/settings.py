@@ -24,6 +24,7 @@ STARTS: dict[str, dict[str, Any]] = {
 
 CHANGES: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1, 3]},
+    "blt": {f"{part}vocab_size": 512 for part in ("", "encoder_config.", "decoder_config.", "patcher_config.")},
     "bloom": {"n_layer": 4},
     "cohere_compass_text": {
         "rope_parameters": {"full_attention": ROTATION, "sliding_attention": ROTATION},
@@ -37,7 +38,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "deepseek_v2": {"num_experts_per_tok": 2, "topk_group": 1, "n_group": 1},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
-    "dots3_note": {"text_config.head_dim": 32},
+    "dots3_note": {"text_config.head_dim": 32, "audio_config.conv_output_size": 1024},
     "dots3_note_text": {"head_dim": 32},
     "gemma3n_text": {"num_kv_shared_layers": 2},
     "gemma4_text": {"per_layer_config": {"01": {"head_dim": 32}, "03": {"head_dim": 32}}},

@@ -16,10 +16,13 @@ UNSET = {"head_dim": 16, "num_key_value_heads": 2}
 KEY_HEADS = {"num_key_value_heads": "num_attention_heads", "swa_num_key_value_heads": "swa_num_attention_heads"}
 """Heads that share keys, which latent attention has as many of as of queries."""
 VOCABULARY = 512
-WINDOW = 8
-"""Of sliding and chunked attention: shorter than every prompt."""
+WINDOW = 16
+"""Of sliding and chunked attention."""
 POSITIONS = 128
 DEPTH = 4
+
+UNEVEN = 0.7
+"""What a factor is that a default configuration has at 1, where nobody would see it left out."""
 
 Settings = dict[str, Any]
 
@@ -31,7 +34,7 @@ SIZES = (
     (r"(\w+_)?vocab_size(_\w+)?|encoder_hash_byte_group_vocab|ngram_vocab_size_base|codebook_size", VOCABULARY),
     (
         r"(\w+_)?(hidden_size|hidden_dim|embedding_size)(_global)?|d_model|n_embd|emb_dim|embedding_dim"
-        r"|word_embed_proj_dim|lru_width|mamba_d_ssm|dim_model_base",
+        r"|word_embed_proj_dim|lru_width|mamba_d_ssm|dim_model_base|adapter_(in|out)_dim|adapter_input_size",
         64,
     ),
     (
@@ -45,9 +48,12 @@ SIZES = (
     (r"(\w+_)?(head_dim|head_size|d_head|headdim)|dim_head|kv_channels|d_kv|query_pre_attn_scalar", 16),
     (r"rotary_dim", 8),
     (r"(\w+_)?max_position_embeddings|n_positions|n_ctx|max_seq_len|max_\w+_positions|context_length", POSITIONS),
+    # The tokens that are kept, of more than any prompt has; among fewer, ties are broken at random.
+    (r"index_topk|keep_window_size", POSITIONS),
     (r"(\w+_)?window(_\w+)?|local_attention|\w*chunk_size|\w*chunk_length|block_size|index_block_size", WINDOW),
     (r"(num|n)_(local_|routed_)?experts|moe_num_experts|zero_expert_num", 4),
     (r"(num_)?experts_per_tok(en)?|moe_topk|moe_k|\w*topk(_\w+)?|(num_expert|n|topk)_group", 2),
+    (r"num_layers_per_stack", DEPTH),
     (r"first_k_dense_replace|num_dense_layers|prefix_dense_\w+|interleave_moe_layer_step|(mamba_)?n_groups?", 1),
     (r"\w*layer_period|\w*_pattern|\w*_interval|global_attn_every_n_layers|max_window_layers|layer_group_size", 2),
     (r"\w*lora_rank|\w*_rank|mamba_d_state|(ssm_)?state_size|\w*per_layer_input|\w*_dim|\w*_channels?", 16),
@@ -92,6 +98,8 @@ def _small(name: str, value: object, *, deep: int, depth: int) -> object:
         return within_vocabulary(value)
     if value is None:
         return UNSET.get(name)
+    if value == 1.0 and isinstance(value, float) and re.search(r"scal|multiplier", name):
+        return UNEVEN
     if isinstance(value, bool) or not isinstance(value, int):
         return value
     if re.fullmatch(LAYERS, name):

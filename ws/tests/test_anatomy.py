@@ -15,14 +15,28 @@ from ws.delta import WeightDelta
 from ws.errors import ModelError, ShapeError
 from ws.inject import injected
 from ws.models import LanguageModel, weights_of
+from ws.selfcheck import examined
 from ws.steer import steered
 from ws.survey.build import tiny_model
 from ws.tests.small import fingerprint
 from ws.update import Dense, LowRank
 
-DECODERS = ("gpt2", "gpt_neox", "opt", "bloom", "falcon", "mixtral", "deepseek_v3", "mamba", "llama4_text", "zamba")
+DECODERS = (
+    "gpt2",
+    "gpt_neox",
+    "opt",
+    "bloom",
+    "falcon",
+    "mixtral",
+    "deepseek_v3",
+    "mamba",
+    "llama4_text",
+    "zamba",
+    "longcat_flash",
+)
 """Conv1D; other names of everything; learned positions; ALiBi; a subclass of nn.Linear; experts in one tensor; latent
-attention; a state space; a router that is a subclass of nn.Linear; blocks that share weights."""
+attention; a state space; a router that is a subclass of nn.Linear; blocks that share weights; a router whose weight is
+multiplied."""
 MULTIPLYING = ("gpt2", "mamba")
 """Kept transposed; multiplied by the model itself."""
 IDS = torch.randint(10, 200, (1, 9), generator=torch.Generator().manual_seed(3))
@@ -119,6 +133,16 @@ def test_dw_beside_the_weights_and_in_them_is_dw_added_by_hand(lm: LanguageModel
     assert fingerprint(lm) == before
 
 
+@pytest.mark.parametrize(
+    ("architecture", "names"),
+    [("mamba", {"dt_proj"}), ("longcat_flash", {"classifier"}), ("gpt2", set()), ("mixtral", set())],
+)
+def test_weights_that_the_model_multiplies_by_itself(architecture: str, names: set[str]) -> None:
+    model = decoder(architecture).model
+    assert {path.rpartition(".")[-1] for path in anatomy.multiplied(model)} == names
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_a_weight_that_the_model_multiplies_by_itself_needs_fp32() -> None:
     half = replace(decoder("mamba"), model=copy.deepcopy(decoder("mamba").model).bfloat16())
     with pytest.raises(ModelError, match="without calling that layer"), steered(half, update(half), coeff=1.0):
@@ -175,6 +199,12 @@ def test_the_largest_list_of_modules_holds_the_blocks() -> None:
     model = decoder("gemma3n_text").model
     assert len(model.model.altup_projections) > 0
     assert anatomy.blocks(model) is model.model.layers
+
+
+def test_half_of_an_encoder_decoder_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"BartForCausalLM is half of an encoder-decoder \(bart\)"):
+        examined(decoder("bart"))
+    anatomy.check_alone(decoder("gpt2").model)
 
 
 def test_missing_blocks_are_an_error() -> None:
