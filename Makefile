@@ -28,7 +28,7 @@ pytest := $(bin)/python -m pytest
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke newest lowest lint table search bench clean
+.PHONY: help claims test unit smoke newest lowest lint table search survey bench clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ table: $(installed) ## write the recorded verdicts into README.md and claims/VER
 
 search: $(installed) ## choose the training recipe of each adapter family on validation data
 	$(bin)/ws search $(MODEL)
+
+survey: $(installed) ## compare our passes with those of every causal architecture of transformers, built tiny
+	$(bin)/python -m ws.survey $(ARGS)
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)
