@@ -14,7 +14,7 @@ from torch import Tensor
 from ws.anatomy import as_matrix
 from ws.delta import WeightDelta
 from ws.errors import MismatchError
-from ws.folders.reading import check_finite, check_floating, read_settings, say_rounded, shown, tensor_names
+from ws.folders.reading import check_finite, check_floating, read_settings, say_rounded, shown, tensor_shapes
 from ws.models import LanguageModel
 from ws.progress import say, track
 from ws.update import Dense
@@ -99,7 +99,7 @@ class Checkpoint(Mapping[str, Tensor]):
     @cached_property
     def places(self) -> Mapping[str, Path]:
         """The file of each tensor."""
-        return {name: file for file in files_of(self.folder)[1:] for name in tensor_names(file)}
+        return {name: file for file in files_of(self.folder)[1:] for name in tensor_shapes(file)}
 
     def __getitem__(self, name: str) -> Tensor:
         from safetensors import safe_open

@@ -19,7 +19,7 @@ from ws.errors import MismatchError
 from ws.folders import checkpoints, mlx
 from ws.folders.checkpoints import checkpoint_delta
 from ws.folders.mlx import mlx_delta
-from ws.folders.reading import read_settings, say_unchanged, shown, tensor_names
+from ws.folders.reading import read_settings, say_unchanged, shown, tensor_shapes
 from ws.folders.refused import check_settings
 from ws.folders.through_peft import check_known, delta_through_peft
 from ws.models import LanguageModel
@@ -60,6 +60,11 @@ def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
             return mlx_delta(folder, lm)
         case _:
             return _peft_delta(folder, lm)
+
+
+def why_through_peft(folder: Path, lm: LanguageModel) -> str | None:
+    """What of a PEFT adapter our families have no formula for; None if it is read in theirs."""
+    return why_not_ours(read_settings(folder / peft_files.CONFIG)) or _why_outranked(folder, lm)
 
 
 def check_folder(folder: Path) -> None:
@@ -110,13 +115,24 @@ def _peft_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
     settings = read_settings(folder / peft_files.CONFIG)
     check_settings(folder, settings)
     _say_missing(folder, lm, settings)
-    why = why_not_ours(settings)
+    why = why_through_peft(folder, lm)
     if why is not None:
         say(f"{folder.name} has {why}: dW through PEFT, which takes longer")
         return delta_through_peft(folder, lm, settings)
     layers, linears = load_layers(folder, lm, settings), lm.linears(0, lm.n_layers)
     _say_factors(folder, settings, layers)
     return WeightDelta({path: _update(matrix(linears[path]).detach(), *layer) for path, layer in layers.items()})
+
+
+def _why_outranked(folder: Path, lm: LanguageModel) -> str | None:
+    """The layers whose LoRA has a larger rank than they have inputs or outputs, which our families do not take."""
+    shapes = tensor_shapes(peft_files.weights_file(folder))
+    wide = [
+        path
+        for path, linear in lm.linears(0, lm.n_layers).items()
+        if (shapes.get(f"{peft_files.PREFIX}{path}.lora_A.weight") or (0,))[0] > min(matrix(linear).shape)
+    ]
+    return f"a rank above the width of {shown(wide)}" if wide else None
 
 
 def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig) -> Update:
@@ -156,7 +172,7 @@ def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
     if settings.get("exclude_modules") or settings.get("layers_pattern"):
         return
     linears = lm.linears(0, lm.n_layers)
-    present = peft_files.paths_of(tensor_names(folder / peft_files.WEIGHTS), lm) & linears.keys()
+    present = peft_files.paths_of(tensor_shapes(folder / peft_files.WEIGHTS), lm) & linears.keys()
     if not present:
         return
     within = set(linears)

@@ -75,7 +75,7 @@ def _scale(folder: Path, settings: Settings) -> float:
 
 def _update(folder: Path, path: str, linear: nn.Module, parts: Mapping[str, Tensor], scale: float, kind: str) -> Update:
     d_out, d_in = matrix(linear).shape
-    rank = parts["lora_a"].shape[-1] if "lora_a" in parts else 0
+    rank = parts["lora_a"].shape[-1] if "lora_a" in parts and parts["lora_a"].ndim == 2 else 0
     expected = {"lora_a": (d_in, rank), "lora_b": (rank, d_out), "m": (d_out,)}
     seen = {name: tuple(value.shape) for name, value in parts.items()}
     if seen != {name: expected[name] for name in PARTS[kind]} or not rank:

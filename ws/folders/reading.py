@@ -44,13 +44,14 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str | None]:
     return tensors, mark
 
 
-def tensor_names(file: Path) -> list[str]:
-    """The names of the tensors in a file. Raises: MismatchError if it is damaged."""
+def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a file, by name. Raises: MismatchError if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="pt") as opened:
-            return list(opened.keys())
+            names = list(opened.keys())
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in names}
     except SafetensorError as broken:
         raise MismatchError(f"{file} is damaged ({brief(broken)}); copy or save it anew") from broken
 

@@ -27,7 +27,7 @@ class Kind:
 
 
 def _lora(targets: str | tuple[str, ...] | None = MIXED, **settings: object) -> Kind:
-    return Kind("LORA", {"r": 4, "lora_alpha": 8, **settings}, targets)
+    return Kind("LORA", {"r": 4, "lora_alpha": 8} | settings, targets)
 
 
 def _written(**settings: object) -> Kind:
@@ -52,6 +52,7 @@ KINDS = {
     "LoRA, exclude_modules": _lora(exclude_modules=r".*layers\.[01]\..*"),
     "LoRA, all-linear": _lora("all-linear"),
     "LoRA, default targets": _lora(None, task_type="CAUSAL_LM"),
+    "LoRA, rank above a layer's width": _lora(("q_proj", "k_proj"), r=40),
     "LoRA, bias=all": _lora(bias="all"),
     "LoRA, bias=all, biases": Kind("LORA", {"r": 4, "bias": "all"}, base="biased"),
     "LoRA, bias=lora_only, biases": Kind("LORA", {"r": 4, "bias": "lora_only"}, base="biased"),

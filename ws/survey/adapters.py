@@ -22,9 +22,9 @@ from torch import Tensor
 
 from ws import progress, tiny
 from ws.errors import WsError
-from ws.folders.delta import folder_delta
+from ws.folders.delta import folder_delta, why_through_peft
 from ws.models import LanguageModel, weights_of
-from ws.peft_files import CONFIG, why_not_ours
+from ws.peft_files import CONFIG
 from ws.steer import steered
 from ws.survey.adapter_kinds import KINDS, Kind
 
@@ -89,7 +89,7 @@ def surveyed(name: str, kind: Kind) -> Line:
             )
         except Exception as bare:
             return Line(name, "EXCEPTION", words=f"{type(bare).__name__}: {bare}")
-        ours = why_not_ours(json.loads((folder / CONFIG).read_text(encoding="utf-8"))) is None
+        ours = why_through_peft(folder, lm) is None
         expected, before = logits(model), logits(lm.model)
         with steered(lm, delta, coeff=1.0):
             difference = (logits(lm.model) - expected).abs().max().item()

@@ -31,6 +31,7 @@ OURS = (
     "OFT, r, exact",
 )
 PEFTS = (
+    "LoRA, rank above a layer's width",
     "LoRA, OLoRA",
     "LoRA, KaSA",
     "OFT",
