@@ -48,7 +48,7 @@ def _sha256_of(path: Path, changed: int, size: int) -> str:
 
 def check(path: Path, *, pinned: str, remedy: str) -> None:
     """Raises: DownloadError if the file is not the pinned one."""
-    seen = sha256(path)
+    seen = sha256_once(path)
     if seen != pinned:
         raise DownloadError(f"{path.name} has sha256 {seen}, expected {pinned}; {remedy}")
 
@@ -243,7 +243,7 @@ def _fetched(repo: str, revision: str, names: Collection[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    say(f"downloading {repo} at {revision[:12]} from the Hugging Face hub")
+    say(f"downloading {len(names)} files of {repo} at {revision[:12]} from the Hugging Face hub")
     try:
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns=list(names)))
     except (OSError, HfHubHTTPError) as error:

@@ -101,7 +101,7 @@ def _resolve(repo: str, asked: str, look: Callable[[Path], None]) -> Revision:
     for name in names:
         _check(folder / name, said[name])
     today = datetime.now(UTC).date().isoformat()
-    return Revision(repo, asked, info.sha, today, {name: downloads.sha256(folder / name) for name in names})
+    return Revision(repo, asked, info.sha, today, {name: downloads.sha256_once(folder / name) for name in names})
 
 
 def _listing(repo: str, asked: str) -> "ModelInfo":
