@@ -17,7 +17,7 @@ from urllib.parse import quote
 from ws import downloads
 from ws.errors import DownloadError
 from ws.model_files import INDEX, small_files, weight_files
-from ws.progress import say
+from ws.progress import in_worker, say
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -76,7 +76,7 @@ def _tell_if_moved(known: Revision, file: Path) -> None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError
 
-    if known.asked == known.commit:
+    if known.asked == known.commit or in_worker():
         return
     with contextlib.suppress(OSError, HTTPError):
         now = HfApi().model_info(known.repo, revision=known.asked, timeout=GLANCE).sha

@@ -27,7 +27,7 @@ from ws.downloads import first_line, sha256_once, write_whole
 from ws.errors import DownloadError, ModelError, UnknownNameError
 from ws.marks import marks_of
 from ws.models import MODELS, OWN_FOLDER, OWN_MODELS, KnownModel, ModelSource, Pins, own_files
-from ws.progress import say
+from ws.progress import in_worker, say
 from ws.store import Store
 
 if TYPE_CHECKING:
@@ -161,7 +161,8 @@ def _told(
             _link(places[name], home / "files" / name)
         record = json.dumps({"name": home.name, "origin": origin, "files": dict(pins)}, indent=1)
         write_whole(home / "model.json", f"{record}\n")
-    say(f"{home.name} is {origin}")
+    if not in_worker():
+        say(f"{home.name} is {origin}")
     return KnownModel(home.name, ModelSource(kind, digest), SEEDS, pins, home=home, origin=origin)
 
 

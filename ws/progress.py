@@ -47,6 +47,11 @@ def say(line: str) -> None:
         print(line, file=_stream(), flush=True)
 
 
+def in_worker() -> bool:
+    """Whether this process is a parallel test worker, whose controller has begun as it does and said so."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
 def track(iterable: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """The same items, with a report of how many are done and how long the rest will take.
 
@@ -124,7 +129,7 @@ def _quiet() -> bool:
 
 def _draws_bars() -> bool:
     """Whether bars can be drawn: parallel test workers would draw theirs over each other."""
-    return _stream().isatty() and "PYTEST_XDIST_WORKER" not in os.environ
+    return _stream().isatty() and not in_worker()
 
 
 @cache

@@ -25,7 +25,8 @@ READ = {"config.json", "tokenizer.json", "model.safetensors"}
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub with one commit of a model."""
+    """A hub with one commit of a model, and a process that is no worker of a run."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     with served(Hub(), tmp_path / "cache", monkeypatch) as hub:
         hub.push(FILES)
         yield hub
@@ -86,6 +87,17 @@ def test_a_branch_that_stays_is_not_talked_about(hub: Hub, records: Path, said: 
     fetched("some/model", "main", records, look=looked)
     fetched("some/model", "main", records, look=looked)
     assert said == ["asking the Hugging Face hub for main of some/model"]
+
+
+def test_a_worker_leaves_it_to_its_controller_to_ask_again(
+    hub: Hub, records: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = fetched("some/model", "main", records, look=looked)
+    hub.push(FILES | {"config.json": b"[]"})
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    before = len(hub.asked)
+    assert fetched("some/model", "main", records, look=pytest.fail) == first
+    assert (len(hub.asked), len(said)) == (before, 1)
 
 
 def test_what_is_fetched_again_must_be_what_came_first(hub: Hub, records: Path, tmp_path: Path) -> None:

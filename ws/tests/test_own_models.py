@@ -152,6 +152,7 @@ def test_a_folder_wins_over_a_repository_and_says_so(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(own_models, "say", said.append)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     here = shutil.copytree(folder, folder.parent / "some" / "model")
     monkeypatch.chdir(folder.parent)
     assert named_model("some/model", store).typed == str(here)
