@@ -43,6 +43,7 @@ POSITIONS = (
     "seq_length",
     "n_ctx",
     "max_sequence_length",
+    "max_target_positions",
     "keep_window_size",
 )
 """What configs call the number of tokens that a model can read; Doge picks those it attends to by later ones beyond."""
