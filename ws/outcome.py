@@ -35,6 +35,7 @@ class SelfCheck(Recipe):
         from ws.selfcheck import examined
 
         if self not in _FOUND:
+            say(f"comparing our passes of {self.weights.name} with its own, once; seconds for a small model")
             found = examined(load(self.weights, store=store, device=self.device))
             _FOUND[self] = json.dumps({"passes": found.passes, "why": [str(it) for it in found.why]}, indent=1)
         (out / "passes.json").write_text(_FOUND[self] + "\n", encoding="utf-8")
@@ -59,5 +60,6 @@ def _told(lm: LanguageModel, passes: Passes, why: tuple[str, ...]) -> LanguageMo
     if passes == lm.passes:
         return lm
     slower = "prompt by prompt, without a cache" if passes == "alone" else "slower than packed prompts"
-    say(f"{lm.name} runs through its own forward pass, {slower}, because of {'; '.join(why)}")
+    more = f", and {len(why) - 1} more in its self-check" if len(why) > 1 else ""
+    say(f"{lm.name} runs through its own forward pass, {slower}, because of {why[0]}{more}")
     return replace(lm, passes=passes)
