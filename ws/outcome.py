@@ -1,9 +1,9 @@
 """What the self-check of a model found: paid once for its weights, a device and the versions of the libraries.
 
 No other artifact has it as an input. The ways of running prompts that it chooses between agree up to rounding, as
-different processors do, except that sampled answers draw their random numbers in another order. What it finds comes from
-how a model is built and not from the machine, so it moves no key; the manifest of whatever a model computes says which
-way it was.
+different processors do, except that sampled answers draw their random numbers in another order. What it finds comes
+from how a model is built and not from the machine, so it moves no key; the manifest of whatever a model computes says
+which way it was.
 """
 
 import importlib.metadata
