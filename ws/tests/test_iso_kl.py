@@ -177,11 +177,15 @@ def test_the_coefficient_found_has_the_distance_recorded(store: Store, intervent
 
 
 def test_methods_at_one_budget_are_equally_far(store: Store) -> None:
-    raw, unit = (read_iso_kl(store, replace(ISO, intervention=Activations(Given(), (2,), s))) for s in ("raw", "unit"))
+    steps = {scale: Activations(Given(), (2,), scale) for scale in ("raw", "unit")}
+    raw, unit = (read_iso_kl(store, replace(ISO, intervention=steps[scale])) for scale in ("raw", "unit"))
     assert raw.converged
     assert unit.converged
+    # Each is within TOLERANCE of the budget.
+    assert unit.kl == pytest.approx(raw.kl, rel=2 * TOLERANCE / (1 - TOLERANCE))
     # A given vector is 3 long, so the same steps are 3 times as many units.
-    assert unit.coeff == pytest.approx(3 * raw.coeff, rel=0.02)
+    same = read_divergence(store, divergence(steps["unit"], 3 * raw.coeff))
+    assert kl_quantile(same, quantile=ISO.quantile) == pytest.approx(raw.kl, rel=1e-3)
 
 
 def test_a_calibration_is_read_as_it_was_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
