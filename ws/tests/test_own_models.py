@@ -94,6 +94,13 @@ def test_what_is_loaded_computes_as_the_folder_says(folder: Path, store: Store, 
     assert lm.tokenizer.get_vocab() == AutoTokenizer.from_pretrained(original).get_vocab()
 
 
+def test_an_adapter_beside_a_model_does_not_lead_to_another(folder: Path, store: Store) -> None:
+    # transformers would load the model that this file names, and the adapter on it, in place of the folder's own.
+    adapter = {"base_model_name_or_path": str(folder.parent / "elsewhere"), "peft_type": "LORA"}
+    (folder / "adapter_config.json").write_text(json.dumps(adapter))
+    assert load(chosen_model(str(folder), store).weights, store=store).n_layers == 6
+
+
 def test_a_folder_that_changes_under_a_run_is_refused(folder: Path, store: Store) -> None:
     model = chosen_model(str(folder), store)
     (folder / "config.json").write_text("{}")
