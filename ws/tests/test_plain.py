@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList
 
+from ws import plain as plain_passes
 from ws import train
 from ws.behaviors.neutral_text import read_passages
 from ws.blocks import stream, watched
@@ -147,6 +148,13 @@ def test_no_pass_runs_twice(lm: LanguageModel, passes: str, runs: int) -> None:
         handle.remove()
     assert sorted(places.tolist()) == [*range(len(PROMPTS))]
     assert len(ran) == runs
+
+
+def test_a_model_that_gives_all_logits_is_read_at_the_last(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = own_logits(lm, PROMPTS[:1], keep=2)
+    monkeypatch.setattr(plain_passes, "_takes", lambda model: frozenset({"use_cache"}))
+    torch.testing.assert_close(own_logits(lm, PROMPTS[:1], keep=2), kept, rtol=0, atol=1e-5)
+    assert own_logits(lm, PROMPTS[:1], keep=4).shape[1] == 4
 
 
 @pytest.mark.parametrize("passes", ["packed", "plain"])
