@@ -67,8 +67,9 @@ table: $(installed) ## write the recorded verdicts into README.md and claims/VER
 search: $(installed) ## choose the training recipe of each adapter family on validation data
 	$(bin)/ws search $(MODEL)
 
-survey: $(installed) ## compare our passes with those of every causal architecture of transformers, built tiny
+survey: $(installed) ## every causal architecture of transformers and every adapter of PEFT, built tiny, against ours
 	$(bin)/python -m ws.survey $(ARGS)
+	$(bin)/python -m ws.survey.adapters
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)

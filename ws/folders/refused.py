@@ -64,7 +64,7 @@ def check_settings(folder: Path, settings: Settings) -> None:
     """Raises: MismatchError if no update of linear layers is what these PEFT settings describe."""
     kind = settings.get("peft_type")
     if isinstance(kind, str) and kind in TYPES:
-        _refuse(folder, f"a {kind} adapter", *TYPES[kind])
+        _refuse(folder, f"an adapter of type {kind}", *TYPES[kind])
     for name, (does, instead) in SETTINGS.items():
         if settings.get(name):
             _refuse(folder, f"an adapter with {name}={settings[name]!r:.80}", does, instead)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ws import progress, tiny
-from ws.errors import WsError
+from ws.errors import UnknownNameError, WsError
 from ws.folders.delta import folder_delta, why_through_peft
 from ws.models import LanguageModel, weights_of
 from ws.peft_files import CONFIG
@@ -53,6 +53,10 @@ MOVED = 1e-3
 
 Outcome = Literal["right, ours", "right, PEFT", "refused", "not made", "WRONG", "EXCEPTION"]
 BAD: tuple[Outcome, ...] = ("WRONG", "EXCEPTION")
+RIGHT_HERE: tuple[Outcome, ...] = ("right, ours", "right, PEFT")
+
+ENOUGH = 80
+"""So many kinds must be right of all: PEFT 0.21.2 gives 87, and a later release may rename a setting or two."""
 
 
 @dataclass(frozen=True)
@@ -186,22 +190,34 @@ def _start_from_activations(model: "PeftModel") -> None:
     initialize_lora_eva_weights(model, [{"input_ids": _ids(seed)} for seed in range(20)], show_progress_bar=False)
 
 
-def summary(lines: Iterable[Line]) -> str:
-    """How many of each outcome."""
-    counts = Counter(line.outcome for line in lines)
-    return ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
+def failures(lines: Sequence[Line], *, enough: int) -> list[str]:
+    """What must not be, a line each."""
+    found = [f"{line.name}: {line.outcome}" for line in lines if line.outcome in BAD]
+    right = sum(line.outcome in RIGHT_HERE for line in lines)
+    return found + ([f"only {right} kinds are right, expected at least {enough}"] if right < enough else [])
 
 
-def main(names: Iterable[str] = ()) -> int:
-    """Prints the table; 1 if a kind is wrong or ends in a bare exception, or if most are not right."""
+def main(names: Sequence[str] = ()) -> int:
+    """Prints the table of these kinds or of all; 1 if one is wrong or ends in a bare exception, or too few are right.
+
+    Raises: UnknownNameError for a kind that the survey lacks.
+    """
+    import peft
+
+    if unknown := [name for name in names if name not in KINDS]:
+        raise UnknownNameError("kind of adapter", unknown[0], KINDS)
     progress.use(_Silent())
     logging.disable(logging.WARNING)
     lines = []
     for name in names or KINDS:
         lines.append(surveyed(name, KINDS[name]))
         print(lines[-1], flush=True)
-    print(f"\n{len(lines)} kinds: {summary(lines)}")
-    return int(any(line.outcome in BAD for line in lines))
+    counts = Counter(line.outcome for line in lines).most_common()
+    told = ", ".join(f"{number} {outcome}" for outcome, number in counts)
+    print(f"\n{len(lines)} kinds of adapter of PEFT {peft.__version__}: {told}")
+    failed = failures(lines, enough=0 if names else ENOUGH)
+    print(*failed, sep="\n", end="\n" * bool(failed), file=sys.stderr)
+    return int(bool(failed))
 
 
 class _Silent:

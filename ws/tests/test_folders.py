@@ -10,13 +10,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ws.adapters import AdapterConfig
+from ws.delta import WeightDelta
 from ws.errors import MismatchError, WsError
 from ws.folders.delta import check_folder, folder_delta, folders_delta
 from ws.folders.through_peft import delta_through_peft
 from ws.models import LanguageModel
 from ws.peft_files import CONFIG, WEIGHTS, save_peft
+from ws.survey import adapters
 from ws.survey.adapter_kinds import KINDS, Kind
-from ws.survey.adapters import base_model, saved, surveyed
+from ws.survey.adapters import Line, base_model, failures, saved, surveyed
 from ws.tests.small import fingerprint
 from ws.tests.told import Told
 from ws.update import LowRank
@@ -208,6 +210,30 @@ def test_paths_and_patterns_of_a_file_are_not_followed(lm: LanguageModel, tmp_pa
     expected = folder_delta(folder, lm)
     change(folder, target_modules="(a+)+$", exclude_modules="(", layers_pattern="(", base_model_name_or_path="/nowhere")
     assert folder_delta(folder, lm).tensors.keys() == expected.tensors.keys()
+
+
+# The survey
+
+
+def test_the_survey_tells_a_wrong_dw_and_a_bare_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(folder: Path, lm: LanguageModel) -> WeightDelta:
+        raise KeyError("bare")
+
+    monkeypatch.setattr(adapters, "folder_delta", lambda folder, lm: 1.001 * folder_delta(folder, lm))
+    wrong = surveyed("LoRA", KINDS["LoRA"])
+    monkeypatch.setattr(adapters, "folder_delta", raising)
+    bare = surveyed("LoRA", KINDS["LoRA"])
+    assert (wrong.outcome, bare.outcome, bare.words) == ("WRONG", "EXCEPTION", "KeyError: 'bare'")
+    assert failures([wrong, bare], enough=0) == ["LoRA: WRONG", "LoRA: EXCEPTION"]
+    right = Line("LoRA", "right, ours")
+    assert (failures([right], enough=1), len(failures([right], enough=2))) == ([], 1)
+
+
+def test_the_survey_looks_at_every_type_of_peft() -> None:
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    seen = {kind.written.get("peft_type", kind.type) for kind in KINDS.values()}
+    assert {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} <= seen
 
 
 # Two folders
