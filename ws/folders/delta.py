@@ -39,13 +39,13 @@ def folders_delta(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
     Raises: MismatchError if a folder holds something that is no dW of this model, or both hold the same.
     """
     if kind_of(plus) == kind_of(minus) == "model":
-        return checkpoint_delta(plus, minus, lm)
+        return _moving(checkpoint_delta(plus, minus, lm), plus, minus)
     _say_bases(plus, minus)
     upper, lower = folder_delta(plus, lm), folder_delta(minus, lm)
     for folder, one, other in ((plus, upper, lower), (minus, lower, upper)):
         if alone := other.tensors.keys() - one.tensors.keys():
             say(f"{folder.name} leaves {len(alone)} layers as they were that the other changes: {shown(alone)}")
-    return difference(_filled(upper, lower), _filled(lower, upper))
+    return difference(_moving(_filled(upper, lower), plus, minus), _filled(lower, upper))
 
 
 def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
@@ -139,6 +139,13 @@ def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig
     module = family(shape.family)
     factors = module.factors(W, params, config=shape)
     return Dense(module.delta(W.float(), params, config=shape)) if factors is None else LowRank(*factors)
+
+
+def _moving(delta: WeightDelta, plus: Path, minus: Path) -> WeightDelta:
+    """Raises: MismatchError if no layer is in the update, which otherwise is what comes back."""
+    if not delta.tensors:
+        raise MismatchError(f"dW is zero: no linear layer of {plus} differs from {minus}; give two that do")
+    return delta
 
 
 def _filled(one: WeightDelta, other: WeightDelta) -> WeightDelta:

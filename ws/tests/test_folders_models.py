@@ -248,10 +248,13 @@ def test_a_model_that_is_no_dw_is_refused(
         folder_delta(folder, lm)
 
 
-def test_a_model_whose_layers_are_unchanged_is_refused(lm: LanguageModel, tmp_path: Path) -> None:
-    lm.model.save_pretrained(tmp_path)
-    with pytest.raises(MismatchError, match=r"dW is zero: no linear layer of .* differs"):
-        folder_delta(tmp_path, lm)
+def test_the_base_model_may_be_one_of_the_two(lm: LanguageModel, tmp_path: Path) -> None:
+    base, plus = tmp_path / "base", lora_of(lm, tmp_path / "plus")
+    lm.model.save_pretrained(base)
+    assert folders_delta(plus, base, lm).tensors.keys() == folder_delta(plus, lm).tensors.keys()
+    assert list(folders_delta(fine_tuned(lm, tmp_path / "model", change=0.5), base, lm).tensors) == [PATH]
+    with pytest.raises(MismatchError, match=r"dW is zero: no linear layer of .*base differs from .*base"):
+        folders_delta(base, base, lm)
 
 
 def test_a_folder_is_known_by_all_of_its_files(lm: LanguageModel, tmp_path: Path) -> None:
