@@ -54,4 +54,8 @@ def _send(to: Connection, architecture: str, judge: Judge) -> None:
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    to.send_bytes(json.dumps(asdict(judge(architecture))).encode())
+    try:
+        found = judge(architecture)
+    except Exception as broken:
+        found = Finding(architecture, "exception", note=f"while judging: {broken!r}")
+    to.send_bytes(json.dumps(asdict(found)).encode())

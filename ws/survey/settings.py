@@ -37,6 +37,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "ffn_config.hidden_size": 64,
     },
     "deepseek_v2": {"num_experts_per_tok": 2, "topk_group": 1, "n_group": 1},
+    "dory": {"n_input_layers": 1, "n_recurrent_layers": 2, "n_output_layers": 1},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "dots3_note": {"text_config.head_dim": 32, "audio_config.conv_output_size": 1024},
     "dots3_note_text": {"head_dim": 32},

@@ -10,6 +10,10 @@ def fine(architecture: str) -> Finding:
     return Finding(architecture, "plain", 1e-6, 2.0)
 
 
+def raises(architecture: str) -> Finding:
+    raise LookupError("no such thing")
+
+
 def dies(architecture: str) -> Finding:
     os._exit(3)
 

@@ -14,7 +14,7 @@ from ws.survey.build import GAIN, architectures, make_loud
 from ws.survey.finding import Finding
 from ws.survey.judge import compared, judged, language_model
 from ws.survey.process import isolated
-from ws.tests.survey_standins import dies, fine, hangs
+from ws.tests.survey_standins import dies, fine, hangs, raises
 
 
 @cache
@@ -151,8 +151,9 @@ def test_heads_that_shared_keys_still_do() -> None:
     assert (small["num_attention_heads"], small["num_key_value_heads"]) == (4, 2)
 
 
-def test_an_architecture_that_ends_or_hangs_its_process_is_a_finding() -> None:
+def test_an_architecture_that_ends_its_process_or_hangs_is_a_finding() -> None:
     assert isolated("a", fine) == fine("a")
+    assert "LookupError('no such thing')" in isolated("d", raises).note
     assert "died with status 3" in isolated("b", dies).note
     late = isolated("c", hangs, patience_s=0.5)
     assert late == Finding("c", "exception", note="no answer after 0.5 s")
