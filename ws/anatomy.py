@@ -6,6 +6,7 @@ groups or scales is no linear map.
 """
 
 import inspect
+import math
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -163,6 +164,18 @@ def left_out(model: "PreTrainedModel", start: int, stop: int) -> dict[str, tuple
     inside = {id(parameter) for block in blocks(model)[start:stop] for parameter in block.parameters()} - reached
     named = ((path, parameter) for path, parameter in model.named_parameters() if parameter.ndim >= 2)
     return {path: tuple(parameter.shape) for path, parameter in named if id(parameter) in inside}
+
+
+def leaving_out(model: "PreTrainedModel", start: int, stop: int) -> str:
+    """What `left_out` finds in these blocks, for people; empty if it finds nothing."""
+    sizes = {path: math.prod(shape) for path, shape in left_out(model, start, stop).items()}
+    if not sizes:
+        return ""
+    share = sum(sizes.values()) / sum(p.numel() for block in blocks(model)[start:stop] for p in block.parameters())
+    return (
+        f"{share:.0%} of the weights of blocks {start} to {stop - 1} are no linear layers (experts in one tensor, "
+        f"routers, convolutions) and stay as they are, such as {max(sizes, key=sizes.__getitem__)}"
+    )
 
 
 def _transposed(module: nn.Module) -> bool:

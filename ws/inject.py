@@ -6,6 +6,7 @@ recipes use. "peft" runs the PEFT library; it is the reference that the native o
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 from ws.adapters import AdapterConfig, Params, boft, family
 from ws.adapters.peft_layers import to_peft
-from ws.anatomy import matrix
+from ws.anatomy import leaving_out, matrix
 from ws.errors import MismatchError
 from ws.models import LanguageModel
+from ws.progress import say
 from ws.targets import Targets, is_feedforward_output, targeted
 
 Engine = Literal["native", "peft"]
@@ -41,6 +43,7 @@ def injected(
     weights it had before. Both signs of a seed start from the same values.
     Raises: ShapeError if the rank or block does not fit a layer.
     """
+    _tell(lm, layers)
     linears = {
         name: linear
         for name, linear in lm.linears(layers.start, layers.stop).items()
@@ -59,6 +62,13 @@ def injected(
             matrix(linear).data.copy_(originals[name])
         vars(lm.model).pop("peft_config", None)
         lm.model.requires_grad_(False)
+
+
+@lru_cache(maxsize=2)
+def _tell(lm: LanguageModel, layers: range) -> None:
+    """Say, once, which weights of these blocks no adapter reaches."""
+    if left := leaving_out(lm.model, layers.start, layers.stop):
+        say(f"{lm.name}: {left}")
 
 
 class AdaptedLinear(nn.Module):

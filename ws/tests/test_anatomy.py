@@ -109,6 +109,18 @@ def test_what_is_no_linear_map_is_left_out(architecture: str, ending: str | None
     assert {anatomy.block_of(path) for path in named} <= {2, 3}
 
 
+def test_what_is_left_out_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("ws.inject.say", said.append)
+    for architecture in ("mixtral", "mixtral", "gpt2"):
+        with injected(decoder(architecture), AdapterConfig("lora", rank=4), layers=range(2, 4), seed=0):
+            pass
+    [line] = said
+    assert line.startswith("mixtral: ")
+    assert "of the weights of blocks 2 to 3 are no linear layers" in line
+    assert "experts." in line
+
+
 def test_a_shared_weight_is_in_its_first_block_alone() -> None:
     lm = decoder("zamba")
     shared = [path for path in lm.linears(0, 4) if "shared_transf" in path]
