@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -146,10 +146,16 @@ class FolderWeights(Intervention):
             raise MismatchError(
                 f"{self.plus} or {self.minus} has changed since the run began; start again when both are written"
             )
-        return weights_ready(lm, folders_delta(*folders, lm))
+        return weights_ready(lm, _latest_delta(self, lm))
 
     def describe(self) -> str:
         return f"dW {Path(self.plus).name} minus {Path(self.minus).name}"
+
+
+@lru_cache(maxsize=1)
+def _latest_delta(weights: FolderWeights, lm: LanguageModel) -> WeightDelta:
+    """dW of two folders, kept until another is asked for: each coefficient asks anew, and PEFT takes its time."""
+    return folders_delta(Path(weights.plus), Path(weights.minus), lm)
 
 
 def folder_weights(plus: Path, minus: Path) -> FolderWeights:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ws import interventions
 from ws.behaviors import Question
-from ws.delta import Direction, difference, direction_delta
+from ws.delta import Direction, WeightDelta, difference, direction_delta
 from ws.errors import DataError, MismatchError, ShapeError
-from ws.folders.delta import folder_delta
+from ws.folders.delta import folder_delta, folders_delta
 from ws.interventions import (
     Activations,
     FolderWeights,
@@ -233,6 +234,23 @@ def test_peft_folders_are_known_by_their_contents(lm: LanguageModel, store: Stor
     assert folder_weights(plus, minus).contents == (before.contents[1],) * 2
     with pytest.raises(MismatchError, match="has changed since the run began"):
         before.ready(lm, store)
+
+
+def test_dw_of_folders_is_made_once_for_all_coefficients(
+    lm: LanguageModel, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[Path, ...]] = []
+
+    def counted(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
+        made.append((plus, minus))
+        return folders_delta(plus, minus, lm)
+
+    monkeypatch.setattr(interventions, "folders_delta", counted)
+    plus, minus = folders(lm, store, tmp_path)
+    for _ in range(2):
+        folder_weights(plus, minus).ready(lm, store)
+    folder_weights(minus, plus).ready(lm, store)
+    assert made == [(plus, minus), (minus, plus)]
 
 
 def test_equal_peft_folders_are_refused(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
