@@ -62,10 +62,12 @@ def table(
 ) -> None:
     """Print the recorded verdicts as Markdown, or write them into a file between its markers.
 
-    ws table
-    ws table --write claims/VERDICTS.md
-    ws table --counts --write README.md
-    ws table --models ./my-model
+    Those of your own model are what `pytest claims/ --model ... --snapshot-update` recorded.
+
+        ws table
+        ws table --write claims/VERDICTS.md
+        ws table --counts --write README.md
+        ws table --models ./my-model
     """
     from ws.own_models import named_model
     from ws.report import markdown, recorded, summary, with_table
