@@ -12,10 +12,15 @@ from ws.tests.small import ON, shared_store
 NAMED = "mine@*"
 
 
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, made before any pytest within: one forgets the libraries that are first imported during it."""
+    return shared_store(tmp_path_factory).get(ON.weights)
+
+
 @pytest.fixture
-def folder(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(project: Project, original: Path) -> Path:
     """A model folder of one's own, named mine."""
-    original = shared_store(tmp_path_factory).get(ON.weights)
     return shutil.copytree(original, project.pytester.path / "mine", ignore=shutil.ignore_patterns("manifest.json"))
 
 
@@ -48,6 +53,21 @@ def test_what_is_recorded_lies_in_the_model_s_home_and_is_compared_from_then_on(
     changed = project.run("claims", "--model", "./mine", EFFECT="-1")
     changed.assert_outcomes(failed=1)
     changed.stdout.fnmatch_lines(["*verdict HOLDS -> REFUTED*", f"*pytest *test_it_steers?mine?* --model {folder}*"])
+
+
+def test_a_model_of_the_table_of_which_nothing_is_recorded_stands_alone(project: Project) -> None:
+    result = project.run("claims", "--model", "qwen2.5-coder-0.5b")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*--snapshot-update records in claims/__snapshots__/qwen2.5-coder-0.5b"])
+    project.record("claims", "--model", "qwen2.5-coder-0.5b")
+    project.snapshot("qwen2.5-coder-0.5b/test_it_steers.json").rename(
+        project.snapshot("qwen2.5-coder-0.5b/test_another.json")
+    )
+    project.run("claims", "--model", "qwen2.5-coder-0.5b").assert_outcomes(failed=1)
+
+
+def test_a_snapshot_of_the_embedded_model_is_missed(project: Project) -> None:
+    project.run("claims").assert_outcomes(failed=1)
 
 
 def test_a_chosen_folder_takes_the_verdicts_of_every_model(project: Project, folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 from ws import outcome, selfcheck, steer
@@ -214,7 +215,10 @@ def test_a_model_whose_prompts_are_packed_is_the_one_that_was_read(store: Store)
 def test_a_self_check_is_of_weights_a_device_and_releases(store: Store) -> None:
     one = SelfCheck(ON.weights, "cpu")
     others = SelfCheck(ON.weights, "cuda"), SelfCheck(ON.weights, "cpu", ("2.0.0", "5.0.0"))
-    assert one.releases == (torch.__version__, __import__("transformers").__version__)
+    # A wheel may leave out of its metadata which CUDA it was built for.
+    assert [release.partition("+")[0] for release in one.releases] == [
+        module.__version__.partition("+")[0] for module in (torch, transformers)
+    ]
     assert len({store.key(recipe) for recipe in (one, *others)}) == 3
 
 
