@@ -37,7 +37,16 @@ CHANGES: dict[str, dict[str, Any]] = {
         "ffn_config.hidden_size": 64,
     },
     "deepseek_v2": {"num_experts_per_tok": 2, "topk_group": 1, "n_group": 1},
-    "dory": {"n_input_layers": 1, "n_recurrent_layers": 2, "n_output_layers": 1},
+    # Its configuration writes attention and MLP as a block each: four layers of both. Its scales are kept as multiples
+    # of initializer_range, which must not be small beside what they are shaken by.
+    "dory": {
+        "initializer_range": 1.0,
+        "layer_types": ["sliding_attention", "mlp", "full_attention", "mlp"] * 2,
+        "num_hidden_layers": 8,
+        "n_input_layers": 2,
+        "n_recurrent_layers": 4,
+        "n_output_layers": 2,
+    },
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "dots3_note": {"text_config.head_dim": 32, "audio_config.conv_output_size": 1024},
     "dots3_note_text": {"head_dim": 32},
