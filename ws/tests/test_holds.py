@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from fixtures.snapshots import told_apart
 from ws.report import recorded
 from ws.tests.conftest import STEERS, Project
 
@@ -133,6 +134,19 @@ def test_another_verdict_fails_and_says_old_and_new(project: Project, before: st
             '*pytest "claims/test_claims.py::test_it_steers*smollm2-135m*" --snapshot-update*',
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (6.3e-06, 8.4e-06, ("6.3e-06", "8.4e-06")),
+        (1.001, 1.002, ("1.001", "1.002")),
+        (0.5, 0.7, ("0.50", "0.70")),
+        (None, 0.5, ("n/a", "0.50")),
+    ],
+)
+def test_numbers_that_differ_look_different(old: float | None, new: float, said: tuple[str, str]) -> None:
+    assert told_apart(old, new) == said
 
 
 def test_a_verdict_alone_that_changes_fails(project: Project) -> None:
