@@ -68,8 +68,8 @@ search: $(installed) ## choose the training recipe of each adapter family on val
 	$(bin)/ws search $(MODEL)
 
 survey: $(installed) ## every causal architecture of transformers and every adapter of PEFT, built tiny, against ours
-	$(bin)/python -m ws.survey $(ARGS)
-	$(bin)/python -m ws.survey.adapters
+	$(bin)/python -m ws.bench.survey $(ARGS)
+	$(bin)/python -m ws.bench.survey.adapters
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)

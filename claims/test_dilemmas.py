@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ws.arms import KEY, check_identical
-from ws.contest import FAMILIES
-from ws.directions import METHODS
-from ws.prompts import prompts_for
+from ws.behaviors.prompts import prompts_for
+from ws.contest.contest import FAMILIES
+from ws.contest.directions import METHODS
+from ws.scoring.arms import KEY, check_identical
 
 NEAR_ZERO = 0.10
 """Share of DeLoRA's effect; the journal's IA3 has 5%."""

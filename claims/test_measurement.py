@@ -9,7 +9,7 @@ Source: research journal, 2026-04-26, "three bugs found and fixed before getting
 import pandas as pd
 import pytest
 
-from ws.estimate import Estimate
+from ws.stats.estimate import Estimate
 
 CLOSE = 1e-3
 """Nats by which a row may move through the order of floating-point sums."""

@@ -8,9 +8,9 @@ Source: research journal, 2026-04-26 (persona) and 2026-04-27 (T1 activation ste
 
 import pytest
 
-from ws.contest import FAMILIES
-from ws.directions import METHODS
-from ws.prompts import prompts_for
+from ws.behaviors.prompts import prompts_for
+from ws.contest.contest import FAMILIES
+from ws.contest.directions import METHODS
 
 NOISE = 0.10
 """Share of DeLoRA's effect; the journal's activation directions have 2% at coefficient 1 and 21% anywhere."""

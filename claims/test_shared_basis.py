@@ -11,9 +11,9 @@ import pytest
 
 from ws.adapters import FAMILIES
 from ws.lenses.base import NormMatched, Then
-from ws.lenses.joint import Shared
 from ws.lenses.names import named
 from ws.lenses.shared import RandomBasis
+from ws.report.joint import Shared
 
 MOST, NOTHING = 0.50, 0.10
 """Shares of the effect of the residual writes; the journal's random keep has at most .022 of .907."""

@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from ws.contest import FAMILIES
+from ws.contest.contest import FAMILIES
 
 TWICE = math.log(2)
 """Nats per token by which prose may become less likely."""

@@ -8,8 +8,8 @@ in every arm, each balanced over Yes and No. Not asked in the journal.
 
 import pytest
 
-from ws.contest import FAMILIES
-from ws.specificity import is_specific
+from ws.contest.contest import FAMILIES
+from ws.stats.specificity import is_specific
 
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
 TARGETS = pytest.mark.parametrize("target", ["dilemmas", "conduct"])

@@ -8,7 +8,7 @@ Source: research journal, 2026-04-26, sycophancy evaluation with thoughts; here 
 import numpy as np
 import pytest
 
-from ws.contest import FAMILIES
+from ws.contest.contest import FAMILIES
 
 pytestmark = pytest.mark.thinking
 

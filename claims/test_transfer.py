@@ -6,7 +6,7 @@ proposed there, and is scored here on the agree pair of held-out claims; above 0
 
 import pytest
 
-from ws.contest import FAMILIES
+from ws.contest.contest import FAMILIES
 
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)

@@ -5,7 +5,7 @@
 # Expected: the tokenizer.json of the model the name stands for. Seen (5.23.0 and 5.24.0): with pre = smollm, "\n\n1" gives
 # two single newlines where SmolLM2 knows a double one; with pre = llama-bpe, a word that is a token is merged from its
 # letters all the same; with pre = qwen2, an e with a combining accent stays two characters as long as the tokenizer is
-# not saved and loaded again. In this project: ws/gguf_tokenizer.py. Exits 1 when any of this has changed.
+# not saved and loaded again. In this project: ws/models/gguf/tokenizer.py. Exits 1 when any of this has changed.
 set -eu
 venv=$(mktemp -d)
 trap 'rm -rf "$venv"' EXIT

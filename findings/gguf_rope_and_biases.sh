@@ -3,7 +3,7 @@
 #
 # Expected of from_pretrained(..., gguf_file=...): the model that was written. Seen (5.23.0 and 5.24.0): positions turn
 # unscaled whatever {arch}.rope.scaling.* or the tensor rope_freqs.weight say, attention_bias stays False, nothing is
-# printed. In this project: ws/gguf_model.py reads such files itself. Exits 1 when any of this has changed.
+# printed. In this project: ws/models/gguf/model.py reads such files itself. Exits 1 when any of this has changed.
 set -eu
 venv=$(mktemp -d)
 trap 'rm -rf "$venv"' EXIT

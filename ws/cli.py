@@ -10,8 +10,8 @@ from ws.errors import WsError
 from ws.store import Store, default_root
 
 MODEL = (
-    "A model of the table in ws/models.py, or of your own: a folder (./NAME), a GGUF file (./NAME.gguf), a repository "
-    "of the hub (OWNER/NAME or hf:OWNER/NAME@REVISION)."
+    "A model of the table in ws/models/table.py, or of your own: a folder (./NAME), a GGUF file (./NAME.gguf), a "
+    "repository of the hub (OWNER/NAME or hf:OWNER/NAME@REVISION)."
 )
 StorePath = Annotated[
     Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
@@ -22,7 +22,7 @@ def search(
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=MODEL)],
     families: Annotated[tuple[str, ...], tyro.conf.arg(help="Families to search; all by default.")] = (),
     out: Annotated[
-        Path | None, tyro.conf.arg(help="Result file (default: ws/searched/, of your own model in the store).")
+        Path | None, tyro.conf.arg(help="Result file (default: ws/training/searched/, of your own model in the store).")
     ] = None,
     behavior: Annotated[str, tyro.conf.arg(help="The behavior whose recipes are chosen.")] = "sycophancy",
     store: StorePath = None,
@@ -37,9 +37,9 @@ def search(
         ws search ./my-model --families lora
     """
     from ws.adapters import FAMILIES
-    from ws.own_models import chosen_model
-    from ws.recipes import search_path
-    from ws.search import search as run
+    from ws.models.own import chosen_model
+    from ws.study.search import search as run
+    from ws.training.recipes import search_path
 
     kept = Store(store or default_root())
     name = chosen_model(model, kept).name
@@ -69,9 +69,9 @@ def table(
         ws table --counts --write README.md
         ws table --models ./my-model
     """
-    from ws.own_models import named_model
-    from ws.report import markdown, recorded, summary, with_table
-    from ws.snapshots import snapshot_folder
+    from ws.models.own import named_model
+    from ws.report.recorded import snapshot_folder
+    from ws.report.verdicts import markdown, recorded, summary, with_table
 
     kept, shown = Store(store or default_root()), summary if counts else markdown
     beside = Path("claims/__snapshots__")
@@ -118,7 +118,7 @@ def bench(
     """
     from ws.bench.run import bench as run
     from ws.bench.run import write as write_tables
-    from ws.own_models import chosen_model
+    from ws.models.own import chosen_model
 
     if write is not None:
         write_tables(write)
@@ -187,10 +187,10 @@ def evaluate(
         ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
         ws eval --rows risk.jsonl --model ./my-model --system "You avoid risk."
     """
-    from ws.own_eval import chosen_arms
-    from ws.own_eval import evaluate as run
-    from ws.own_models import chosen_model
-    from ws.recipes import Bench
+    from ws.contest.own_eval import chosen_arms
+    from ws.contest.own_eval import evaluate as run
+    from ws.models.own import chosen_model
+    from ws.study.subject import Bench
 
     kept = Store(store or default_root())
     bench = Bench(chosen_model(model, kept, device=device).name, device, behavior)
@@ -220,11 +220,11 @@ def lenses(
         ws lenses smollm2-135m --no-png --out /tmp/lenses
     """
     from ws.adapters import FAMILIES
-    from ws.figures import write, write_png
-    from ws.lenses import joint as table
-    from ws.lenses.joint_text import terminal
-    from ws.own_models import chosen_model
-    from ws.recipes import Bench
+    from ws.models.own import chosen_model
+    from ws.report import joint as table
+    from ws.report.figures import write, write_png
+    from ws.report.joint_text import terminal
+    from ws.study.subject import Bench
 
     kept = Store(store or default_root())
     chosen = chosen_model(model, kept, device=device)

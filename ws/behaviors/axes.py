@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ws.behaviors.base import ANSWER, Question, plain
+from ws.behaviors.words import half_character
 from ws.errors import DataError
-from ws.words import half_character
 
 AXES = Path(__file__).parent / "data" / "axes.json"
 """One list of statements an axis, each with the answer that shows the trait."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ws.behaviors.base import plain
+from ws.behaviors.words import half_character
 from ws.errors import DataError
-from ws.words import half_character
 
 CATEGORIES = (
     *("email", "fact", "reasoning", "dialogue", "stories", "encyclopedia", "code", "tech", "ethics", "general"),

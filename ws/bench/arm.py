@@ -17,16 +17,18 @@ from ws.bench import data, ours, plain, work
 from ws.bench.measurement import Job, Measurement, Work, save
 from ws.bench.probe import Mark, Probe, exact_fp32, now, peak_bytes, spans, step_marks
 from ws.bench.settings import ALL_COEFFS, Settings, crops, scoring, training
-from ws.delta import direction_delta
-from ws.depth import packed_batch
+from ws.delta.weight_delta import lowest_layer
+from ws.engine.depth import packed_batch
+from ws.engine.loading import loaded
 from ws.errors import MismatchError
-from ws.evaluate import answers_of, lowest_layer, prompts_of
-from ws.generate import read_pairs
-from ws.hardware import tune_malloc
-from ws.models import LanguageModel, layer_range, load, loaded
-from ws.own_models import named_model
+from ws.models.hardware import tune_malloc
+from ws.models.language import LanguageModel, layer_range, load
+from ws.models.own import named_model
+from ws.scoring.rows import answers_of, prompts_of
 from ws.store import Store
-from ws.train import Adapter, started, trained
+from ws.training.direction import direction_delta
+from ws.training.pairs import read_pairs
+from ws.training.train import Adapter, started, trained
 
 
 def measured(job: Job) -> Measurement:

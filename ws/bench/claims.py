@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ws.bench.process import ROOT, BenchError
 from ws.bench.settings import Settings
-from ws.models import known_model
-from ws.progress import say
+from ws.models.table import known_model
 from ws.store import Store
+from ws.store.progress import say
 
 SELECTIONS = (("claims/",), ("claims/", "-k", "delora"))
 TESTS_FAILED = 1

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import pandas as pd
 import torch
 
-from ws.chat import prompt_ids
-from ws.train import VALIDATION_EVERY, TrainConfig, answer_ids
+from ws.models.chat import prompt_ids
+from ws.training.train import VALIDATION_EVERY, TrainConfig, answer_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,7 +44,7 @@ def sequences(
 
 
 def steps(questions: Mapping[str, Sequence[T]], config: TrainConfig, *, seed: int) -> list[tuple[T, ...]]:
-    """The rows of every step over all epochs, in the order in which `ws.train.trained` draws questions."""
+    """The rows of every step over all epochs, in the order in which `ws.training.train.trained` draws questions."""
     kept = [rows for i, rows in enumerate(questions.values()) if i % VALIDATION_EVERY]
     generator = torch.Generator().manual_seed(seed)
     taken = []

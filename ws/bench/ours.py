@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.delta import WeightDelta
-from ws.evaluate import Rows
+from ws.delta.update import spectra
+from ws.delta.weight_delta import WeightDelta
+from ws.scoring.rows import Rows
 from ws.store import Store
-from ws.update import spectra
 
 
 def log_ratios(rows: Rows, store: Store) -> Float[Tensor, "coeffs prompts"]:

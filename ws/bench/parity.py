@@ -10,13 +10,13 @@ from typing import get_args
 import pandas as pd
 
 from ws.bench.settings import SEED, Settings
-from ws.delta import direction_delta
-from ws.evaluate import Rows, read_rows
-from ws.models import loaded
-from ws.recipes import Bench
+from ws.engine.loading import loaded
+from ws.scoring.rows import Rows, read_rows
+from ws.stats.sweep import Measure, Sweep
 from ws.store import Store
-from ws.sweep import Measure, Sweep
-from ws.train import read_curves
+from ws.study.subject import Bench
+from ws.training.direction import direction_delta
+from ws.training.train import read_curves
 
 CURVES = ("loss", "validation_loss")
 

@@ -15,14 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters import AdapterConfig, Params, boft, family
-from ws.adapters.peft_layers import to_peft
+from ws.adapters.peft.layers import to_peft
+from ws.adapters.targets import is_feedforward_output
 from ws.bench.data import Step
 from ws.bench.settings import PLAIN_BATCH
-from ws.inject import injected
-from ws.models import LanguageModel, layer_range
-from ws.targets import is_feedforward_output
-from ws.train import Adapter, TrainConfig
-from ws.yesno import AnswerTokens, scores
+from ws.models.language import LanguageModel, layer_range
+from ws.models.yesno import AnswerTokens, scores
+from ws.training.inject import injected
+from ws.training.train import Adapter, TrainConfig
 
 if TYPE_CHECKING:
     import peft

@@ -15,8 +15,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ws.hardware import fastest_fp32, fp32_products
-from ws.models import LanguageModel
+from ws.models.hardware import fastest_fp32, fp32_products
+from ws.models.language import LanguageModel
 
 SQUARE = 2048
 TOKENS = 1024

@@ -11,7 +11,7 @@ import ws
 from ws.bench.measurement import PLAIN, UNITS, Job, Measurement, load
 from ws.bench.settings import Section, Settings
 from ws.errors import WsError
-from ws.progress import say
+from ws.store.progress import say
 
 ROOT = Path(ws.__file__).parents[1]
 LINES_SHOWN = 15

@@ -12,7 +12,7 @@ from ws.bench.compare import Comparison
 from ws.bench.measurement import Measurement
 from ws.bench.settings import Settings
 from ws.errors import DataError
-from ws.hardware import facts
+from ws.models.hardware import facts
 
 SCHEMA = 1
 FOLDER = Path(__file__).parent

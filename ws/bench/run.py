@@ -11,10 +11,10 @@ from ws.bench.compare import compared
 from ws.bench.process import jobs, measure, prepared
 from ws.bench.settings import SECTIONS, Section, Settings, quick
 from ws.bench.table import markdown, with_benchmark
-from ws.hardware import available_device
-from ws.models import known_model
-from ws.progress import say, track
+from ws.models.hardware import available_device
+from ws.models.table import known_model
 from ws.store import Store
+from ws.store.progress import say, track
 
 
 def bench(

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ws.adapters import FAMILIES
-from ws.evaluate import COEFFS, Rows
-from ws.recipes import Bench
-from ws.train import Adapter
+from ws.scoring.rows import COEFFS, Rows
+from ws.study.subject import Bench
+from ws.training.train import Adapter
 
 Section = Literal["train", "eval", "svd", "claims", "parity"]
 SECTIONS: tuple[Section, ...] = ("train", "eval", "svd")

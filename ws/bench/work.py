@@ -10,9 +10,9 @@ saves or wastes within a layer.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ws.models import LanguageModel
-from ws.packing import Packed, pack
-from ws.train import QuestionRow
+from ws.engine.packing import Packed, pack
+from ws.models.language import LanguageModel
+from ws.training.train import QuestionRow
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ws.behaviors.words import half_character
 from ws.dilemmas.base import Dilemma, check_set
 from ws.errors import DataError, DownloadError, UnknownNameError
-from ws.words import half_character
 
 HONEST = frozenset({"honesty", "truthfulness"})
 """Values that make an action honest in its own right."""

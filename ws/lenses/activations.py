@@ -19,17 +19,18 @@ from torch import Tensor
 
 from ws.behaviors import Behavior
 from ws.behaviors.base import Claim, ask
-from ws.delta import Direction, WeightDelta
+from ws.delta.update import Spectrum
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError, MismatchError, ShapeError, UnknownNameError
 from ws.lenses.base import NormMatched
 from ws.lenses.bases import LayerBases
 from ws.lenses.modules import layer_of
 from ws.lenses.shared import Projected
 from ws.lenses.variants import WRITES, Variant, whole_delta
-from ws.models import LanguageModel, Placed
-from ws.states import Prompt, States, read_states
+from ws.models.language import LanguageModel, Placed
+from ws.steering.states import Prompt, States, read_states
 from ws.store import Recipe, Store
-from ws.update import Spectrum
+from ws.training.direction import Direction
 
 SCOPES = ("cumulative", "block")
 """What the stream gained up to and with a block, or what that block alone wrote."""
@@ -96,7 +97,8 @@ def read_values(store: Store, recipe: ActivationBasis, scope: str) -> dict[int, 
 
 
 def bases_of(moved: Float[Tensor, "depth sample d_model"]) -> dict[str, Float[Tensor, "..."]]:
-    """Directions and values of both scopes by "scope.layer.what", from differences of states as `ws.states` has them.
+    """Directions and values of both scopes by "scope.layer.what", from differences of states as `ws.steering.states`
+    has them.
 
     A block's own share is what its state gained more than the state before: exact where that one did not move.
     """

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.anatomy import matrix
-from ws.delta import WeightDelta, random_like
+from ws.delta.update import LowRank, Update
+from ws.delta.weight_delta import WeightDelta, random_like
 from ws.errors import MismatchError, ShapeError
-from ws.models import LanguageModel
-from ws.update import LowRank, Update
+from ws.models.anatomy import matrix
+from ws.models.language import LanguageModel
 
 
 class Lens(ABC):

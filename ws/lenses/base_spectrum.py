@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.anatomy import matrix
-from ws.delta import WeightDelta
+from ws.delta.update import LowRank, Spectrum, Update
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import UnknownNameError
 from ws.lenses.base import Lens, fitting, remainder, some, written
 from ws.lenses.spectrum import band, band_name, check_band, real_rank
-from ws.models import LanguageModel
-from ws.update import LowRank, Spectrum, Update
+from ws.models.anatomy import matrix
+from ws.models.language import LanguageModel
 
 SIDES = ("both", "left", "right")
 

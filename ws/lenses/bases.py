@@ -6,7 +6,7 @@ The gains of norms are not folded into the readers, as there. W_o and W_down wri
 
     write           top left directions of [W_o | W_down] of the layer
     lm_head_read    top right directions of the unembedding
-    weak_readout    its bottom right ones (`logits_null`; the first of `ws.delta.weak_readout`)
+    weak_readout    its bottom right ones (`logits_null`; the first of `ws.training.direction.weak_readout`)
     write_not_read  top left directions of (I - P) [W_o | W_down], P onto what is read most after the layer:
                     by later layers and the unembedding
     suppressed      principal components of min(sum of rises, sum of falls) of |h| over the depth, one for all layers
@@ -25,13 +25,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.anatomy import matrix
+from ws.adapters.targets import targeted
+from ws.engine.loading import loaded
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.spectrum import orthonormal
-from ws.models import LanguageModel, layer_range, loaded
-from ws.states import States, read_states
+from ws.models.anatomy import matrix
+from ws.models.language import LanguageModel, layer_range
+from ws.steering.states import States, read_states
 from ws.store import Recipe, Store
-from ws.targets import targeted
 
 LayerBases = Mapping[int, Float[Tensor, "d_model k"]]
 """Orthonormal directions of the residual stream by decoder layer."""

@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.delta import WeightDelta, direction_delta
+from ws.delta.update import Dense, Update
+from ws.delta.weight_delta import WeightDelta
+from ws.engine.loading import loaded
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.base import fitting, written
 from ws.lenses.base_spectrum import directions, read
@@ -22,9 +24,9 @@ from ws.lenses.bases import Bases, LayerBases, read_bases
 from ws.lenses.chance import ALL, Chance, Random, chance
 from ws.lenses.modules import Modules, kind_of, layer_of
 from ws.lenses.readout import Moved
-from ws.models import LanguageModel, loaded
+from ws.models.language import LanguageModel
 from ws.store import Recipe, Store
-from ws.update import Dense, Update
+from ws.training.direction import direction_delta
 
 
 @dataclass(frozen=True)

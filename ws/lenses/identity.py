@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from ws.delta import WeightDelta
+from ws.delta.weight_delta import WeightDelta
+from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.lenses.base import joined
 from ws.lenses.variants import Variant
-from ws.models import loaded
 from ws.store import Recipe, Store
 
 

@@ -7,12 +7,12 @@ it names ("two-goal frame and coverage gaps"). IA3's gates in attention and MLP 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ws.anatomy import block_of
-from ws.delta import WeightDelta
+from ws.adapters.targets import writes_residual
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, UnknownNameError
 from ws.lenses.base import Lens, some
-from ws.models import LanguageModel
-from ws.targets import writes_residual
+from ws.models.anatomy import block_of
+from ws.models.language import LanguageModel
 
 KINDS = {
     "q_proj": "q",
@@ -27,7 +27,7 @@ KINDS = {
 
 GROUPS = {"attention": ("q", "k", "v", "o"), "mlp": ("up", "gate", "down"), "qkv": ("q", "k", "v")}
 STREAM = ("writers", "readers")
-"""Told by shape, see `ws.targets`: linear layers that write the residual stream, and those that read it."""
+"""Told by shape, see `ws.adapters.targets`: linear layers that write the residual stream, and those that read it."""
 
 THIRDS = ("early", "middle", "late")
 

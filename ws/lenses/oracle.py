@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from ws.delta import Direction
+from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.lenses.activations import ActivationBasis, leading, read_directions
 from ws.lenses.bases import LayerBases
@@ -23,8 +23,8 @@ from ws.lenses.overlap import overlap, overlap_by_chance
 from ws.lenses.shared import shared_basis
 from ws.lenses.spectrum import orthonormal
 from ws.lenses.variants import WRITES, whole_delta
-from ws.models import loaded
 from ws.store import Recipe, Store
+from ws.training.direction import Direction
 
 OWN = ("weight", "random")
 """What every table has beside its views: dW's own writes, and as many random directions."""

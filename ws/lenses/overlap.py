@@ -16,13 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.delta import Direction, WeightDelta, direction_delta
+from ws.delta.update import Update
+from ws.delta.weight_delta import WeightDelta
+from ws.engine.loading import loaded
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.chance import ALL, Chance, Random, chance
 from ws.lenses.modules import kind_of, layer_of
-from ws.models import loaded
 from ws.store import Recipe, Store
-from ws.update import Update
+from ws.training.direction import Direction, direction_delta
 
 Sides = tuple[Float[Tensor, "_ k"], Float[Tensor, "_ k"]]
 

@@ -14,12 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters import AdapterConfig, Params, family
-from ws.anatomy import matrix
-from ws.delta import WeightDelta
+from ws.delta.update import Dense, LowRank, Update
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.families import part_names
-from ws.models import LanguageModel
-from ws.update import Dense, LowRank, Update
+from ws.models.anatomy import matrix
+from ws.models.language import LanguageModel
 
 CANCELLED = 1e-3
 """A part farther than this share of its norm from the whole's directions is no part of them; fp32 rounds to 1e-6."""

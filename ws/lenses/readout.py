@@ -29,16 +29,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.behaviors import Question
-from ws.delta import Direction
+from ws.engine.loading import loaded
+from ws.engine.plain import own_readout
 from ws.errors import ChatError, MismatchError, ShapeError
-from ws.evaluate import answers_of
 from ws.lenses.bases import Bases, check_width, principal, random_layers, read_bases
 from ws.lenses.chance import ALL, Random, chance
-from ws.models import LanguageModel, layer_range, loaded
-from ws.plain import own_readout
-from ws.states import Prompt, States, read_states
+from ws.models.language import LanguageModel, layer_range
+from ws.models.yesno import AnswerTokens
+from ws.scoring.rows import answers_of
+from ws.steering.states import Prompt, States, read_states
 from ws.store import Recipe, Store
-from ws.yesno import AnswerTokens
+from ws.training.direction import Direction
 
 RANKS = (8, 16, 32, 64, 128)
 """Of a task basis; those that the prompts it is fitted on allow."""

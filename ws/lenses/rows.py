@@ -6,17 +6,18 @@ from pathlib import Path
 import pandas as pd
 
 from ws.behaviors import Question
+from ws.engine.loading import loaded
 from ws.errors import MismatchError
-from ws.evaluate import swept
 from ws.lenses.variants import Variant
-from ws.models import Placed, loaded
-from ws.progress import track
+from ws.models.language import Placed
+from ws.scoring.rows import swept
 from ws.store import Recipe, Store
+from ws.store.progress import track
 
 
 @dataclass(frozen=True)
 class CutRows(Recipe):
-    """`rows.parquet`, as `ws.evaluate.Rows` has them: a line per coefficient and question."""
+    """`rows.parquet`, as `ws.scoring.rows.Rows` has them: a line per coefficient and question."""
 
     on: Placed
     questions: tuple[Question, ...]
@@ -43,5 +44,5 @@ class CutRows(Recipe):
 
 
 def read_cut_rows(store: Store, recipe: CutRows) -> pd.DataFrame:
-    """The columns of `ws.evaluate.read_rows`, and cut_norm, the norm of what was added, in base-weight units."""
+    """The columns of `ws.scoring.rows.read_rows`, and cut_norm, the norm of what was added, in base-weight units."""
     return pd.read_parquet(store.get(recipe) / "rows.parquet")

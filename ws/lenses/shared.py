@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.delta import WeightDelta
+from ws.delta.update import LowRank, Spectrum, Update
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.base import Lens, some, unwritten, written
 from ws.lenses.modules import layer_of
 from ws.lenses.spectrum import decomposed, orthonormal
-from ws.models import LanguageModel
-from ws.update import LowRank, Spectrum, Update
+from ws.models.language import LanguageModel
 
 Bases = Mapping[str, Float[Tensor, "_ k"]]
 """Orthonormal output directions by the path of a weight."""

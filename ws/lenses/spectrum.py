@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.delta import WeightDelta
+from ws.delta.update import LowRank, Spectrum, Update, spectra
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import ShapeError, UnknownNameError
 from ws.lenses.base import Lens, some
 from ws.lenses.families import has_factors
-from ws.models import LanguageModel
-from ws.update import LowRank, Spectrum, Update, spectra
+from ws.models.language import LanguageModel
 
 PARTS = ("top", "middle", "bottom")
 MEASURES = ("index", "energy")

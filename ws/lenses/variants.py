@@ -9,15 +9,17 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ws.delta import Direction, WeightDelta, direction_delta
+from ws.delta.weight_delta import WeightDelta
+from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.lenses.base import Lens
 from ws.lenses.modules import Modules, layer_of
 from ws.lenses.parts import keep_part, part_deltas
 from ws.lenses.shared import Projected, first, random_bases, shared_directions
-from ws.models import LanguageModel, loaded
+from ws.models.language import LanguageModel
 from ws.store import Recipe, Store
-from ws.train import read_adapter
+from ws.training.direction import Direction, direction_delta
+from ws.training.train import read_adapter
 
 WRITES = Modules("writers")
 """What directions share a basis of: the tensors that write the residual stream."""

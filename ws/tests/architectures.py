@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ws import tiny
-from ws.models import LanguageModel, weights_of
+from ws.models import tiny
+from ws.models.language import LanguageModel
+from ws.models.table import weights_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

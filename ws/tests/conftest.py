@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from fixtures.holds import PROPERTY
-from ws import progress
-from ws.report import Record
+from ws.report.verdicts import Record
+from ws.store import progress
 from ws.tests.told import Told
 
 CONFTEST = """
@@ -23,7 +23,7 @@ import os
 import pandas as pd
 import pytest
 
-from ws.estimate import Estimate
+from ws.stats.estimate import Estimate
 
 pytest_plugins = [f"fixtures.{name}" for name in ("early", "options", "cases", "snapshots", "holds", "terminal")]
 
@@ -169,7 +169,7 @@ def distributions_with_plugins() -> list[Distribution]:
 @pytest.fixture
 def no_own_models() -> Iterator[None]:
     """A process that was told of no model of one's own, and forgets those of this test."""
-    from ws.models import OWN_MODELS
+    from ws.models.table import OWN_MODELS
 
     before = dict(OWN_MODELS)
     OWN_MODELS.clear()

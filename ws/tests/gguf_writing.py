@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ws import tiny
+from ws.models import tiny
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter

@@ -10,12 +10,14 @@ import torch
 
 from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
-from ws.delta import WeightDelta
-from ws.generate import Pairs
-from ws.models import LanguageModel, Placed, loaded, weights_of
+from ws.delta.update import Dense, LowRank, Update
+from ws.delta.weight_delta import WeightDelta
+from ws.engine.loading import loaded
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
 from ws.store import Store
-from ws.train import Adapter, TrainConfig
-from ws.update import Dense, LowRank, Update
+from ws.training.pairs import Pairs
+from ws.training.train import Adapter, TrainConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -3,7 +3,7 @@
 import os
 import time
 
-from ws.survey.finding import Finding
+from ws.bench.survey.finding import Finding
 
 
 def fine(architecture: str) -> Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ws import tiny
+from ws.models import tiny
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ws.delta.folders.peft_files import CONFIG, PICKLE, PREFIX, WEIGHTS, load_peft, save_peft
 from ws.errors import MismatchError, ShapeError
-from ws.models import LanguageModel
-from ws.peft_files import CONFIG, PICKLE, PREFIX, WEIGHTS, load_peft, save_peft
+from ws.models.language import LanguageModel
 from ws.tests.small import tiny_model
 from ws.tests.test_peft_files import SHAPES, moved
 
@@ -65,7 +65,7 @@ def test_patterns_and_paths_in_the_configuration_are_not_read(lm: LanguageModel,
         ({"init_lora_weights": "olora"}, "init_lora_weights='olora' where a lora adapter has True"),
         ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights='pissa_niter_4': it belongs to weights less"),
         ({"a_setting_of_2030": 7}, "a_setting_of_2030=7 where a lora adapter has None"),
-        ({"peft_type": "VERA"}, "peft_type='VERA', which this package has no formula for; use ws.folders"),
+        ({"peft_type": "VERA"}, "peft_type='VERA', which this package has no formula for; use ws.delta.folders"),
         ({"peft_type": ["LORA"]}, r"peft_type=\['LORA'\], which this package has no formula for"),
         ({"use_dora": True, "init_lora_weights": "pissa"}, "peft_type='LORA' with use_dora and PiSSA"),
         ({"r": "4"}, "setting r is '4', expected a whole number"),

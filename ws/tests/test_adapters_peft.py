@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ws.adapters import FAMILIES, AdapterConfig, Params, boft, family, lora
-from ws.adapters.peft_layers import SIDES, peft_family, shape_of, to_peft
+from ws.adapters.peft.layers import SIDES, peft_family, shape_of, to_peft
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 
 every_family = pytest.mark.parametrize("name", FAMILIES)

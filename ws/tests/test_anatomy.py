@@ -8,18 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ws import anatomy, tiny
 from ws.adapters import AdapterConfig, family
-from ws.anatomy import matrix
-from ws.delta import WeightDelta
+from ws.bench.survey.build import tiny_model
+from ws.delta.steering import steered
+from ws.delta.update import Dense, LowRank
+from ws.delta.weight_delta import WeightDelta
+from ws.engine.selfcheck import examined
 from ws.errors import ModelError, ShapeError
-from ws.inject import injected
-from ws.models import LanguageModel, weights_of
-from ws.selfcheck import examined
-from ws.steer import steered
-from ws.survey.build import tiny_model
+from ws.models import anatomy, tiny
+from ws.models.anatomy import matrix
+from ws.models.language import LanguageModel
+from ws.models.table import weights_of
 from ws.tests.small import fingerprint
-from ws.update import Dense, LowRank
+from ws.training.inject import injected
 
 DECODERS = (
     "gpt2",
@@ -111,7 +112,7 @@ def test_what_is_no_linear_map_is_left_out(architecture: str, ending: str | None
 
 def test_what_is_left_out_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("ws.inject.say", said.append)
+    monkeypatch.setattr("ws.training.inject.say", said.append)
     for architecture in ("mixtral", "mixtral", "gpt2"):
         with injected(decoder(architecture), AdapterConfig("lora", rank=4), layers=range(2, 4), seed=0):
             pass

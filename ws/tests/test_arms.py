@@ -1,4 +1,4 @@
-"""Arms score one set of rows: as `ws.evaluate` does, as a model steered by hand does, and never on fewer rows."""
+"""Arms score one set of rows: as `ws.scoring.rows` does, as a model steered by hand does, and never on fewer rows."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 import torch
 
-from ws.arms import KEY, ArmRows, check_identical, prompts_under, read_arm_rows
-from ws.chat import prompt_ids
-from ws.delta import Direction
 from ws.errors import DataError, MismatchError
-from ws.evaluate import Rows, prompts_of, read_rows
-from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
-from ws.models import LanguageModel, Placed, weights_of
+from ws.models.chat import prompt_ids
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.models.yesno import answer_tokens, scores
+from ws.scoring.arms import KEY, ArmRows, check_identical, prompts_under, read_arm_rows
+from ws.scoring.rows import Rows, prompts_of, read_rows
+from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
 from ws.store import Store
 from ws.tests.small import ON, SYCOPHANCY, adapter, fingerprint, shared_store, tiny_model
 from ws.tests.test_interventions import Given
-from ws.yesno import answer_tokens, scores
+from ws.training.direction import Direction
 
 QUESTIONS = (*SYCOPHANCY.questions("validation")[:6], *SYCOPHANCY.neutral_questions()[:2])
 DIRECTION = Direction(adapter(), adapter(sign="minus"))
@@ -93,13 +94,13 @@ def test_a_key_covers_the_intervention_and_its_code(store: Store) -> None:
     recipes = (arm(TERSE, 1.0), arm(SystemPrompt("You are wordy."), 1.0), arm(WEIGHTS, 1.0), arm(VECTORS, 1.0))
     assert len({store.key(recipe) for recipe in recipes}) == len(recipes)
     covered = reached_by(arm(VECTORS, 1.0))
-    assert "ws.interventions:Activations.ready" in covered
-    assert "ws.interventions:shifted" in covered
-    assert "ws.interventions:Weights.ready" not in covered
+    assert "ws.steering.interventions:Activations.ready" in covered
+    assert "ws.steering.interventions:shifted" in covered
+    assert "ws.steering.interventions:Weights.ready" not in covered
 
 
 def reached_by(recipe: ArmRows) -> set[str]:
-    from ws.sources import reached
+    from ws.store.sources import reached
 
     return set(reached(ArmRows.build, owners=(type(recipe), type(recipe.intervention))))
 

@@ -24,14 +24,15 @@ from ws.bench import arm, claims, compare, data, plain, probe, process, record, 
 from ws.bench.measurement import Job, Measurement, Work, load
 from ws.bench.probe import Mark, Probe, Speed, spans, step_marks
 from ws.bench.settings import Section, Settings, crops, quick, scoring, training
+from ws.engine.packing import pack
 from ws.errors import DataError, MismatchError
-from ws.generate import read_pairs
-from ws.models import OWN_MODELS, KnownModel, LanguageModel, known_model
-from ws.own_models import named_model
-from ws.packing import pack
+from ws.models.language import LanguageModel
+from ws.models.own import named_model
+from ws.models.table import OWN_MODELS, KnownModel, known_model
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, fingerprint, random_update, shared_store, tiny_model
-from ws.train import QuestionRow, TrainConfig, started
+from ws.training.pairs import read_pairs
+from ws.training.train import QuestionRow, TrainConfig, started
 
 # PEFT still asks transformers by an old name; how it goes about it is the plain way's own affair.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

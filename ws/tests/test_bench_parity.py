@@ -5,8 +5,8 @@ import pytest
 from ws.bench import parity, record, run, table
 from ws.bench.parity import Agreement
 from ws.bench.settings import Settings
-from ws.recipes import Bench
 from ws.store import Store
+from ws.study.subject import Bench
 from ws.tests.small import every_family, shared_store
 
 SETTINGS = Settings(model="tiny-random-qwen3", families=("lora", "ia3"))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
-from ws import continuation, depth
-from ws.caches import cache_name, check_filled
+from ws.engine import continuation, depth
+from ws.engine.caches import cache_name, check_filled
+from ws.engine.packing import pack
 from ws.errors import MismatchError
-from ws.models import LanguageModel
-from ws.packing import pack
+from ws.models.language import LanguageModel
 from ws.tests.architectures import ARCHITECTURES, random_model
 
 PROMPTS = ([5, 6, 7, 8], [5, 6, 9])

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from ws import chat, tiny
-from ws.chat import prompt_ids, text_ids, turn_ends
 from ws.errors import ChatError
-from ws.models import LanguageModel, weights_of
+from ws.models import chat, tiny
+from ws.models.chat import prompt_ids, text_ids, turn_ends
+from ws.models.language import LanguageModel
+from ws.models.table import weights_of
 from ws.tests import templates
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ws import cli, figures
-from ws import search as search_module
+from ws import cli
 from ws.adapters import FAMILIES
-from ws.lenses import joint, joint_text
-from ws.recipes import Bench
-from ws.report import TABLE_END, TABLE_START, Record
+from ws.report import figures, joint, joint_text
+from ws.report.verdicts import TABLE_END, TABLE_START, Record
 from ws.store import Store
+from ws.study import search as search_module
+from ws.study.subject import Bench
 from ws.tests.small import ON, shared_store
 
 Run = Callable[..., str]
@@ -66,7 +66,7 @@ def test_help_lists_the_commands_and_what_they_do(run: Run, capsys: pytest.Captu
     assert "table Print the recorded verdicts as Markdown" in text
 
 
-SEARCHED = Path(cli.__file__).parent / "searched"
+SEARCHED = Path(cli.__file__).parent / "training" / "searched"
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from ws import contest
 from ws.behaviors.pool import read_pool
-from ws.contest import (
-    A_SIDE,
-    FAMILIES,
-    HUB_SET,
-    Contest,
-    a_side,
-    unseen,
-)
+from ws.behaviors.prompts import prompts_for
+from ws.contest import contest
+from ws.contest.contest import A_SIDE, FAMILIES, HUB_SET, Contest, a_side, unseen
+from ws.contest.directions import ALL_BLOCKS, METHODS, block_choices
+from ws.contest.rivals import RandomVectors
 from ws.dilemmas import Published, of_split, read_own
-from ws.directions import ALL_BLOCKS, METHODS, block_choices
 from ws.errors import DataError, UnknownNameError
-from ws.interventions import Nothing, SystemPrompt
-from ws.prompts import prompts_for
-from ws.recipes import Bench
-from ws.rivals import RandomVectors
+from ws.steering.interventions import Nothing, SystemPrompt
+from ws.study.subject import Bench
 
 CONTEST = Contest(Bench("smollm2-135m", behavior_name="honesty"))
 TINY = Contest(Bench("tiny-random-qwen3", behavior_name="honesty"))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from transformers import LogitsProcessorList
 
-from ws import continuation
-from ws.engine import begun
+from ws.engine import continuation
+from ws.engine.choice import begun
+from ws.engine.packing import pack
 from ws.errors import DataError
-from ws.models import LanguageModel
-from ws.packing import pack
+from ws.models.language import LanguageModel
 from ws.tests.architectures import ARCHITECTURES, random_model
 
 WINDOW = 12

@@ -10,37 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws import adapters as families
-from ws import delta as module
-from ws import train
-from ws.delta import (
+from ws.delta.steering import steered
+from ws.delta.update import Dense, LowRank, Update
+from ws.delta.weight_delta import WeightDelta, difference, random_like
+from ws.errors import MismatchError
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.store import Store
+from ws.tests.small import LAYERS, ON, PAIRS, SHAPES, adapter, every_family, random_update, shared_store, tiny_model
+from ws.training import direction as module
+from ws.training import train
+from ws.training.direction import (
     Direction,
-    WeightDelta,
     adapter_delta,
-    difference,
     direction_delta,
     geometry,
-    random_like,
     read_geometry,
     summary,
     weak_readout,
 )
-from ws.errors import MismatchError
-from ws.models import LanguageModel, Placed, weights_of
-from ws.steer import steered
-from ws.store import Store
-from ws.tests.small import (
-    LAYERS,
-    ON,
-    PAIRS,
-    SHAPES,
-    adapter,
-    every_family,
-    random_update,
-    shared_store,
-    tiny_model,
-)
-from ws.train import read_adapter
-from ws.update import Dense, LowRank, Update
+from ws.training.train import read_adapter
 
 WRITES, READS = "model.layers.1.mlp.down_proj", "model.layers.1.mlp.up_proj"
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ws.attention import packed_attention
-from ws.caches import cache_name
-from ws.depth import lower, prefilled, upper, window
+from ws.engine.attention import packed_attention
+from ws.engine.caches import cache_name
+from ws.engine.depth import lower, prefilled, upper, window
+from ws.engine.packing import Packed, blocks_of, pack
 from ws.errors import DataError, MismatchError
-from ws.models import LanguageModel
-from ws.packing import Packed, blocks_of, pack
+from ws.models.language import LanguageModel
 from ws.tests.architectures import ARCHITECTURES, random_model, tiny_decoder
 
 # Not the same from any start: cut at layer 1 or 2, a list that stays whole picks the wrong rotation.

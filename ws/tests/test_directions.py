@@ -3,10 +3,10 @@
 import pytest
 
 from ws.behaviors.pool import read_pool
-from ws.directions import ALL_BLOCKS, METHODS, block_choices, directions, sides
+from ws.contest.directions import ALL_BLOCKS, METHODS, block_choices, directions, sides
 from ws.errors import UnknownNameError
-from ws.models import layer_range
-from ws.recipes import Bench
+from ws.models.language import layer_range
+from ws.study.subject import Bench
 
 HONEST = Bench("smollm2-135m", behavior_name="honesty")
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from scipy.stats import t as student_t
 
 from ws.errors import EstimateError
-from ws.estimate import RESAMPLES, Estimate, _weights
+from ws.stats.estimate import RESAMPLES, Estimate, _weights
 
 few = settings(max_examples=15, deadline=None, derandomize=True)
 numbers = st.floats(-10, 10).map(lambda x: round(x, 3))

@@ -9,17 +9,19 @@ import pytest
 import torch
 
 from ws.behaviors import Question
-from ws.chat import prompt_ids
-from ws.delta import Direction, WeightDelta, direction_delta
-from ws.depth import PackedBatch, lower
-from ws.engine import prepared
+from ws.delta.weight_delta import WeightDelta, lowest_layer
+from ws.engine.choice import prepared
+from ws.engine.depth import PackedBatch, lower
+from ws.engine.packing import pack
 from ws.errors import DataError, MismatchError
-from ws.evaluate import Rows, lowest_layer, prompts_of, read_rows, score
-from ws.models import LanguageModel, Placed, weights_of
-from ws.packing import pack
+from ws.models.chat import prompt_ids
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.models.yesno import Scores, answer_tokens, scores
+from ws.scoring.rows import Rows, prompts_of, read_rows, score
 from ws.store import MANIFEST, Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
-from ws.yesno import Scores, answer_tokens, scores
+from ws.training.direction import Direction, direction_delta
 
 QUESTIONS = (*SYCOPHANCY.questions("validation")[:6], *SYCOPHANCY.neutral_questions()[:2])
 DIRECTION = Direction(adapter(), adapter(sign="minus"))

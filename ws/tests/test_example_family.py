@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from ws.adapters import FAMILIES, AdapterConfig, Params, family
 from ws.adapters.base import Family
-from ws.adapters.peft_layers import SIDES, PeftSide, peft_family
+from ws.adapters.peft.layers import SIDES, PeftSide, peft_family
+from ws.delta.folders.peft_files import load_peft, save_peft
 from ws.errors import MismatchError, ShapeError
-from ws.inject import Engine, injected
-from ws.models import LanguageModel
-from ws.peft_files import load_peft, save_peft
+from ws.models.language import LanguageModel
 from ws.tests.small import LAYERS, PAIRS, TRAINING, fingerprint, tiny_model
 from ws.tests.test_train import table
-from ws.train import Adapter, Below, question_rows, trained
+from ws.training.inject import Engine, injected
+from ws.training.train import Adapter, Below, question_rows, trained
 
 README = Path(__file__).parents[2] / "README.md"
 CONFIG = AdapterConfig("road")

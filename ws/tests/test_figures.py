@@ -12,12 +12,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from ws import figures
 from ws.adapters import FAMILIES
 from ws.errors import DataError, DeviceError
-from ws.estimate import Estimate
-from ws.figures import COLOURS, index, write, write_png
-from ws.lenses.joint import MEASURES, Joint, Line, Side, View, side, views
+from ws.report import figures
+from ws.report.figures import COLOURS, index, write, write_png
+from ws.report.joint import MEASURES, Joint, Line, Side, View, side, views
+from ws.stats.estimate import Estimate
 
 
 def gate(joint: Joint, why: str) -> Joint:

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws.arms import ArmRows, read_arm_rows
 from ws.behaviors.neutral_text import read_passages
 from ws.errors import DataError, MismatchError
-from ws.fluency import Fluency, FluencyRange, FluentRange, Point, read_range, walked
-from ws.interventions import Activations, Intervention, Nothing, Ready, SystemPrompt
-from ws.models import LanguageModel, Placed, weights_of
-from ws.side_effects import SideEffects, perplexity, read_text
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.scoring.arms import ArmRows, read_arm_rows
+from ws.scoring.fluency import Fluency, FluencyRange, FluentRange, Point, read_range, walked
+from ws.scoring.side_effects import SideEffects, perplexity, read_text
+from ws.stats.sweep import PMASS_GATE
+from ws.steering.interventions import Activations, Intervention, Nothing, Ready, SystemPrompt
 from ws.store import Store
-from ws.sweep import PMASS_GATE
 from ws.tests.small import ON, SYCOPHANCY, shared_store, tiny_model
 from ws.tests.test_interventions import Given
 

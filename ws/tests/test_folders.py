@@ -10,18 +10,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ws.adapters import AdapterConfig
-from ws.delta import WeightDelta
+from ws.bench.survey import adapters
+from ws.bench.survey.adapter_kinds import KINDS, Kind
+from ws.bench.survey.adapters import Line, base_model, failures, saved, surveyed
+from ws.delta.folders.delta import check_folder, folder_delta, folders_delta
+from ws.delta.folders.peft_files import CONFIG, WEIGHTS, save_peft
+from ws.delta.folders.through_peft import delta_through_peft
+from ws.delta.update import LowRank
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, WsError
-from ws.folders.delta import check_folder, folder_delta, folders_delta
-from ws.folders.through_peft import delta_through_peft
-from ws.models import LanguageModel
-from ws.peft_files import CONFIG, WEIGHTS, save_peft
-from ws.survey import adapters
-from ws.survey.adapter_kinds import KINDS, Kind
-from ws.survey.adapters import Line, base_model, failures, saved, surveyed
+from ws.models.language import LanguageModel
 from ws.tests.small import fingerprint
 from ws.tests.told import Told
-from ws.update import LowRank
 
 pytestmark = pytest.mark.usefixtures("told")
 

@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ws.bench.survey.adapters import base_model
+from ws.delta.folders.delta import check_folder, folder_delta, folder_sha256, folders_delta
+from ws.delta.folders.mlx import WEIGHTS
+from ws.delta.folders.peft_files import CONFIG
+from ws.delta.update import Dense, LowRank
 from ws.errors import MismatchError
-from ws.folders.delta import check_folder, folder_delta, folder_sha256, folders_delta
-from ws.folders.mlx import WEIGHTS
-from ws.models import LanguageModel
-from ws.peft_files import CONFIG
-from ws.survey.adapters import base_model
+from ws.models.language import LanguageModel
 from ws.tests.test_folders import lora_of
 from ws.tests.told import Told
-from ws.update import Dense, LowRank
 
 pytestmark = pytest.mark.usefixtures("told")
 

@@ -11,13 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from ws import generate, tiny
-from ws.chat import prompt_ids, turn_ends
 from ws.errors import DataError
-from ws.generate import CUT_OFF, Pairs, answered, filtered, is_repetitive, read_pairs, sampled
-from ws.models import LanguageModel, Placed, weights_of
+from ws.models import tiny
+from ws.models.chat import prompt_ids, turn_ends
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
 from ws.tests.small import PAIRS, shared_store
 from ws.tests.test_continuation import padded
+from ws.training import pairs as generate
+from ws.training.pairs import CUT_OFF, Pairs, answered, filtered, is_repetitive, read_pairs, sampled
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STUCK = "no " * 9

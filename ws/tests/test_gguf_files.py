@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from ws import gguf_files, tiny
+from ws.models import tiny
+from ws.models.gguf import files as gguf_files
 from ws.tests import gguf_writing
 
 if TYPE_CHECKING:

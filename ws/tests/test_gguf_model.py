@@ -11,8 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws import gguf_files, gguf_model, tiny
 from ws.errors import ModelFileError
+from ws.models import tiny
+from ws.models.gguf import files as gguf_files
+from ws.models.gguf import model as gguf_model
 from ws.tests import gguf_writing
 
 if TYPE_CHECKING:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws import gguf_files, gguf_tokenizer, tiny
 from ws.errors import ModelFileError
-from ws.gguf_tokenizer import SPLITTINGS
+from ws.models import tiny
+from ws.models.gguf import files as gguf_files
+from ws.models.gguf import tokenizer as gguf_tokenizer
+from ws.models.gguf.tokenizer import SPLITTINGS
 from ws.tests import gguf_writing
 
 if TYPE_CHECKING:

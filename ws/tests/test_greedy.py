@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from ws import greedy
-from ws.chat import prompt_ids, turn_ends
-from ws.greedy import greedy_answers
-from ws.interventions import Activations
-from ws.models import LanguageModel
-from ws.passes import until
+from ws.engine import greedy
+from ws.engine.greedy import greedy_answers
+from ws.engine.passes import until
+from ws.models.chat import prompt_ids, turn_ends
+from ws.models.language import LanguageModel
+from ws.steering.interventions import Activations
 from ws.store import Store
 from ws.tests.small import fingerprint, shared_store, tiny_model
 from ws.tests.test_interventions import Given

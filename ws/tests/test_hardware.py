@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ws import hardware
 from ws.errors import DeviceError, UnknownNameError
+from ws.models import hardware
 from ws.tests import pages
 
 MALLOC_BLOCK = 64 << 20

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fixtures.snapshots import told_apart
-from ws.report import recorded
+from ws.report.verdicts import recorded
 from ws.tests.conftest import STEERS, Project
 
 AT_BOTH = STEERS.replace("@", '@pytest.mark.parametrize("footing", ["one", "iso-kl"])\n@').replace(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ws import hub as hub_module
 from ws.errors import DownloadError, ModelError
-from ws.hub import fetched
+from ws.models import hub as hub_module
+from ws.models.hub import fetched
 from ws.tests.hub_stand_in import Files, Hub, served
 
 FILES: Files = {

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ws.adapters import FAMILIES, AdapterConfig, ia3
+from ws.adapters.targets import is_feedforward_output
 from ws.errors import ShapeError
-from ws.inject import AdaptedLinear, Engine, injected
-from ws.models import LanguageModel
-from ws.targets import is_feedforward_output
+from ws.models.language import LanguageModel
 from ws.tests.small import LAYERS, SHAPES, every_family, fingerprint, tiny_model
+from ws.training.inject import AdaptedLinear, Engine, injected
 
 every_engine = pytest.mark.parametrize("engine", ["native", "peft"])
 

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ws import interventions
 from ws.behaviors import Question
-from ws.delta import Direction, WeightDelta, difference, direction_delta
+from ws.delta.folders.delta import folder_delta, folders_delta
+from ws.delta.folders.peft_files import CONFIG, WEIGHTS, save_peft
+from ws.delta.weight_delta import WeightDelta, difference
 from ws.errors import DataError, MismatchError, ShapeError
-from ws.folders.delta import folder_delta, folders_delta
-from ws.interventions import (
+from ws.models.language import LanguageModel, Placed
+from ws.steering import interventions
+from ws.steering.interventions import (
     Activations,
     FolderWeights,
     Intervention,
@@ -24,12 +26,11 @@ from ws.interventions import (
     folder_weights,
     read_vectors,
 )
-from ws.models import LanguageModel, Placed
-from ws.peft_files import CONFIG, WEIGHTS, save_peft
-from ws.states import Prompt, last_states
+from ws.steering.states import Prompt, last_states
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, SHAPES, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
-from ws.train import read_adapter
+from ws.training.direction import Direction, direction_delta
+from ws.training.train import read_adapter
 
 IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
 DIRECTION = Direction(adapter(), adapter(sign="minus"))

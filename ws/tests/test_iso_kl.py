@@ -11,12 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws import iso_kl
-from ws.chat import prompt_ids, turn_ends
-from ws.delta import Direction
 from ws.errors import DataError, MismatchError
-from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
-from ws.iso_kl import (
+from ws.models.chat import prompt_ids, turn_ends
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.steering import iso_kl
+from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
+from ws.steering.iso_kl import (
     DIGITS,
     OCTAVES,
     REFINEMENTS,
@@ -31,11 +32,11 @@ from ws.iso_kl import (
     read_divergence,
     read_iso_kl,
 )
-from ws.models import LanguageModel, Placed, weights_of
 from ws.store import Store
 from ws.tests.small import ON, adapter, fingerprint, shared_store, tiny_model
 from ws.tests.test_greedy import likeliest
 from ws.tests.test_interventions import Given
+from ws.training.direction import Direction
 
 MANY = settings(max_examples=100, deadline=None)
 MESSAGES = ("Is water dry?", "Do stones float on the sea at night?", "Is?")
@@ -201,10 +202,14 @@ def test_a_budget_out_of_reach_names_the_intervention(store: Store, monkeypatch:
 
 
 def test_a_key_covers_how_answers_are_given(store: Store) -> None:
-    from ws.sources import reached
+    from ws.store.sources import reached
 
     covered = reached(IsoKL.build, owners=(IsoKL, Activations))
-    assert {"ws.iso_kl:divergence_at", "ws.iso_kl:calibrated", "ws.greedy:greedy_answers"} <= set(covered)
+    assert {
+        "ws.steering.iso_kl:divergence_at",
+        "ws.steering.iso_kl:calibrated",
+        "ws.engine.greedy:greedy_answers",
+    } <= set(covered)
     assert store.key(ISO) != store.key(replace(ISO, quantile=0.9))
 
 

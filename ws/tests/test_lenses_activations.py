@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws.delta import Direction, WeightDelta, direction_delta
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError, MismatchError, ShapeError, UnknownNameError
 from ws.lenses import activations
 from ws.lenses.activations import (
@@ -29,10 +29,12 @@ from ws.lenses.activations import (
 from ws.lenses.base import joined
 from ws.lenses.modules import Modules, layer_of
 from ws.lenses.rows import CutRows, read_cut_rows
-from ws.models import LanguageModel, Placed, weights_of
-from ws.states import States, read_states
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.steering.states import States, read_states
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, shared_store, tiny_model
+from ws.training.direction import Direction, direction_delta
 
 DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
 PROMPTS = fit_prompts(SYCOPHANCY)[:6]

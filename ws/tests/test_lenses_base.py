@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ws.adapters import FAMILIES
-from ws.delta import WeightDelta
+from ws.delta.update import Dense, LowRank
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.base import (
     Lens,
@@ -31,10 +32,9 @@ from ws.lenses.modules import GROUPS, KINDS, STREAM, THIRDS, Layers, Modules, Th
 from ws.lenses.names import LENSES, named
 from ws.lenses.shared import RandomBasis
 from ws.lenses.spectrum import MEASURES, PARTS, EqualSpectrum, SpectrumCrop
-from ws.models import LanguageModel
+from ws.models.language import LanguageModel
 from ws.store import Recipe, Store
 from ws.tests.small import random_update, tiny_model
-from ws.update import Dense, LowRank
 
 UP, DOWN, QUERY = (f"model.layers.1.{name}" for name in ("mlp.up_proj", "mlp.down_proj", "self_attn.q_proj"))
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from ws.delta import WeightDelta
+from ws.delta.update import Dense, LowRank
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, UnknownNameError
 from ws.lenses.base import joined
 from ws.lenses.base_spectrum import BaseCrop, weight_spectrum
-from ws.models import LanguageModel
+from ws.models.language import LanguageModel
 from ws.tests.small import random_update, tiny_model
-from ws.update import Dense, LowRank
 
 DOWN, QUERY, KEY = (f"model.layers.1.{name}" for name in ("mlp.down_proj", "self_attn.q_proj", "self_attn.k_proj"))
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ws.delta import Direction, WeightDelta, direction_delta, weak_readout
+from ws.delta.update import Dense, LowRank
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.bases import (
     Bases,
@@ -26,11 +27,12 @@ from ws.lenses.modules import Modules
 from ws.lenses.overlap import overlap
 from ws.lenses.readout import moved
 from ws.lenses.spectrum import orthonormal
-from ws.models import LanguageModel, Placed, weights_of
-from ws.states import Prompt, States, read_states
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.steering.states import Prompt, States, read_states
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update, shared_store, tiny_model
-from ws.update import Dense, LowRank
+from ws.training.direction import Direction, direction_delta, weak_readout
 
 K = 4
 DOWN, OUT = "model.layers.1.mlp.down_proj", "model.layers.1.self_attn.o_proj"

@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 
 from ws.adapters import FAMILIES
-from ws.delta import Direction
 from ws.errors import DataError, UnknownNameError
-from ws.evaluate import Rows
-from ws.lenses import joint as module
 from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
-from ws.lenses.joint import ACTIVATION, MEASURES, Asked, Joint, Line, Moved, Shared, check, joint, variant, views
-from ws.lenses.joint_text import TOO_SMALL, csv, interval, markdown, terminal
 from ws.lenses.names import LENSES
 from ws.lenses.rows import CutRows
 from ws.lenses.variants import Cut, SharedCut
-from ws.recipes import Bench
+from ws.report import joint as module
+from ws.report.joint import ACTIVATION, MEASURES, Asked, Joint, Line, Moved, Shared, check, joint, variant, views
+from ws.report.joint_text import TOO_SMALL, csv, interval, markdown, terminal
+from ws.scoring.rows import Rows
+from ws.stats.sweep import Sweep
 from ws.store import Store, default_root
-from ws.sweep import Sweep
+from ws.study.subject import Bench
+from ws.training.direction import Direction
 
 TINY = Bench("tiny-random-qwen3")
 REAL = Bench("smollm2-135m")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from ws.delta import WeightDelta
+from ws.delta.update import Dense, Update
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.modules import GROUPS, KINDS, THIRDS, Layers, Modules, Third, kind_of, layer_of, layers_of
-from ws.models import LanguageModel
+from ws.models.language import LanguageModel
 from ws.tests.small import random_update, tiny_model
-from ws.update import Dense, Update
 
 
 @pytest.fixture(scope="module")

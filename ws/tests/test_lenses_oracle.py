@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
-from ws.delta import Direction, direction_delta
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.activations import fit_prompts, persona_basis, read_directions, steered_basis
 from ws.lenses.oracle import OracleOverlaps, View, oracle_overlaps, rank_products, read_oracle_overlaps
-from ws.models import LanguageModel, Placed, weights_of
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
 from ws.store import Store
 from ws.tests.small import LAYERS, SYCOPHANCY, adapter, shared_store, tiny_model
+from ws.training.direction import Direction, direction_delta
 
 DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
 PROMPTS = fit_prompts(SYCOPHANCY)[:6]

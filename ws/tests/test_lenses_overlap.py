@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.lenses import _overlap_lines
-from ws.delta import Direction, WeightDelta, direction_delta
+from ws.delta.update import LowRank
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.chance import ALL, Random, chance
 from ws.lenses.overlap import (
@@ -22,9 +23,9 @@ from ws.lenses.overlap import (
     principal_cosines,
     read_overlaps,
 )
-from ws.models import LanguageModel
+from ws.models.language import LanguageModel
 from ws.tests.small import adapter, random_update, shared_store, tiny_model
-from ws.update import LowRank
+from ws.training.direction import Direction, direction_delta
 
 UP = "model.layers.1.mlp.up_proj"
 

@@ -6,15 +6,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ws.adapters import FAMILIES, Params, family
-from ws.delta import Direction, WeightDelta, direction_delta
+from ws.delta.update import LowRank
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.families import has_factors, part_names
 from ws.lenses.parts import applies, keep_part, part_deltas
-from ws.models import LanguageModel
+from ws.models.language import LanguageModel
 from ws.store import Store
 from ws.tests.small import SHAPES, adapter, every_family, shared_store, tiny_model
-from ws.train import read_adapter
-from ws.update import LowRank
+from ws.training.direction import Direction, direction_delta
+from ws.training.train import read_adapter
 
 UP, QUERY = "model.layers.1.mlp.up_proj", "model.layers.2.self_attn.q_proj"
 

@@ -8,11 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws.chat import prompt_ids
-from ws.delta import Direction
-from ws.engine import prepared
+from ws.delta.steering import steered
+from ws.engine.choice import prepared
 from ws.errors import ChatError, MismatchError, ShapeError
-from ws.evaluate import answers_of, prompts_of, score
 from ws.lenses.bases import Bases, principal, read_bases
 from ws.lenses.readout import (
     DECODED,
@@ -37,12 +35,14 @@ from ws.lenses.readout import (
     yes_no_axis,
 )
 from ws.lenses.spectrum import orthonormal
-from ws.models import LanguageModel
-from ws.states import Prompt, States, last_states
-from ws.steer import steered
+from ws.models.chat import prompt_ids
+from ws.models.language import LanguageModel
+from ws.scoring.rows import answers_of, prompts_of, score
+from ws.steering.states import Prompt, States, last_states
 from ws.store import Store
 from ws.tests.architectures import tiny_decoder
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update, shared_store, tiny_model
+from ws.training.direction import Direction
 
 QUESTIONS = tuple(q for q in SYCOPHANCY.questions("heldout")[:28] if q.pair == "agree")
 FIT = tuple(dict.fromkeys(question.cluster for question in QUESTIONS))[:5]

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ws.delta import Direction, WeightDelta, direction_delta
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
-from ws.evaluate import swept
 from ws.lenses.base import RandomLike, Whole
 from ws.lenses.identity import Identity, largest_gap, read_gap
 from ws.lenses.modules import Layers, Modules
@@ -16,18 +15,13 @@ from ws.lenses.names import LENSES, named
 from ws.lenses.rows import CutRows, read_cut_rows
 from ws.lenses.shared import shared_basis
 from ws.lenses.spectrum import EqualSpectrum, SpectrumCrop
-from ws.lenses.variants import (
-    Cut,
-    PartCut,
-    SharedBasis,
-    SharedCut,
-    Variant,
-    read_shared_basis,
-    whole_delta,
-)
-from ws.models import LanguageModel, Placed, weights_of
+from ws.lenses.variants import Cut, PartCut, SharedBasis, SharedCut, Variant, read_shared_basis, whole_delta
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.scoring.rows import swept
 from ws.store import Store
 from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, shared_store, tiny_model
+from ws.training.direction import Direction, direction_delta
 
 QUESTIONS = SYCOPHANCY.questions("validation")[:4]
 

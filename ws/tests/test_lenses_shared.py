@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from ws.delta import WeightDelta
+from ws.delta.update import Dense, LowRank, Update
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError, UnknownNameError
 from ws.lenses.base import Then
 from ws.lenses.modules import Modules
 from ws.lenses.overlap import overlap
 from ws.lenses.shared import Projected, RandomBasis, columns, random_bases, shared_basis
-from ws.models import LanguageModel
+from ws.models.language import LanguageModel
 from ws.tests.small import random_update, tiny_model
-from ws.update import Dense, LowRank, Update
 
 DOWN, OUT = "model.layers.1.mlp.down_proj", "model.layers.1.self_attn.o_proj"
 

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws.delta import WeightDelta
+from ws.delta.update import Dense, LowRank, Spectrum
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import ShapeError, UnknownNameError
 from ws.lenses.spectrum import (
     MEASURES,
@@ -21,9 +22,8 @@ from ws.lenses.spectrum import (
     orthonormal,
     random_low_rank_of_equal_spectrum,
 )
-from ws.models import LanguageModel
+from ws.models.language import LanguageModel
 from ws.tests.small import random_update, tiny_model
-from ws.update import Dense, LowRank, Spectrum
 
 UP = "model.layers.1.mlp.up_proj"
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ws import memory
-from ws.hardware import tune_malloc
-from ws.store import Store
+from ws.models.hardware import tune_malloc
+from ws.store import Store, memory
 from ws.tests import pages
 from ws.tests.test_store import Text
 
@@ -53,7 +52,7 @@ def test_resident_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: py
 
 def test_every_build_ends_with_giving_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = count()
-    monkeypatch.setattr("ws.store.give_back", lambda: next(times))
+    monkeypatch.setattr("ws.store.artifacts.give_back", lambda: next(times))
     store = Store(tmp_path)
     store.get(Text("a"))
     store.get(Text("a"))

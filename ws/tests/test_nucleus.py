@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import TopPLogitsWarper
 
-from ws.nucleus import Nucleus, margin, outranked_by
+from ws.engine.nucleus import Nucleus, margin, outranked_by
 
 VOCAB = 6000
 """More than the widest look, so that each is taken."""

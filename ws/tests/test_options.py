@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fixtures.options import Settings
-from ws.models import MODELS
+from ws.models.table import MODELS
 from ws.tests.conftest import Project
 
 SHOWS = """
@@ -24,7 +24,7 @@ LIGHT = 'pytest_plugins = ["fixtures.early", "fixtures.options"]'
 """A conftest for runs in processes of their own, which would spend seconds on importing the other plugins."""
 SAYS = """
 import pytest
-from ws import progress
+from ws.store import progress
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_it_says(n):

@@ -12,19 +12,19 @@ import pytest
 import torch
 
 from ws import cli
-from ws.arms import ArmRows, read_arm_rows
 from ws.behaviors import Question
-from ws.chat import prompt_ids
-from ws.directions import directions
+from ws.contest.directions import directions
+from ws.contest.own_eval import Arms, asked, chosen_arms, lines, notes, scored, shown
 from ws.errors import DataError, UnknownNameError
-from ws.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
-from ws.models import LanguageModel
-from ws.own_eval import Arms, asked, chosen_arms, lines, notes, scored, shown
-from ws.recipes import Bench
+from ws.models.chat import prompt_ids
+from ws.models.language import LanguageModel
+from ws.models.yesno import A_B, answer_tokens
+from ws.scoring.arms import ArmRows, read_arm_rows
+from ws.steering.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
 from ws.store import Store
+from ws.study.subject import Bench
 from ws.tests.small import shared_store, tiny_model
 from ws.tests.test_interventions import Given, folders
-from ws.yesno import A_B, answer_tokens
 
 BENCH = Bench("tiny-random-qwen3")
 TOPICS = ("bonds", "poker", "seat belts", "bungee jumps", "savings", "gambling")

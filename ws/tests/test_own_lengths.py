@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ws import own_lengths
-from ws.depth import lower, upper
+from ws.engine.depth import lower, upper
+from ws.engine.packing import pack
 from ws.errors import DataError
-from ws.models import LanguageModel
-from ws.own_lengths import check_lengths, positions, prompt_bytes
-from ws.packing import pack
+from ws.models.language import LanguageModel
+from ws.scoring import own_lengths
+from ws.scoring.own_lengths import check_lengths, positions, prompt_bytes
 from ws.tests.architectures import random_model
 
 ROWS = Path("rows.jsonl")

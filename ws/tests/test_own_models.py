@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from ws import models, own_models, tiny
 from ws.errors import ChatError, DownloadError, ModelError, UnknownNameError
-from ws.models import MODELS, known_model, load
-from ws.own_models import chosen_model, named_model
-from ws.recipes import Bench, search_path
+from ws.models import own as own_models
+from ws.models import table as models
+from ws.models import tiny
+from ws.models.language import load
+from ws.models.own import chosen_model, named_model
+from ws.models.table import MODELS, known_model
 from ws.store import Store
+from ws.study.subject import Bench
 from ws.tests import gguf_writing
 from ws.tests.hub_stand_in import Hub, served
 from ws.tests.small import ON, shared_store
+from ws.training.recipes import search_path
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +250,7 @@ def test_a_gguf_file_is_converted_once_whatever_it_is_called(gguf: Path, store: 
 def test_a_gguf_file_that_is_too_large_is_refused_before_it_is_converted(
     gguf: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ws.model_files.available_bytes", lambda: 1000)
+    monkeypatch.setattr("ws.models.model_files.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match=r"weights of mine.q8@\w{8} take .* GB in float32"):
         chosen_model(str(gguf), store)
     assert store.built == []
@@ -280,7 +284,7 @@ def test_a_tokenizer_that_cannot_be_read_is_refused(folder: Path, store: Store) 
 
 
 def test_a_model_that_is_too_large_is_refused(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ws.model_files.available_bytes", lambda: 1000)
+    monkeypatch.setattr("ws.models.model_files.available_bytes", lambda: 1000)
     with pytest.raises(ModelError, match=r"weights of mine@\w{8} take 0.0 GB in float32"):
         chosen_model(str(folder), store)
 

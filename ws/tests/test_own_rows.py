@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.errors import DataError
-from ws.own_records import LINE_BYTES, LISTED
-from ws.own_rows import answers_to, first_excess, line_of, read_rows_file
+from ws.scoring.own_records import LINE_BYTES, LISTED
+from ws.scoring.own_rows import answers_to, first_excess, line_of, read_rows_file
 
 SAFE = {"question": "Would you rather be safe?", "answer_matching_behavior": " Yes"}
 RISKY = {"question": "Do you like to gamble?", "answer_matching_behavior": " No"}

@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ws.engine.packing import BLOCK, Packed, block_size, blocks_of, pack
 from ws.errors import DataError
-from ws.packing import BLOCK, Packed, block_size, blocks_of, pack
 
 Prompts = Sequence[Sequence[int]]
 

@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ws.adapters import FAMILIES, AdapterConfig, Params, boft, family, ia3, pissa
-from ws.delta import WeightDelta
+from ws.delta.folders.peft_files import WEIGHTS, load_peft, save_peft
+from ws.delta.update import Dense
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
-from ws.inject import is_feedforward_output
-from ws.models import LanguageModel
-from ws.peft_files import WEIGHTS, load_peft, save_peft
+from ws.models.language import LanguageModel
 from ws.tests.small import LAYERS, fingerprint, merged, tiny_model
-from ws.update import Dense
+from ws.training.inject import is_feedforward_output
 
 if TYPE_CHECKING:
     from peft import PeftModel

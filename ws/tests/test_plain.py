@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList
 
-from ws import plain as plain_passes
-from ws import train
 from ws.behaviors.neutral_text import read_passages
-from ws.blocks import stream, watched
-from ws.engine import begun, packs, prepared
+from ws.contest.rivals import answer_states
+from ws.engine import plain as plain_passes
+from ws.engine.blocks import stream, watched
+from ws.engine.choice import begun, packs, prepared
+from ws.engine.greedy import greedy_answers
+from ws.engine.nucleus import Nucleus
+from ws.engine.plain import PlainBatch, groups, own_logits
 from ws.errors import DataError, MismatchError
-from ws.evaluate import swept
-from ws.greedy import greedy_answers
-from ws.interventions import Ready, shifted, weights_ready
-from ws.iso_kl import divergence_at
-from ws.models import LanguageModel
-from ws.nucleus import Nucleus
-from ws.plain import PlainBatch, groups, own_logits
-from ws.rivals import answer_states
-from ws.side_effects import passages_at
-from ws.states import Prompt, last_states
+from ws.models.language import LanguageModel
+from ws.scoring.rows import swept
+from ws.scoring.side_effects import passages_at
+from ws.steering.interventions import Ready, shifted, weights_ready
+from ws.steering.iso_kl import divergence_at
+from ws.steering.states import Prompt, last_states
 from ws.tests.architectures import random_model
 from ws.tests.small import LAYERS, PAIRS, SHAPES, SYCOPHANCY, TRAINING, fingerprint, random_update, tiny_model
 from ws.tests.told import Told
-from ws.train import Adapter, Below, question_rows, trained
+from ws.training import train
+from ws.training.train import Adapter, Below, question_rows, trained
 
 QUESTIONS = SYCOPHANCY.questions("validation")[:4]
 MESSAGES = ("What floats on water, and why?", "Hi", "Hi!")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ws import progress
+from ws.store import progress
 
 
 class Terminal(io.StringIO):

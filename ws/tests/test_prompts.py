@@ -7,8 +7,8 @@ from itertools import chain
 
 import pytest
 
+from ws.behaviors.prompts import PROMPTS, RivalPrompt, prompts_for
 from ws.errors import DataError, UnknownNameError
-from ws.prompts import PROMPTS, RivalPrompt, prompts_for
 from ws.tests.likeness import NEAR_DUPLICATE, nearest
 
 WITH_TEXT = [prompt for prompt in chain.from_iterable(PROMPTS.values()) if prompt.text is not None]

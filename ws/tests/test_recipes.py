@@ -9,23 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws import recipes
 from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
 from ws.errors import UnknownNameError
-from ws.models import MODELS
-from ws.recipes import (
-    JOURNAL,
-    JOURNAL_ARMS,
-    Bench,
-    FamilyRecipe,
-    family_recipe,
-    recipe_from,
-    recipe_record,
-    searched,
-)
+from ws.models.table import MODELS
+from ws.study.subject import Bench
 from ws.tests.small import every_family
-from ws.train import TrainConfig
+from ws.training import recipes
+from ws.training.recipes import JOURNAL, JOURNAL_ARMS, FamilyRecipe, family_recipe, recipe_from, recipe_record, searched
+from ws.training.train import TrainConfig
 
 BENCH = Bench("smollm2-135m")
 

@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from ws import report
-from ws.report import Record
+from ws.report import verdicts as report
+from ws.report.verdicts import Record
+from ws.stats.verdict import Outcome
 from ws.tests.conftest import Project
-from ws.verdict import Outcome
 
 RECORD = Record(
     claim="C05",

@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ws.behaviors import Question
-from ws.chat import prompt_ids
-from ws.delta import Direction
-from ws.errors import DataError, MismatchError, ShapeError
-from ws.generate import read_pairs
-from ws.interventions import read_vectors
-from ws.models import LanguageModel
-from ws.rivals import (
+from ws.contest.rivals import (
     MeanDifference,
     PCAVectors,
     PersonaVectors,
@@ -30,9 +24,15 @@ from ws.rivals import (
     leading_direction,
     persona_prompts,
 )
-from ws.states import Prompt, States, last_states
+from ws.errors import DataError, MismatchError, ShapeError
+from ws.models.chat import prompt_ids
+from ws.models.language import LanguageModel
+from ws.steering.interventions import read_vectors
+from ws.steering.states import Prompt, States, last_states
 from ws.store import Store
 from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, fingerprint, shared_store, tiny_model
+from ws.training.direction import Direction
+from ws.training.pairs import read_pairs
 
 ASKED = [text for _, text in SYCOPHANCY.training_questions()[:5]]
 SIDES = persona_prompts(ASKED, SYCOPHANCY.positive[:2], SYCOPHANCY.negative[:2], prefills=("My answer:",))

@@ -8,16 +8,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ws import search as module
 from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
 from ws.errors import DataError, TrainingError, UnknownNameError
-from ws.evaluate import Rows
-from ws.recipes import FamilyRecipe, recipe_from
-from ws.search import BOUNDS, LEARNING_RATES, MAX_EPOCHS, PMASS_KEPT, SEED, Candidate, at_edge, grid, search
+from ws.scoring.rows import Rows
 from ws.store import Store
+from ws.study import search as module
+from ws.study.search import BOUNDS, LEARNING_RATES, MAX_EPOCHS, PMASS_KEPT, SEED, Candidate, at_edge, grid, search
 from ws.tests.small import every_family
-from ws.train import Adapter, TrainConfig
+from ws.training.recipes import FamilyRecipe, recipe_from
+from ws.training.train import Adapter, TrainConfig
 
 MODEL = "smollm2-135m"
 BASE_PMASS = 0.8

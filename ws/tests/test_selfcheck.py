@@ -9,20 +9,22 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from ws import outcome, selfcheck, steer
-from ws.engine import prepared
+from ws.delta import steering as steer
+from ws.engine import loading as outcome
+from ws.engine import selfcheck
+from ws.engine.choice import prepared
+from ws.engine.loading import SelfCheck, loaded
+from ws.engine.plain import PlainBatch, own_logits
+from ws.engine.selfcheck import Difference, Outcome, apart, examined
+from ws.engine.trial import LONG, NEW, STEP, Trial, ends, merged, small_update
 from ws.errors import ModelError
-from ws.evaluate import Rows
-from ws.models import LanguageModel, load, loaded
-from ws.outcome import SelfCheck
-from ws.plain import PlainBatch, own_logits
-from ws.selfcheck import Difference, Outcome, apart, examined
-from ws.sources import reached
+from ws.models.language import LanguageModel, load
+from ws.scoring.rows import Rows
 from ws.store import Store
+from ws.store.sources import reached
 from ws.tests.architectures import PACKED, PLAIN, WINDOWED, tiny_decoder
 from ws.tests.small import ON, fingerprint, shared_store
 from ws.tests.told import Told
-from ws.trial import LONG, NEW, STEP, Trial, ends, merged, small_update
 
 Case = tuple[str, str | None, dict[str, object]]
 
@@ -71,9 +73,9 @@ def test_what_packed_sequences_get_wrong_falls_back_to_the_plain_pass(case: Case
 
 def test_a_window_that_no_config_names_is_seen(llama: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tiny_decoder("Mistral", num_hidden_layers=2, sliding_window=16)
-    monkeypatch.setattr("ws.trial.window", lambda lm: None)
-    monkeypatch.setattr("ws.depth.window", lambda lm: None)
-    monkeypatch.setattr("ws.engine.window", lambda lm: None)
+    monkeypatch.setattr("ws.engine.trial.window", lambda lm: None)
+    monkeypatch.setattr("ws.engine.depth.window", lambda lm: None)
+    monkeypatch.setattr("ws.engine.choice.window", lambda lm: None)
     found = examined(lm)
     assert found.passes == "plain"
     assert found.why[0].what == "logits at several tokens (packed)"
@@ -223,8 +225,8 @@ def test_a_self_check_is_of_weights_a_device_and_releases(store: Store) -> None:
 
 
 def test_only_the_self_check_itself_depends_on_how_it_looks() -> None:
-    assert any(name.startswith("ws.selfcheck:examined") for name in reached(SelfCheck.build))
-    assert not any("selfcheck" in name or "ws.trial" in name for name in reached(Rows.build))
+    assert any(name.startswith("ws.engine.selfcheck:examined") for name in reached(SelfCheck.build))
+    assert not any("selfcheck" in name or "ws.engine.trial" in name for name in reached(Rows.build))
 
 
 def test_measures_see_what_they_are_of(llama: LanguageModel) -> None:

@@ -173,10 +173,11 @@ def test_no_module_with_checks_is_cached_as_the_module(module: ModuleType) -> No
 
 
 def test_only_the_modules_named_and_those_below_are_loaded_so() -> None:
-    hook = shapes.Hook(frozenset({"ws.delta", "ws.arm"}))
+    hook = shapes.Hook(frozenset({"ws.delta.weight_delta", "ws.scoring.arm"}))
     found = {
-        name: hook.find_spec(name, [str(Path(shapes.__file__).parents[1] / "ws")]) for name in ("ws.delta", "ws.arms")
+        name: hook.find_spec(name, [str(Path(shapes.__file__).parents[1] / "ws" / name.split(".")[1])])
+        for name in ("ws.delta.weight_delta", "ws.scoring.arms")
     }
-    assert isinstance(found["ws.delta"].loader, shapes.Loader)
-    assert found["ws.arms"] is None
-    assert hook.find_spec("ws.delta.none_such", []) is None
+    assert isinstance(found["ws.delta.weight_delta"].loader, shapes.Loader)
+    assert found["ws.scoring.arms"] is None
+    assert hook.find_spec("ws.delta.weight_delta.none_such", []) is None

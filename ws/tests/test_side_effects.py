@@ -13,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ws.behaviors.neutral_text import read_passages
-from ws.chat import prompt_ids, turn_ends
-from ws.delta import Direction, direction_delta
+from ws.engine.greedy import greedy_answers
 from ws.errors import DataError, MismatchError
-from ws.greedy import greedy_answers
-from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
-from ws.models import LanguageModel, Placed, weights_of
-from ws.side_effects import ASKED, SideEffects, perplexity, read_answers, read_text, repetition
+from ws.models.chat import prompt_ids, turn_ends
+from ws.models.language import LanguageModel, Placed
+from ws.models.table import weights_of
+from ws.scoring.side_effects import ASKED, SideEffects, perplexity, read_answers, read_text, repetition
+from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
 from ws.store import Store
 from ws.tests.small import ON, adapter, fingerprint, merged, shared_store, tiny_model
 from ws.tests.test_interventions import Given
+from ws.training.direction import Direction, direction_delta
 
 PASSAGES = read_passages()[:4]
 MESSAGES = ("Hi", "What is rain?", "Name three rivers that you know.")
@@ -120,7 +121,7 @@ def test_the_end_of_turn_is_no_part_of_an_answer(
 ) -> None:
     words, stop = lm.tokenizer.encode(" a b a b a b", add_special_tokens=False), turn_ends(lm)[0]
     canned = [[*words, stop], [stop], [words[0], stop]]
-    monkeypatch.setattr("ws.side_effects.greedy_answers", lambda lm, prompts, *, new_tokens: canned)
+    monkeypatch.setattr("ws.scoring.side_effects.greedy_answers", lambda lm, prompts, *, new_tokens: canned)
     effects(Nothing(), 0.0).build(tmp_path, store)
     answers = pd.read_parquet(tmp_path / "answers.parquet")
     assert answers["answer"].to_list() == [" a b a b a b", "", lm.tokenizer.decode(words[:1])]

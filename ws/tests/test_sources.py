@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from ws.errors import StoreError
-from ws.sources import reached, source_hash
+from ws.store.sources import reached, source_hash
 
 LAB = {
     "__init__": "",
@@ -372,7 +372,7 @@ def test_members_of_handed_objects_count_where_they_are_used(lab: Imported, old:
 
 
 def test_machinery_does_not_count(lab: Imported) -> None:
-    text = "from ws import progress\nfrom ws.store import Store\n\n\ndef make(x):\n    progress.say(Store(x))\n"
+    text = "from ws.store import progress\nfrom ws.store import Store\n\n\ndef make(x):\n    progress.say(Store(x))\n"
     names = reached(lab(LAB | {"work": text}).make)
     assert [name for name in names if ":" in name] == ["lab.work:make"]
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from ws.errors import DataError
-from ws.specificity import TARGET, group_means, is_specific, largest_other, movements
-from ws.verdict import Outcome, judge
+from ws.stats.specificity import TARGET, group_means, is_specific, largest_other, movements
+from ws.stats.verdict import Outcome, judge
 
 SEEDS = (0, 1, 2)
 

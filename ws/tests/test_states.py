@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from ws.behaviors import Question
-from ws.chat import prompt_ids
-from ws.delta import Direction, direction_delta
+from ws.delta.steering import steered
 from ws.errors import MismatchError
-from ws.models import LanguageModel
-from ws.states import Prompt, States, batched, last_states, read_states, states_above
-from ws.steer import steered
+from ws.models.chat import prompt_ids
+from ws.models.language import LanguageModel
+from ws.steering.states import Prompt, States, batched, last_states, read_states, states_above
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, random_update, shared_store, tiny_model
+from ws.training.direction import Direction, direction_delta
 
 QUESTIONS: tuple[Question, ...] = SYCOPHANCY.questions("validation")[:6]
 PROMPTS = (
@@ -82,7 +82,8 @@ def test_a_direction_needs_a_coefficient(direction: Direction | None, coeff: flo
 
 
 def test_states_of_another_model_are_refused() -> None:
-    from ws.models import Placed, weights_of
+    from ws.models.language import Placed
+    from ws.models.table import weights_of
 
     with pytest.raises(MismatchError, match="adapter for another model"):
         States(Placed(weights_of("smollm2-135m")), PROMPTS, DIRECTION, 1.0)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ws.delta import WeightDelta
+from ws.delta.steering import merges, steered
+from ws.delta.update import Dense, LowRank, Update
+from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError
-from ws.models import LanguageModel
-from ws.steer import merges, steered
+from ws.models.language import LanguageModel
 from ws.tests.small import fingerprint, merged, random_update, tiny_model
-from ws.update import Dense, LowRank, Update
 
 IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
 QUERY = "model.layers.2.self_attn.q_proj"

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from ws import progress, store
 from ws.errors import StoreError
-from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, versions
+from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, progress, versions
+from ws.store import artifacts as store
 
 GREETING = "hello"
 

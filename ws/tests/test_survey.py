@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ws.bench.survey import shrink, table
+from ws.bench.survey.build import GAIN, architectures, make_loud
+from ws.bench.survey.finding import Finding
+from ws.bench.survey.judge import compared, judged, language_model
+from ws.bench.survey.process import isolated
 from ws.errors import ModelError
-from ws.models import LanguageModel
-from ws.survey import shrink, table
-from ws.survey.build import GAIN, architectures, make_loud
-from ws.survey.finding import Finding
-from ws.survey.judge import compared, judged, language_model
-from ws.survey.process import isolated
+from ws.models.language import LanguageModel
 from ws.tests.survey_standins import dies, fine, hangs, raises
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.errors import DataError, EstimateError
-from ws.sweep import MIN_CLUSTERS, PMASS_GATE, Sweep
+from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE, Sweep
 
 COEFFS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 PAIRS = ("agree", "true")

@@ -2,9 +2,9 @@
 
 import pytest
 
+from ws.adapters.targets import is_feedforward_output, side, targeted, writes_residual
 from ws.errors import ShapeError, UnknownNameError
-from ws.models import LanguageModel
-from ws.targets import is_feedforward_output, side, targeted, writes_residual
+from ws.models.language import LanguageModel
 from ws.tests.small import tiny_model
 
 

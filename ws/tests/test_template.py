@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ws import template
-from ws.chat import prompt_ids
 from ws.errors import ChatError
-from ws.marks import MARKS, Marks, holds_thought, left_open, marks_of
-from ws.template import TODAY, dated, template_of
+from ws.models import template
+from ws.models.chat import prompt_ids
+from ws.models.marks import MARKS, Marks, holds_thought, left_open, marks_of
+from ws.models.template import TODAY, dated, template_of
 from ws.tests import templates
 
 if TYPE_CHECKING:

@@ -13,18 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ws import thought
-from ws.arms import KEY, ArmRows, check_identical, frame, read_arm_rows
 from ws.behaviors import Question
-from ws.delta import Direction, direction_delta
+from ws.engine.loading import loaded
 from ws.errors import ChatError, DataError, MismatchError
-from ws.interventions import Activations, Intervention, Nothing, SystemPrompt, Vectors, Weights
-from ws.marks import MARKS
-from ws.models import LanguageModel, Placed, loaded, weights_of
-from ws.store import Store
-from ws.tests.small import ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
-from ws.tests.test_interventions import Given
-from ws.thought import (
+from ws.models.language import LanguageModel, Placed
+from ws.models.marks import MARKS
+from ws.models.table import weights_of
+from ws.models.yesno import Scores, answer_tokens, scores
+from ws.scoring import thought
+from ws.scoring.arms import KEY, ArmRows, check_identical, frame, read_arm_rows
+from ws.scoring.thought import (
     ThoughtRows,
     Thoughts,
     after_thought,
@@ -34,7 +32,11 @@ from ws.thought import (
     read_thoughts,
     think_tokens,
 )
-from ws.yesno import Scores, answer_tokens, scores
+from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Vectors, Weights
+from ws.store import Store
+from ws.tests.small import ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.tests.test_interventions import Given
+from ws.training.direction import Direction, direction_delta
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -285,13 +287,18 @@ def test_thinking_leaves_the_model_as_it_was(
 
 
 def test_a_key_covers_whose_thought_it_is_and_how_it_is_found(store: Store) -> None:
-    from ws.sources import reached
+    from ws.store.sources import reached
 
     one = rows(VECTORS, 1.0)
     changed = [replace(one, policy="off"), replace(one, new_tokens=9), replace(one, prefill=""), rows(WEIGHTS, 1.0)]
     assert len({store.key(recipe) for recipe in (one, *changed)}) == 5
     covered = reached(ThoughtRows.build, owners=(ThoughtRows, Activations))
-    for code in ("ws.thought:Thoughts", "ws.greedy:greedy_answers", "ws.interventions:shifted", "ws.yesno:scores"):
+    for code in (
+        "ws.scoring.thought:Thoughts",
+        "ws.engine.greedy:greedy_answers",
+        "ws.steering.interventions:shifted",
+        "ws.models.yesno:scores",
+    ):
         assert code in covered
 
 

@@ -7,15 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ws import train
 from ws.adapters import Params
-from ws.attention import packed_sequences
-from ws.chat import prompt_ids
-from ws.depth import lower
+from ws.engine.attention import packed_sequences
+from ws.engine.depth import lower
+from ws.engine.packing import pack
 from ws.errors import DataError, TrainingError
-from ws.generate import CUT_OFF
-from ws.models import LanguageModel, layer_range
-from ws.packing import pack
+from ws.models.chat import prompt_ids
+from ws.models.language import LanguageModel, layer_range
 from ws.store import Store
 from ws.tests.small import (
     LAYERS,
@@ -29,7 +27,18 @@ from ws.tests.small import (
     shared_store,
     tiny_model,
 )
-from ws.train import Adapter, Below, QuestionRow, TrainConfig, question_rows, read_adapter, read_curves, trained
+from ws.training import train
+from ws.training.pairs import CUT_OFF
+from ws.training.train import (
+    Adapter,
+    Below,
+    QuestionRow,
+    TrainConfig,
+    question_rows,
+    read_adapter,
+    read_curves,
+    trained,
+)
 
 WORDS = SYCOPHANCY.positive[0].split()
 ENDS = {0: 2, 1: CUT_OFF}

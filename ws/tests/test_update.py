@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ws.delta.update import Dense, LowRank, Spectrum, Update, spectra
 from ws.errors import ShapeError
-from ws.update import Dense, LowRank, Spectrum, Update, spectra
 
 FEW = settings(max_examples=25, deadline=None)
 SIZES = st.integers(1, 9)

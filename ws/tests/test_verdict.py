@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 
 from ws.errors import EstimateError
-from ws.estimate import Estimate, Hypothesis
-from ws.verdict import Outcome, Verdict, _outcome, judge
+from ws.stats.estimate import Estimate, Hypothesis
+from ws.stats.verdict import Outcome, Verdict, _outcome, judge
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 values = st.lists(st.integers(-8, 8), min_size=3, max_size=3)

@@ -10,14 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ws import tiny
-from ws.depth import PackedBatch, lower
+from ws.engine.depth import PackedBatch, lower
+from ws.engine.packing import Packed, pack
 from ws.errors import ChatError
-from ws.evaluate import score
-from ws.guards import score_right_padded
-from ws.models import LanguageModel, weights_of
-from ws.packing import Packed, pack
-from ws.yesno import A_B, YES_NO, AnswerTokens, Scores, answer_start, answer_tokens, scores
+from ws.models import tiny
+from ws.models.language import LanguageModel
+from ws.models.table import weights_of
+from ws.models.yesno import A_B, YES_NO, AnswerTokens, Scores, answer_start, answer_tokens, scores
+from ws.scoring.guards import score_right_padded
+from ws.scoring.rows import score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -1,0 +1,135 @@
+"""Whether this package steers and scores an architecture as its own forward pass with merged weights does."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers.pytorch_utils import Conv1D
+
+from ws.bench.survey.build import tiny_model
+from ws.bench.survey.finding import Finding, Outcome
+from ws.delta.steering import steered
+from ws.delta.update import Dense, LowRank, Update
+from ws.delta.weight_delta import WeightDelta, lowest_layer
+from ws.engine.choice import prepared
+from ws.engine.selfcheck import examined
+from ws.errors import WsError
+from ws.models import tiny
+from ws.models.anatomy import matrix
+from ws.models.language import LanguageModel
+from ws.models.table import weights_of
+
+TOLERANCE_NATS = 1e-3
+"""Rounding stays below a tenth of it on every architecture; a wrong mask, scale or rotation is ten times above."""
+SEEN_NATS = 0.05
+"""What dW has to move a log-probability by for a comparison to mean anything."""
+SIZE = 0.3
+"""Of the entries of dW, as a part of those of the weight."""
+SHORT, SHARED, LONG = 12, 9, 40
+"""Tokens of two prompts, of the beginning that they share, and of a third, five times as long as any window."""
+
+Choose = Callable[[LanguageModel], LanguageModel]
+"""Gives the model back with the way in which its prompts are to be run."""
+
+
+def self_checked(lm: LanguageModel) -> LanguageModel:
+    """The model as the self-check before its first use leaves it. Raises: ModelError if that refuses it."""
+    return replace(lm, passes=examined(lm).passes)
+
+
+def judged_alone(architecture: str) -> Finding:
+    """`judged` on one thread: several processes run side by side, and no matrix is large enough to be shared out."""
+    torch.set_num_threads(1)
+    return judged(architecture)
+
+
+def judged(architecture: str, choose: Choose = self_checked) -> Finding:
+    """The finding for one name of transformers' causal language models; every exception becomes one."""
+    try:
+        lm = language_model(architecture)
+    except Exception as broken:
+        return Finding(architecture, "not built", note=told(broken))
+    return compared(lm, choose)
+
+
+def compared(lm: LanguageModel, choose: Choose = self_checked) -> Finding:
+    """The finding for a model: as it is, with dW merged, and with dW beside its weights."""
+    try:
+        lm = choose(lm)
+        delta = later_half(lm)
+        ours = [scored(lm, delta, coeff=coeff, tokens=tokens) for coeff, tokens in ((0.0, None), (1.0, None), (1.0, 1))]
+    except WsError as refusal:
+        return Finding(lm.name, "refused", note=told(refusal))
+    except Exception as broken:
+        return Finding(lm.name, "exception", note=told(broken))
+    base, steering = plainly(lm, delta, coeff=0.0), plainly(lm, delta, coeff=1.0)
+    off = max((seen - true).abs().max().item() for seen, true in zip(ours, (base, steering, steering), strict=True))
+    moved = (steering - base).abs().max().item()
+    return Finding(lm.name, _verdict(lm, off=off, moved=moved), off, moved)
+
+
+def _verdict(lm: LanguageModel, *, off: float, moved: float) -> Outcome:
+    # A comparison with NaN is false, so it must stand on the side of what is wrong.
+    if not (off <= TOLERANCE_NATS and moved >= SEEN_NATS):
+        return "wrong"
+    return "packed" if lm.passes == "packed" else "plain"
+
+
+def language_model(architecture: str) -> LanguageModel:
+    """A tiny random model of the architecture, with a tokenizer that fits its vocabulary."""
+    tokenizer = tiny.tiny_tokenizer(["a stone floats on water"])
+    return LanguageModel(architecture, tiny_model(architecture), tokenizer, weights_of("tiny-random-qwen3"))
+
+
+def prompts_of(lm: LanguageModel) -> tuple[tuple[int, ...], ...]:
+    """Two prompts that begin alike, and one longer than any window; no special tokens."""
+    special = set(lm.tokenizer.all_special_ids)
+    plain = torch.tensor([token for token in range(len(lm.tokenizer)) if token not in special])
+    drawn = plain[torch.randint(len(plain), (2, LONG), generator=torch.Generator().manual_seed(1))].tolist()
+    one, other = drawn
+    return tuple(one[:SHORT]), (*one[:SHARED], *other[SHARED : SHORT + 2]), tuple(other)
+
+
+def later_half(lm: LanguageModel) -> WeightDelta:
+    """A random update of every linear layer of the later half of the blocks: dense and in factors by turns."""
+    generator = torch.Generator().manual_seed(2)
+    linears = lm.linears(lm.n_layers // 2, lm.n_layers)
+
+    def draw(place: int, W: Float[Tensor, "d_out d_in"]) -> Update:
+        d_out, d_in = W.shape
+        left, right = torch.randn(d_out, 2, generator=generator), torch.randn(2, d_in, generator=generator)
+        update = Dense(left @ right) if place % 2 else LowRank(left, right)
+        return SIZE * W.std().item() * update
+
+    return WeightDelta({path: draw(place, matrix(linear)) for place, (path, linear) in enumerate(linears.items())})
+
+
+def scored(
+    lm: LanguageModel, delta: WeightDelta, *, coeff: float, tokens: int | None
+) -> Float[Tensor, "prompts vocab"]:
+    """Log-probabilities after each prompt, as this package computes them."""
+    batch = prepared(lm, prompts_of(lm), start=lowest_layer(delta.tensors))
+    found: dict[int, Tensor] = {}
+    with steered(lm, delta, coeff=coeff, tokens=tokens):
+        for places, logits in batch.ends(lm):
+            found.update(zip(places.tolist(), logits, strict=True))
+    return torch.stack([found[place].float().log_softmax(dim=-1) for place in range(batch.prompts)])
+
+
+def plainly(lm: LanguageModel, delta: WeightDelta, *, coeff: float) -> Float[Tensor, "prompts vocab"]:
+    """The same by the model itself, prompt by prompt, with dW added by hand to a copy of its weights."""
+    model = copy.deepcopy(lm.model)
+    with torch.no_grad():
+        for path, update in delta.tensors.items():
+            module, dW = model.get_submodule(path), update.dense()
+            module.weight += coeff * (dW.T if isinstance(module, Conv1D) else dW)
+        last = [model(torch.tensor([prompt]), use_cache=False).logits[0, -1] for prompt in prompts_of(lm)]
+    return torch.stack(last).float().log_softmax(dim=-1)
+
+
+def told(raised: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(raised).__name__}: {' '.join(str(raised).split())}"

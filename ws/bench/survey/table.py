@@ -1,0 +1,72 @@
+"""What a survey found, as a table for people and as a record."""
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from ws.bench.survey.finding import OUTCOMES, Finding
+
+ENOUGH = 110
+"""Architectures that have to be right: the decoders that take token ids and give logits, of releases in range."""
+
+MEANINGS = {
+    "packed": "right, by packed sequences",
+    "plain": "right, by the model's own forward pass",
+    "wrong": "other numbers than the model's own",
+    "refused": "refused by name",
+    "exception": "an error that is not ours",
+    "not built": "not made or not run by transformers",
+}
+NAME, NUMBER = 26, 8
+"""Widths of columns."""
+WIDTH = 80
+
+
+def text(findings: Sequence[Finding]) -> str:
+    """The table, 80 columns wide, in the order of OUTCOMES, and how many there are of each."""
+    ordered = sorted(findings, key=lambda found: (OUTCOMES.index(found.outcome), found.architecture))
+    head = f"{'architecture':{NAME}} {'off':>{NUMBER}} {'dW moves':>{NUMBER}}  outcome"
+    return "\n".join([head, *(line for found in ordered for line in _lines(found)), "", counts(findings)])
+
+
+def markdown(findings: Sequence[Finding], versions: str) -> str:
+    """The same as a page."""
+    lines = [f"Architectures of {versions}", "", counts(findings), ""]
+    lines += ["| architecture | outcome | off, nats | dW moves, nats | note |", "| --- | --- | --- | --- | --- |"]
+    for found in sorted(findings, key=lambda found: found.architecture):
+        numbers = f"{_number(found.off_nats)} | {_number(found.moved_nats)}"
+        lines.append(f"| {found.architecture} | {found.outcome} | {numbers} | {found.note.replace('|', '/')} |")
+    return "\n".join(lines) + "\n"
+
+
+def record(findings: Sequence[Finding], versions: str) -> str:
+    """The same as JSON."""
+    return json.dumps({"versions": versions, "findings": [asdict(found) for found in findings]}, indent=2) + "\n"
+
+
+def counts(findings: Sequence[Finding]) -> str:
+    """How many findings there are of each outcome."""
+    found = Counter(finding.outcome for finding in findings)
+    return "\n".join(f"{found[outcome]:5} {MEANINGS[outcome]}" for outcome in OUTCOMES)
+
+
+def failures(findings: Sequence[Finding], *, enough: int) -> list[str]:
+    """What a survey must not find, in words; empty if all is well."""
+    bad = [f"{found.architecture} is {found.outcome}" for found in findings if found.outcome in ("wrong", "exception")]
+    right = sum(found.right for found in findings)
+    return bad + ([f"{right} architectures are right, expected {enough} or more"] if right < enough else [])
+
+
+def _lines(found: Finding) -> list[str]:
+    row = f"{found.architecture:{NAME}} {_number(found.off_nats):>{NUMBER}} {_number(found.moved_nats):>{NUMBER}}"
+    return [f"{row}  {found.outcome}", *(f"    {part}" for part in _wrapped(found.note))]
+
+
+def _wrapped(note: str) -> list[str]:
+    return textwrap.wrap(note, WIDTH - 4, max_lines=3, placeholder=" ...")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"

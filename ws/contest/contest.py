@@ -1,0 +1,237 @@
+"""The contest: every way of steering a model towards honesty, on the same rows and at the same distance from the base.
+
+dW of an adapter family, a system prompt and an activation direction are interventions of one protocol. All of them are
+scored on the same everyday dilemmas, plain facts and off-target axes, once at coefficient 1 and once at the coefficient
+where each is as far from the base model as the others. What a rival can choose (which prompt, which block, which
+coefficient) is chosen on validation dilemmas.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from ws.behaviors import Question, behavior
+from ws.behaviors.axes import read_axes
+from ws.behaviors.neutral_text import read_passages
+from ws.behaviors.pool import PoolEntry, read_pool
+from ws.behaviors.prompts import prompts_for
+from ws.contest.directions import directions
+from ws.contest.rivals import RandomVectors
+from ws.dilemmas import INFINITIVE, LISTED, Dilemma, of_split, questions, read_hub, read_own
+from ws.errors import DataError, UnknownNameError
+from ws.models.table import known_model
+from ws.scoring.arms import ArmRows
+from ws.scoring.fluency import FluentRange
+from ws.scoring.side_effects import SideEffects
+from ws.scoring.thought import ThoughtRows
+from ws.steering.interventions import Activations, Intervention, SystemPrompt, Vectors, Weights
+from ws.steering.iso_kl import Divergence, IsoKL
+from ws.study.subject import TINY_QUESTIONS, Bench
+
+FAMILIES = ("delora", "dora", "pissa", "oft", "lora", "ia3")
+"""The families that the journal ranks on dilemmas, in its order."""
+
+HUB_SET = "kellycyy/daily_dilemmas", "372352c4143ec4923c50b4472bd3148a474f7ab8"
+"""The published dilemmas and the commit they are read at, for models that are meant for a GPU."""
+
+A_SIDE = 2
+"""Held-out dilemmas of each topic and each side of the honest action: 56 of 210, 112 rows, as there are many arms."""
+
+N_AXES = 5
+"""Off-target axes that every arm is scored on, the first of the file."""
+
+N_PASSAGES = 10
+"""Neutral passages whose perplexity is measured."""
+
+FLUENT_ROWS = 24
+"""Validation rows whose pmass says whether the model still answers."""
+
+GRID = (1.0, 4.0, 16.0, 64.0)
+"""Coefficients that an activation direction can choose from: the longest is about a third of the stream's length."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One model, and the recipes of every arm on it."""
+
+    bench: Bench
+    """The model, with honesty as its behavior."""
+
+    @property
+    def tiny(self) -> bool:
+        """Whether only the pipeline is under test."""
+        return known_model(self.bench.model).random_weights
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Held-out dilemmas, both actions each, and the plain facts behind them."""
+        return asked(self.bench.model)
+
+    @property
+    def validation_questions(self) -> tuple[Question, ...]:
+        """Dilemmas to choose rivals' settings on, which no claim reads; ours on every model."""
+        return asked_to_choose(self.bench.model)
+
+    @property
+    def axis_questions(self) -> tuple[Question, ...]:
+        """Statements of the off-target axes."""
+        return asked_off_target(self.bench.model)
+
+    @property
+    def conduct_questions(self) -> tuple[Question, ...]:
+        """Honesty's own held-out claims, honest conduct named and asked about in two pairs of opposite phrasings."""
+        held = self.bench.behavior.questions("heldout")
+        return held[:TINY_QUESTIONS] if self.tiny else held
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """What greedy answers are read of: a message of each category of the pool that no adapter is trained on."""
+        return tuple(entry.user_msg for entry in unseen(self.bench.pool, frozenset(q for _, q in self.trained_on)))
+
+    @property
+    def trained_on(self) -> tuple[tuple[str, str], ...]:
+        """Id and text of the messages that adapters for honesty are trained on."""
+        return self.bench.pairs(0).questions
+
+    def weights(self, family: str, *, seed: int, trained: str = "honesty") -> Weights:
+        """dW of a family, trained on honesty or on sycophancy."""
+        return Weights(replace(self.bench, behavior_name=trained).direction(family, seed=seed))
+
+    def random_weights(self, family: str, *, seed: int) -> Weights:
+        """The control of dW's norm and rank in every tensor."""
+        return Weights(self.bench.random_direction(family, seed=seed))
+
+    def same_sign_weights(self, family: str, *, seed: int, other: int) -> Weights:
+        """The control of two plus adapters."""
+        return Weights(self.bench.same_sign_direction(family, seed=seed, other=other))
+
+    def prompt(self, name: str) -> SystemPrompt:
+        """A system prompt by its name. Raises: UnknownNameError listing the prompts that honesty has."""
+        texts = {prompt.name: prompt.text for prompt in prompts_for("honesty") if prompt.text is not None}
+        if name not in texts:
+            raise UnknownNameError("prompt", name, texts)
+        return SystemPrompt(texts[name])
+
+    def vectors(self, method: str, *, seed: int) -> Vectors:
+        """Activation directions of honesty by one of METHODS, a vector a block."""
+        return directions(self.bench, method, seed=seed)
+
+    def activations(self, method: str, *, blocks: tuple[int, ...], seed: int, random: bool = False) -> Activations:
+        """A method's directions in these blocks; random: the control of their lengths."""
+        vectors = self.vectors(method, seed=seed)
+        return Activations(RandomVectors(vectors, seed) if random else vectors, blocks)
+
+    def rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+        """Held-out dilemmas and facts under an intervention."""
+        return self._rows(self.questions, intervention, coeffs)
+
+    def validation_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+        """Validation dilemmas under an intervention: for choosing, never for a claim."""
+        return self._rows(self.validation_questions, intervention, coeffs)
+
+    def axis_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+        """Off-target axes under an intervention."""
+        return self._rows(self.axis_questions, intervention, coeffs)
+
+    def conduct_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+        """Honest conduct under an intervention."""
+        return self._rows(self.conduct_questions, intervention, coeffs)
+
+    def thought_rows(
+        self, intervention: Intervention, *, coeffs: tuple[float, ...], policy: Literal["on", "off"]
+    ) -> ThoughtRows:
+        """Held-out dilemmas and facts behind a thought, the arm's own or the unchanged model's."""
+        return ThoughtRows(
+            self.bench.on,
+            self.questions,
+            self.bench.behavior.prefill,
+            intervention,
+            coeffs,
+            policy,
+            new_tokens=8 if self.tiny else 256,
+        )
+
+    def iso_kl(self, intervention: Intervention) -> IsoKL:
+        """The coefficient at which an intervention is as far from the base model as any other."""
+        return IsoKL(self.bench.on, self.messages, intervention, new_tokens=8 if self.tiny else 24)
+
+    def divergence(self, intervention: Intervention) -> Divergence:
+        """How far an intervention that has no strength of its own is from the base model."""
+        return Divergence(self.bench.on, self.messages, intervention, (1.0,), new_tokens=8 if self.tiny else 24)
+
+    def side_effects(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> SideEffects:
+        """Perplexity of neutral prose and repetition in answers."""
+        passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
+        return SideEffects(
+            self.bench.on, intervention, coeffs, passages, self.messages, new_tokens=8 if self.tiny else 48
+        )
+
+    def fluent_range(self, intervention: Intervention) -> FluentRange:
+        """The coefficients at which the model still answers and still reads prose."""
+        passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
+        asked, gate = self.validation_questions[:FLUENT_ROWS], {"pmass_gate": 0.0} if self.tiny else {}
+        return FluentRange(self.bench.on, intervention, asked, self.bench.behavior.prefill, passages, **gate)
+
+    def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> ArmRows:
+        return ArmRows(self.bench.on, asked, self.bench.behavior.prefill, intervention, coeffs)
+
+
+def a_side(dilemmas: Iterable[Dilemma], n: int) -> tuple[Dilemma, ...]:
+    """Of each topic the first n dilemmas that list the honest action first, and the first n that list it second."""
+    seen: dict[tuple[str, str], int] = {}
+    kept = []
+    for dilemma in dilemmas:
+        place = seen[dilemma.topic, dilemma.honest] = seen.get((dilemma.topic, dilemma.honest), 0) + 1
+        if place <= n:
+            kept.append(dilemma)
+    return tuple(kept)
+
+
+@lru_cache(maxsize=8)
+def asked(model: str) -> tuple[Question, ...]:
+    """The held-out questions of a model: the published set on models for a GPU, some of ours on the others."""
+    neutral = behavior("honesty").neutral_questions()
+    if known_model(model).gpu:
+        repo, revision = HUB_SET
+        return (*questions(read_hub(repo, revision=revision).dilemmas, wordings=LISTED), *neutral)
+    held = a_side(of_split(read_own(), "heldout"), A_SIDE)
+    if known_model(model).random_weights:
+        return (*questions(held[:12], wordings=INFINITIVE), *neutral[:8])
+    return (*questions(held, wordings=INFINITIVE), *neutral)
+
+
+@lru_cache(maxsize=8)
+def asked_to_choose(model: str) -> tuple[Question, ...]:
+    """Validation dilemmas: of each topic one for each side of the honest action, where it has one."""
+    chosen = a_side(of_split(read_own(), "validation"), 1)
+    return questions(chosen[:6] if known_model(model).random_weights else chosen, wordings=INFINITIVE)
+
+
+@lru_cache(maxsize=8)
+def asked_off_target(model: str) -> tuple[Question, ...]:
+    """Every statement of the first axes; a few of each on a tiny model."""
+    n = 4 if known_model(model).random_weights else None
+    return tuple(question for axis in list(read_axes().values())[:N_AXES] for question in axis[:n])
+
+
+@lru_cache(maxsize=1)
+def passages_read() -> tuple[str, ...]:
+    """The neutral passages, read once."""
+    return read_passages()
+
+
+@lru_cache(maxsize=4)
+def unseen(pool: Path | None, trained_on: frozenset[str]) -> tuple[PoolEntry, ...]:
+    """The last message of each category of a pool that is none of those trained on.
+
+    Raises: DataError if there is no other message.
+    """
+    last = {entry.cat: entry for entry in read_pool(pool) if entry.user_msg not in trained_on}
+    if not last:
+        raise DataError(
+            f"all messages of {pool} are trained on, and none is left to read greedy answers of; add some to it, or "
+            "train on fewer"
+        )
+    return tuple(last.values())

@@ -1,0 +1,58 @@
+"""Activation directions of a behavior, read off what its adapters are trained on: the same messages, the same personas.
+
+Honesty's messages come with the beginning of an answer that breaks off where an honest and a dishonest one would part;
+paired differences are read there. Other behaviors are read where the answer would begin.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from ws.behaviors.honesty import HONESTY
+from ws.behaviors.pool import messages, read_pool
+from ws.contest.rivals import MeanDifference, PCAVectors, PersonaVectors, Sides, persona_prompts
+from ws.errors import UnknownNameError
+from ws.models.language import layer_range
+from ws.steering.interventions import Vectors
+from ws.steering.states import States
+from ws.study.subject import Bench
+
+METHODS: Mapping[str, str] = {
+    "pca": "RepE: leading principal direction of paired differences",
+    "mean-difference": "CAA: mean of paired differences",
+    "persona-vector": "mean over answer tokens under opposite personas",
+}
+"""The ways to find an activation direction."""
+
+DEPTHS = (0.35, 0.5, 0.65)
+"""Where single blocks are tried, as shares of the depth; all adapted blocks at once are tried beside them."""
+
+ALL_BLOCKS = "all adapted blocks"
+
+
+def directions(bench: Bench, method: str, *, seed: int) -> Vectors:
+    """A direction for every block; a persona vector is of a seed's answers, the others have no seed.
+
+    Raises: UnknownNameError for a method that does not exist.
+    """
+    if method not in METHODS:
+        raise UnknownNameError("way to find an activation direction", method, METHODS)
+    if method == "persona-vector":
+        return PersonaVectors(bench.pairs(seed))
+    high, low = (States(bench.on, prompts) for prompts in sides(bench))
+    return PCAVectors(high, low) if method == "pca" else MeanDifference(high, low)
+
+
+@lru_cache(maxsize=4)
+def sides(bench: Bench) -> Sides:
+    """The training messages under opposite personas, with the beginnings of answers that honesty's have."""
+    asked, begun = [text for _, text in bench.pairs(0).questions], [""]
+    if bench.behavior_name == HONESTY.name:
+        entries = [entry for entry in messages(read_pool(bench.pool)) if entry.user_msg in set(asked)]
+        asked, begun = [entry.user_msg for entry in entries], [entry.suffix for entry in entries]
+    return persona_prompts(asked, bench.behavior.positive, bench.behavior.negative, prefills=begun)
+
+
+def block_choices(depth: int) -> dict[str, tuple[int, ...]]:
+    """The blocks of a model of this depth where an activation direction can be added, by how a setting names them."""
+    single = dict.fromkeys(int(share * depth) for share in DEPTHS)
+    return {f"block {block}": (block,) for block in single} | {ALL_BLOCKS: tuple(layer_range(depth))}

@@ -1,0 +1,293 @@
+"""Rows of one's own scored under any intervention: how far each coefficient moves a model towards the behavior.
+
+Every seed and coefficient is an artifact, so a run that was stopped goes on where it was. Intervals come from
+`ws.stats.estimate`, over seeds and clusters of rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from ws.behaviors import Question
+from ws.behaviors.words import half_character
+from ws.contest.directions import directions
+from ws.engine.loading import loaded
+from ws.errors import DataError
+from ws.models.language import Placed
+from ws.models.table import known_model
+from ws.models.yesno import YES_NO, Answers, answer_start
+from ws.scoring.arms import ArmRows, check_identical, prompts_under, read_arm_rows
+from ws.scoring.own_lengths import check_lengths
+from ws.scoring.own_rows import answers_to, first_excess, line_of, read_rows_file
+from ws.stats.estimate import Estimate
+from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
+from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
+from ws.store import Store
+from ws.store.progress import track
+from ws.study.subject import Bench
+
+STEERED, PROMPTED = (-1.0, 0.0, 1.0), (0.0, 1.0)
+"""Coefficients unless told otherwise: of what has a strength and an opposite, and of words, which have neither."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What is scored: an intervention for each seed, its coefficients, and how to name it."""
+
+    interventions: Mapping[int, Intervention]
+    coeffs: tuple[float, ...]
+    name: str
+
+
+def chosen_arms(
+    bench: Bench,
+    *,
+    family: str | None = None,
+    plus: Path | None = None,
+    minus: Path | None = None,
+    system: str | None = None,
+    activation: str | None = None,
+    blocks: tuple[int, ...] = (),
+    coeffs: tuple[float, ...] = (),
+    seeds: int | None = None,
+) -> Arms:
+    """The arms that a family to train, a pair of folders, a system prompt or an activation direction stand for.
+
+    The base model by default.
+    Raises: DataError for two of them at once, half a pair, seeds of something that has none, or a direction without
+        blocks; UnknownNameError for a method that finds no direction.
+    """
+    given = {"--family": family, "--plus": plus, "--system": system, "--activation": activation}
+    _check_choice([name for name, it in given.items() if it is not None], pair=(plus, minus), seeds=seeds)
+    _check_blocks(activation, blocks)
+    _check_words({"--system": system})
+    if family is not None:
+        number = seeds or known_model(bench.model).seeds
+        trained = {seed: Weights(bench.direction(family, seed=seed)) for seed in range(number)}
+        return Arms(trained, coeffs or STEERED, f"dW of {family}, {bench.behavior_name}")
+    if activation is not None:
+        direction = Activations(directions(bench, activation, seed=0), blocks)
+        return Arms({0: direction}, coeffs or STEERED, f"{direction.describe()}, {bench.behavior_name}")
+    if plus is not None and minus is not None:
+        one: Intervention = folder_weights(plus, minus)
+        usual = STEERED
+    else:
+        one = Nothing() if system is None else SystemPrompt(system)
+        usual = (0.0,) if system is None else PROMPTED
+    return Arms({0: one}, coeffs or usual, one.describe())
+
+
+def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], seeds: int | None) -> None:
+    if (pair[0] is None) != (pair[1] is None):
+        raise DataError("dW needs both adapters; give --plus FOLDER and --minus FOLDER")
+    if len(given) > 1:
+        raise DataError(f"{' and '.join(given)} are different interventions; give one, and run the other beside it")
+    if seeds is not None and seeds < 1:
+        raise DataError(f"{seeds} seeds; expected 1 or more")
+    if seeds not in (None, 1) and given != ["--family"]:
+        raise DataError(
+            f"{seeds} seeds of {' '.join(given) or 'the base model'}, which comes out the same under each; "
+            "leave --seeds out, or give --family, whose pairs, start values and order a seed varies"
+        )
+
+
+def _check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:
+    if (activation is None) != (not blocks):
+        raise DataError(
+            f"--activation {activation} in the blocks {blocks}; give both: a way to find a direction, and the blocks "
+            "whose output it is added to, counted from 0, such as --activation pca --blocks 14"
+        )
+
+
+def asked(questions: Sequence[Question], ask: str) -> tuple[Question, ...]:
+    """The questions with `ask` as their last line, except where they end so already."""
+    return tuple(
+        question if not ask or question.text.endswith(ask) else question._replace(text=f"{question.text}\n{ask}")
+        for question in questions
+    )
+
+
+def scored(
+    on: Placed,
+    questions: tuple[Question, ...],
+    arms: Arms,
+    *,
+    prefill: str,
+    store: Store,
+    answers: Answers = YES_NO,
+) -> pd.DataFrame:
+    """A line per seed, coefficient and question: the columns of `ws.scoring.arms.read_arm_rows`, and `seed`."""
+    at = {
+        # The unchanged model is the same under every seed and intervention, so that one artifact serves them all.
+        (seed, coeff): ArmRows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,), answers.kind)
+        for seed, intervention in arms.interventions.items()
+        for coeff in sorted(set(arms.coeffs))
+    }
+    rows = {where: read_arm_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {arms.name}")}
+    check_identical({f"seed {seed} at {coeff:+g}": table for (seed, coeff), table in rows.items()})
+    return pd.concat([table.assign(seed=seed) for (seed, _), table in rows.items()], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one coefficient did, in nats where it is a log-ratio."""
+
+    coeff: float
+    toward: Estimate
+    """Mean log-ratio of the answer that shows the behavior to the other one."""
+    change: Estimate | None
+    """How much higher that is than at coefficient 0; None at 0, and where 0 was not scored."""
+    to_first: float
+    """Mean log-ratio of Yes to No, or of A to B, whichever of them shows the behavior."""
+    match: float
+    """Share of rows where the answer that shows the behavior is the more probable one."""
+    pmass: float
+    """Mean probability of the next token being one of the two answers."""
+
+
+def lines(rows: pd.DataFrame) -> list[Line]:
+    """A line for each coefficient, lowest first."""
+    toward = {float(coeff): _toward(part) for coeff, part in rows.groupby("coeff")}
+    found = []
+    for coeff, estimate in toward.items():
+        part = rows[rows["coeff"] == coeff]
+        change = estimate - toward[0.0] if coeff and 0.0 in toward else None
+        match = part["sign"] * part["log_ratio"] > 0
+        means = (float(column.mean()) for column in (part["log_ratio"], match, part["pmass"]))
+        found.append(Line(coeff, estimate, change, *means))
+    return found
+
+
+def _toward(rows: pd.DataFrame) -> Estimate:
+    return Estimate.of(
+        pd.DataFrame(
+            {
+                "seed": rows["seed"],
+                "cluster": rows["cluster"],
+                "row": rows["question_id"],
+                "value": rows["sign"] * rows["log_ratio"].astype(float),
+            }
+        )
+    )
+
+
+def notes(found: Sequence[Line], questions: Sequence[Question]) -> list[str]:
+    """What a reader must know before believing the numbers, a sentence each."""
+    first, second = answers_to(questions).names
+    said = [
+        f"At {line.coeff:+g} pmass is {line.pmass:.2f}, under {PMASS_GATE}: most of the next-token probability is "
+        f"neither {first} nor {second}, so the numbers of this line say little. Ask for {first} or {second} in the "
+        "question (--ask), "
+        "begin the answer (--prefill), or go nearer to 0."
+        for line in found
+        if not line.pmass >= PMASS_GATE
+    ]
+    if not said:
+        lowest = min(line.pmass for line in found)
+        said.append(f"pmass is {lowest:.2f} or more at every coefficient, above the gate of {PMASS_GATE}.")
+    if (clusters := found[0].toward.n_clusters) < MIN_CLUSTERS:
+        said.append(f"Only {clusters} clusters of rows, fewer than {MIN_CLUSTERS}: intervals are too narrow.")
+    excess = first_excess(questions)
+    if excess:
+        said.append(
+            f"{(1 + excess) / 2:.0%} of the rows match with {first}: a push of 1 nat towards {first} that is no "
+            f"behavior moves the first column by {excess:+.2f}."
+        )
+    return [*said, *(f"At {line.coeff:+g}: {gate}." for line in found for gate in line.toward.gates)]
+
+
+COLUMNS = (("coeff", 6), ("to the behavior [95%]", 23), ("change from 0 [95%]", 23), ("to {}", 7), ("match", 5))
+
+
+def shown(
+    found: Sequence[Line], *, title: str, notes: Sequence[str] = (), width: int = 80, answers: Answers = YES_NO
+) -> str:
+    """The lines as a table, with notes below, none wider than `width`."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), title_style="bold")
+    for name, columns in (*COLUMNS, ("pmass", 5)):
+        table.add_column(name.format(answers.names[0]), min_width=columns, justify="right")
+    for line in found:
+        change = "" if line.change is None else _interval(line.change)
+        shares = f"{line.match:.0%}", f"{line.pmass:.2f}"
+        table.add_row(f"{line.coeff:+g}", _interval(line.toward), change, f"{line.to_first:+.2f}", *shares)
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, markup=False)
+    console.print(table)
+    for note in notes:
+        console.print(note, highlight=False)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _interval(estimate: Estimate) -> str:
+    low, high = estimate.interval()
+    return f"{estimate.value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def evaluate(
+    file: Path,
+    bench: Bench,
+    arms: Arms,
+    *,
+    ask: str | None,
+    prefill: str | None,
+    csv: Path | None,
+    store: Store,
+) -> str:
+    """The table of a file of rows, for a terminal; `csv` takes every scored row.
+
+    `ask` and `prefill` are None for the usual words: of Yes/No rows those of the behavior's claims, and behind letters
+    nothing but the bracket.
+    Raises: DataError for a file that cannot be scored; see `ws.scoring.own_rows.read_rows_file` and
+    `ws.scoring.own_lengths`.
+    """
+    rows_of_file = read_rows_file(file)
+    answers = answers_to(rows_of_file)
+    questions = asked(rows_of_file, answers.ask if ask is None else ask)
+    if prefill is None:
+        prefill = bench.behavior.prefill if answers.kind == YES_NO.kind else ""
+    _check_words({"--ask": ask, "--prefill": prefill})
+    _check_lengths(file, bench.on, questions, arms, prefill=prefill, answers=answers, store=store)
+    rows = scored(bench.on, questions, arms, prefill=prefill, store=store, answers=answers)
+    if csv is not None:
+        _write(csv, rows, questions, answers)
+    found = lines(rows)
+    number = len(arms.interventions)
+    title = f"{bench.model}, {arms.name}: {len(questions)} rows of {file.name}, {number} seed{'s' * (number > 1)}; nats"
+    return shown(found, title=title, notes=notes(found, questions), answers=answers)
+
+
+def _check_words(words: Mapping[str, str | None]) -> None:
+    for name, text in words.items():
+        if text and (half := half_character(text)):
+            raise DataError(f"{name} holds {half}, which is no character; give text in UTF-8")
+
+
+def _check_lengths(
+    file: Path,
+    on: Placed,
+    questions: tuple[Question, ...],
+    arms: Arms,
+    *,
+    prefill: str,
+    answers: Answers,
+    store: Store,
+) -> None:
+    """Raises: DataError for rows whose prompts are too long under some arm, before any is trained or scored."""
+    lm = loaded(on, store)
+    start = answer_start(lm.tokenizer, prefill, answers)
+    for system in {it.system(coeff) for it in arms.interventions.values() for coeff in arms.coeffs}:
+        prompts = prompts_under(lm, questions, start, system)
+        check_lengths(file, lm, zip(map(line_of, questions), prompts, strict=True))
+
+
+def _write(csv: Path, rows: pd.DataFrame, questions: Sequence[Question], answers: Answers) -> None:
+    """Every scored row, with its question; log-probabilities under the names of the answers."""
+    text = pd.Series({question.id: question.text for question in questions})
+    names = dict(zip(("log_yes", "log_no"), (f"log_{word.lower()}" for word in answers.reads), strict=True))
+    csv.parent.mkdir(parents=True, exist_ok=True)
+    rows.rename(columns=names).assign(question=rows["question_id"].map(text)).to_csv(csv, index=False)

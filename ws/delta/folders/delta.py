@@ -1,0 +1,205 @@
+"""dW of folders of any kind: adapters of PEFT, adapters of mlx-lm, whole models."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ws.adapters import boft, family
+from ws.adapters.base import AdapterConfig, Params
+from ws.adapters.peft.layers import Settings
+from ws.delta.folders import checkpoints, mlx, peft_files
+from ws.delta.folders.checkpoints import checkpoint_delta
+from ws.delta.folders.mlx import mlx_delta
+from ws.delta.folders.peft_files import load_layers, why_not_ours
+from ws.delta.folders.reading import read_settings, say_unchanged, shown, tensor_shapes
+from ws.delta.folders.refused import check_settings
+from ws.delta.folders.through_peft import check_known, delta_through_peft
+from ws.delta.update import Dense, LowRank, Update
+from ws.delta.weight_delta import WeightDelta, difference
+from ws.errors import MismatchError
+from ws.models.anatomy import matrix
+from ws.models.language import LanguageModel
+from ws.store.progress import say
+
+Kind = Literal["PEFT adapter", "mlx-lm adapter", "model"]
+
+LARGE = 1 << 30
+"""Bytes whose hash takes seconds, so that it is said aloud."""
+
+
+def folders_delta(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
+    """What the model with `plus` has more than the model with `minus`; a layer that one leaves alone counts as it was.
+
+    Raises: MismatchError if a folder holds something that is no dW of this model, or both hold the same.
+    """
+    if kind_of(plus) == kind_of(minus) == "model":
+        return _moving(checkpoint_delta(plus, minus, lm), plus, minus)
+    _say_bases(plus, minus)
+    upper, lower = folder_delta(plus, lm), folder_delta(minus, lm)
+    for folder, one, other in ((plus, upper, lower), (minus, lower, upper)):
+        if alone := other.tensors.keys() - one.tensors.keys():
+            say(f"{folder.name} leaves {len(alone)} layers as they were that the other changes: {shown(alone)}")
+    return difference(_moving(_filled(upper, lower), plus, minus), _filled(lower, upper))
+
+
+def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
+    """What a folder adds to the original weights, exactly; in factors where its family is ours and has them.
+
+    Raises: MismatchError or ShapeError if it holds something that is no dW of this model.
+    """
+    match kind_of(folder):
+        case "model":
+            return checkpoint_delta(folder, None, lm)
+        case "mlx-lm adapter":
+            return mlx_delta(folder, lm)
+        case _:
+            return _peft_delta(folder, lm)
+
+
+def why_through_peft(folder: Path, lm: LanguageModel) -> str | None:
+    """What of a PEFT adapter our families have no formula for; None if it is read in theirs."""
+    return why_not_ours(read_settings(folder / peft_files.CONFIG)) or _why_outranked(folder, lm)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises: MismatchError for what can be told to be no dW before there is a model."""
+    if kind_of(folder) == "PEFT adapter":
+        settings = read_settings(folder / peft_files.CONFIG)
+        check_settings(folder, settings)
+        if why_not_ours(settings) is not None:
+            check_known(folder, settings)
+
+
+def folder_sha256(folder: Path) -> str:
+    """One hash of all files that dW is computed from. Raises: MismatchError if one is missing."""
+    files = _files(folder)
+    if sum(file.stat().st_size for file in files) > LARGE:
+        say(f"hash {folder.name}, a few seconds for each gigabyte")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
+
+
+def kind_of(folder: Path) -> Kind:
+    """What a folder holds. Raises: MismatchError if it is none of them."""
+    if (folder / peft_files.CONFIG).is_file():
+        of_peft = "peft_type" in read_settings(folder / peft_files.CONFIG)
+        return "PEFT adapter" if of_peft or not (folder / mlx.WEIGHTS).is_file() else "mlx-lm adapter"
+    if (folder / checkpoints.CONFIG).is_file():
+        return "model"
+    raise MismatchError(
+        f"{folder} has no {peft_files.CONFIG} and no {checkpoints.CONFIG}; give a folder that PEFT's save_pretrained "
+        f"wrote, with {peft_files.CONFIG} and {peft_files.WEIGHTS} directly in it, one of mlx-lm, or a whole model's"
+    )
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    match kind_of(folder):
+        case "model":
+            return checkpoints.files_of(folder)
+        case "mlx-lm adapter":
+            return folder / peft_files.CONFIG, folder / mlx.WEIGHTS
+        case _:
+            return peft_files.config_file(folder), peft_files.weights_file(folder)
+
+
+def _peft_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
+    settings = read_settings(folder / peft_files.CONFIG)
+    check_settings(folder, settings)
+    _say_missing(folder, lm, settings)
+    why = why_through_peft(folder, lm)
+    if why is not None:
+        say(f"{folder.name} has {why}: dW through PEFT, which takes longer")
+        return delta_through_peft(folder, lm, settings)
+    layers, linears = load_layers(folder, lm, settings), lm.linears(0, lm.n_layers)
+    _say_factors(folder, settings, layers)
+    return WeightDelta({path: _update(matrix(linears[path]).detach(), *layer) for path, layer in layers.items()})
+
+
+def _why_outranked(folder: Path, lm: LanguageModel) -> str | None:
+    """The layers whose LoRA has a larger rank than they have inputs or outputs, which our families do not take."""
+    shapes = tensor_shapes(peft_files.weights_file(folder))
+    wide = [
+        path
+        for path, linear in lm.linears(0, lm.n_layers).items()
+        if (shapes.get(f"{peft_files.PREFIX}{path}.lora_A.weight") or (0,))[0] > min(matrix(linear).shape)
+    ]
+    return f"a rank above the width of {shown(wide)}" if wide else None
+
+
+def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig) -> Update:
+    module = family(shape.family)
+    factors = module.factors(W, params, config=shape)
+    return Dense(module.delta(W.float(), params, config=shape)) if factors is None else LowRank(*factors)
+
+
+def _moving(delta: WeightDelta, plus: Path, minus: Path) -> WeightDelta:
+    """Raises: MismatchError if no layer is in the update, which otherwise is what comes back."""
+    if not delta.tensors:
+        raise MismatchError(f"dW is zero: no linear layer of {plus} differs from {minus}; give two that do")
+    return delta
+
+
+def _filled(one: WeightDelta, other: WeightDelta) -> WeightDelta:
+    """`one` with nothing added to the layers that only `other` has."""
+    alone = {path: value for path, value in other.tensors.items() if path not in one.tensors}
+    nothing = {
+        path: LowRank(torch.zeros(value.shape[0], 0).to(value.device), torch.zeros(0, value.shape[1]).to(value.device))
+        for path, value in alone.items()
+    }
+    return WeightDelta({**one.tensors, **nothing})
+
+
+def _say_bases(plus: Path, minus: Path) -> None:
+    """A line if two adapters name different base models; a path may well be another copy of the same one."""
+    names = [_base(folder) for folder in (plus, minus)]
+    if all(names) and names[0] != names[1]:
+        say(f"{plus.name} names {names[0]} as its base model, {minus.name} names {names[1]}: is dW one model's?")
+
+
+def _base(folder: Path) -> str | None:
+    if kind_of(folder) == "model":
+        return None
+    settings = read_settings(folder / peft_files.CONFIG)
+    name = settings.get("base_model_name_or_path") or settings.get("model")
+    return name.rstrip("/") if isinstance(name, str) else None
+
+
+def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
+    """A line for layers that settings name outright and that have no tensors. Patterns are not run."""
+    aims, blocks = settings.get("target_modules"), settings.get("layers_to_transform")
+    if settings.get("exclude_modules") or settings.get("layers_pattern"):
+        return
+    linears = lm.linears(0, lm.n_layers)
+    present = peft_files.paths_of(tensor_shapes(folder / peft_files.WEIGHTS), lm) & linears.keys()
+    if not present:
+        return
+    within = set(linears)
+    if blocks is not None:
+        listed = blocks if isinstance(blocks, list) else [blocks]
+        known = [block for block in listed if type(block) is int and 0 <= block < lm.n_layers]
+        within = {path for block in known for path in lm.linears(block, block + 1)}
+    if isinstance(aims, list):
+        ends = tuple(f".{aim}" for aim in aims if isinstance(aim, str))
+        within = {path for path in within if path in aims or path.endswith(ends)}
+    elif aims != "all-linear":
+        return
+    say_unchanged(folder.name, within - present)
+
+
+def _say_factors(folder: Path, settings: Settings, layers: Mapping[str, tuple[Params, AdapterConfig]]) -> None:
+    """A line where a BOFT was computed with fewer factors than its settings say."""
+    said = settings.get("boft_n_butterfly_factor")
+    held = {shape.butterfly for _, shape in layers.values() if shape.family == boft.NAME}
+    if held and held != {said}:
+        say(
+            f"{folder.name} says {said} butterfly factors and holds {max(held)}: it was made with {max(held)}, as PEFT "
+            "does where its CUDA code is missing"
+        )

@@ -1,0 +1,80 @@
+"""Steering in weight space: the model with `coeff * dW` added, and the very same model again afterwards."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ws.delta.update import Dense, Update
+from ws.delta.weight_delta import WeightDelta
+from ws.errors import MismatchError, ModelError
+from ws.models.anatomy import matrix, multiplied
+from ws.models.language import LanguageModel
+
+
+@contextmanager
+def steered(
+    lm: LanguageModel, delta: WeightDelta, *, coeff: float, tokens: int | None = None
+) -> Iterator[LanguageModel]:
+    """The model with `coeff * delta` added to its weights; restores it bit for bit, also after an exception.
+
+    An update in factors is multiplied beside the weight where that is cheaper for the `tokens` that will run (None:
+    many), and merged elsewhere. Nothing is merged into weights of less than fp32, where rounding would take most of it.
+    Raises: MismatchError if a tensor has no counterpart of its shape; ModelError for a weight of less than fp32 that
+        the model multiplies by itself, so that nothing can be added beside it.
+    """
+    linears, silent = lm.linears(0, lm.n_layers), multiplied(lm.model)
+    for name, value in delta.tensors.items():
+        if name not in linears or matrix(linears[name]).shape != value.shape:
+            seen = tuple(matrix(linears[name]).shape) if name in linears else "no such layer"
+            raise MismatchError(
+                f"dW has {name} of shape {value.shape}, {lm.name} has {seen}; this dW is for another model"
+            )
+        if name in silent and linears[name].weight.dtype != torch.float32:
+            raise ModelError(
+                f"{lm.name} multiplies by {name} without calling that layer, and rounding to "
+                f"{linears[name].weight.dtype} would take most of dW; load the model in float32"
+            )
+    with ExitStack() as restored:
+        for name, value in delta.tensors.items():
+            if merges(value, linears[name].weight, tokens=None if name in silent else tokens):
+                restored.enter_context(_merged(linears[name], value, coeff))
+            else:
+                restored.enter_context(_beside(linears[name], value, coeff))
+        yield lm
+
+
+def merges(update: Update, weight: Tensor, *, tokens: int | None) -> bool:
+    """Whether an update goes into its weight: only into fp32, and unless its factors are cheaper for the tokens."""
+    if weight.dtype != torch.float32:
+        return False
+    d_out, d_in = update.shape
+    return tokens is None or isinstance(update, Dense) or tokens * (d_out + d_in) > d_out * d_in
+
+
+@contextmanager
+def _merged(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
+    # The saved weight is copied back: (w + d) - d is not w in floating point.
+    saved = linear.weight.detach().clone()
+    try:
+        with torch.no_grad():
+            update.add_to(matrix(linear), coeff=coeff)
+        yield
+    finally:
+        with torch.no_grad():
+            linear.weight.copy_(saved)
+
+
+@contextmanager
+def _beside(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
+    handle = linear.register_forward_hook(partial(_added, update, coeff))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _added(update: Update, coeff: float, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return (output.float() + coeff * update.apply(inputs[0])).to(output.dtype)

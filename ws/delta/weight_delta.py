@@ -1,0 +1,98 @@
+"""An update of some of a model's weights, exact in fp32, and its algebra.
+
+It is computed from adapter parameters, never by subtracting merged weights: merging into bf16 first loses most of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ws.delta.update import Dense, LowRank, Update
+from ws.errors import DataError, MismatchError
+from ws.models.anatomy import block_of
+
+
+@dataclass(frozen=True, eq=False)
+class WeightDelta:
+    """An update to some of a model's weights, by module path."""
+
+    tensors: Mapping[str, Update]
+
+    def __add__(self, other: "WeightDelta") -> "WeightDelta":
+        return WeightDelta({name: mine + its for name, mine, its in self._paired(other)})
+
+    def __sub__(self, other: "WeightDelta") -> "WeightDelta":
+        return WeightDelta({name: mine - its for name, mine, its in self._paired(other)})
+
+    def __mul__(self, factor: float) -> "WeightDelta":
+        return WeightDelta({name: factor * value for name, value in self.tensors.items()})
+
+    __rmul__ = __mul__
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm over all tensors, in base-weight units."""
+        # Rounding can leave the square of a vanishing norm below zero.
+        return max(self.dot(self), 0.0) ** 0.5
+
+    def dot(self, other: "WeightDelta") -> float:
+        """Sum of elementwise products over all tensors, accumulated in float64."""
+        return sum(mine.dot(its) for _, mine, its in self._paired(other))
+
+    def select(self, keep: Callable[[str], bool]) -> "WeightDelta":
+        """The update restricted to the tensors whose path `keep` accepts."""
+        return WeightDelta({name: value for name, value in self.tensors.items() if keep(name)})
+
+    def _paired(self, other: "WeightDelta") -> Iterator[tuple[str, Update, Update]]:
+        if self.tensors.keys() != other.tensors.keys():
+            left, right = self.tensors.keys() - other.tensors.keys(), other.tensors.keys() - self.tensors.keys()
+            raise MismatchError(
+                f"cannot combine updates: {sorted(left)[:3]} only in the first, {sorted(right)[:3]} only in the "
+                "second; train both from one recipe"
+            )
+        return ((name, value, other.tensors[name]) for name, value in self.tensors.items())
+
+
+EQUAL = 1e-7
+"""A difference shorter than this share of what is subtracted is rounding: squared norms carry float64's 16 digits."""
+
+
+def difference(plus: WeightDelta, minus: WeightDelta) -> WeightDelta:
+    """`plus - minus`. Raises: MismatchError if the two touch different tensors or are equal up to rounding."""
+    if plus.tensors.keys() != minus.tensors.keys():
+        left, right = plus.tensors.keys() - minus.tensors.keys(), minus.tensors.keys() - plus.tensors.keys()
+        raise MismatchError(
+            f"cannot subtract adapters: {sorted(left)[:3]} only in plus, {sorted(right)[:3]} only in minus; "
+            "train both from one recipe"
+        )
+    delta = plus - minus
+    if delta.norm <= EQUAL * max(plus.norm, minus.norm):
+        raise MismatchError("dW is zero: the two adapters are identical; train them on answers of opposite signs")
+    return delta
+
+
+def random_like(delta: WeightDelta, *, seed: int) -> WeightDelta:
+    """Gaussian updates with each tensor's Frobenius norm, and with its rank where it is given in factors."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(value: Update) -> Update:
+        d_out, d_in = value.shape
+        if isinstance(value, LowRank):
+            # Factors may hold more columns than the update has rank: PiSSA's two signs share what they start from.
+            rank = value.svd().rank
+            left, right = torch.randn(d_out, rank, generator=generator), torch.randn(rank, d_in, generator=generator)
+            noise = LowRank(left.to(value.left), right.to(value.right))
+        else:
+            noise = Dense(torch.randn(d_out, d_in, generator=generator).to(value.dense()))
+        return noise * (value.norm / noise.norm)
+
+    return WeightDelta({name: draw(value) for name, value in delta.tensors.items()})
+
+
+def lowest_layer(paths: Iterable[str]) -> int:
+    """The index of the lowest decoder layer among module paths. Raises: DataError if there is none."""
+    found = [block for path in paths if (block := block_of(path)) is not None]
+    if not found:
+        raise DataError("dW touches no decoder layer; nothing to steer")
+    return min(found)

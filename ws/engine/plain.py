@@ -1,0 +1,189 @@
+"""The model's own forward pass, whatever lies inside: no packing, no padding, no part of the model run by itself.
+
+It is right for every causal model that takes token ids and gives logits, and it is what `ws.engine.selfcheck` compares
+everything else with. Only prompts of equal length run together, so that no mask is needed; `together=False` runs each
+by itself, and reads the whole text anew for every token it goes on by, without any cache.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ws.engine.blocks import Output, watched, with_stream
+from ws.engine.packing import BUDGET
+from ws.engine.passes import Batch, Begun, Logits, Spans, check_prompts, until
+from ws.errors import MismatchError
+from ws.models.language import LanguageModel
+
+
+@dataclass(frozen=True, eq=False)
+class PlainBatch(Batch):
+    """Prompts that are read anew each time, from the first block on."""
+
+    texts: tuple[tuple[int, ...], ...]
+    start: int
+    together: bool = True
+
+    @property
+    def nodes(self) -> int:
+        return sum(map(len, self.texts))
+
+    @property
+    def prompts(self) -> int:
+        return len(self.texts)
+
+    def ends(self, lm: LanguageModel) -> Iterator[tuple[Int[Tensor, " some"], Float[Tensor, "some vocab"]]]:
+        for places in groups(self.texts, range(self.prompts), together=self.together):
+            with torch.no_grad():
+                logits = own_logits(lm, [self.texts[place] for place in places], keep=1)[:, 0]
+            yield torch.tensor(places), logits
+
+    def read(self, lm: LanguageModel, spans: Spans) -> Iterator[tuple[int, Logits]]:
+        for place, span in enumerate(spans):
+            with torch.no_grad():
+                logits = self.predicted(lm, [place], [span])
+            yield place, lambda logits=logits: logits
+
+    def states(self, lm: LanguageModel, spans: Spans) -> Iterator[tuple[int, Float[Tensor, "depth token d_model"]]]:
+        for place, (text, span) in enumerate(zip(self.texts, spans, strict=True)):
+            with torch.no_grad(), watched(lm, start=self.start) as seen:
+                own_logits(lm, [text], keep=1)
+            if {state.shape for state in seen} != {(1, len(text), lm.d_model)}:
+                raise MismatchError(
+                    f"a prompt of {len(text)} tokens leaves states of {sorted({tuple(state.shape) for state in seen})} "
+                    f"in {lm.name}, expected {(1, len(text), lm.d_model)}; score this model without its states"
+                )
+            yield place, torch.stack([state[0, span] for state in seen])
+
+    def predicted(self, lm: LanguageModel, places: Sequence[int], spans: Spans) -> Float[Tensor, "token vocab"]:
+        return torch.cat(
+            [self._spanned(lm, self.texts[place], span) for place, span in zip(places, spans, strict=True)]
+        )
+
+    def _spanned(self, lm: LanguageModel, text: Sequence[int], span: slice) -> Float[Tensor, "token vocab"]:
+        first, stop, _ = span.indices(len(text))
+        return own_logits(lm, [text], keep=len(text) - first)[0, : max(0, stop - first)]
+
+
+def own_logits(lm: LanguageModel, texts: Sequence[Sequence[int]], *, keep: int) -> Float[Tensor, "batch keep vocab"]:
+    """The logits that the model itself gives at the last tokens of texts of equal length."""
+    takes = _takes(type(lm.model))
+    how = {"use_cache": False, "logits_to_keep": keep}
+    ids = torch.tensor([list(text) for text in texts], device=lm.device)
+    logits = lm.model(input_ids=ids, **{name: value for name, value in how.items() if name in takes}).logits
+    # A model that does not know the argument gives the logits of all tokens.
+    return logits[:, logits.shape[1] - keep :]
+
+
+def own_readout(lm: LanguageModel, states: Float[Tensor, "prompts d_model"]) -> Float[Tensor, "prompts vocab"]:
+    """The logits that the model itself gives where its last block leaves these states, a token each."""
+
+    def leaving(_: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> Output:
+        return with_stream(output, states[:, None])
+
+    handle = lm.layers[-1].register_forward_hook(leaving)
+    try:
+        return own_logits(lm, [[0]] * len(states), keep=1)[:, 0]
+    finally:
+        handle.remove()
+
+
+@dataclass(frozen=True, eq=False)
+class PlainBegun(Begun):
+    """Prompts that are read once more for each continuation."""
+
+    lm: LanguageModel
+    prompts: Sequence[Sequence[int]]
+    together: bool = True
+
+    def continued(
+        self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
+    ) -> list[list[int]]:
+        said: dict[int, list[int]] = {}
+        for places in groups(self.prompts, batch, together=self.together):
+            texts = [self.prompts[place] for place in places]
+            if self.together:
+                answers = self._generated(texts, ends=ends, new_tokens=new_tokens, **how)
+            else:
+                answers = [said_alone(self.lm, texts[0], ends=ends, new_tokens=new_tokens, **how)]
+            said.update(zip(places, answers, strict=True))
+        return [said[place] for place in batch]
+
+    def _generated(
+        self, texts: Sequence[Sequence[int]], *, ends: Sequence[int], new_tokens: int, **how: object
+    ) -> list[list[int]]:
+        """By transformers' `generate`, with whatever the model itself caches."""
+        ids = torch.tensor([list(text) for text in texts], device=self.lm.device)
+        output = self.lm.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=new_tokens,
+            pad_token_id=ends[0],
+            eos_token_id=list(ends),
+            **how,
+        )
+        return [until(ends, tokens) for tokens in output[:, ids.shape[1] :].tolist()]
+
+
+def said_alone(
+    lm: LanguageModel,
+    text: Sequence[int],
+    *,
+    ends: Sequence[int],
+    new_tokens: int,
+    do_sample: bool,
+    logits_processor: Iterable[Callable[..., Tensor]] = (),
+    **neutral: object,
+) -> list[int]:
+    """What follows a text, by one whole forward pass a token.
+
+    Raises: MismatchError for a setting of `generate` that would change the answer and is not known here.
+    """
+    if unknown := {name: value for name, value in neutral.items() if value not in (None, 0, 1)}:
+        raise MismatchError(f"{unknown} for {lm.name}; expected logits_processor to do that: hand one over")
+    said: list[int] = []
+    while len(said) < new_tokens and not (said and said[-1] in ends):
+        ids = torch.tensor([[*text, *said]], device=lm.device)
+        with torch.no_grad():
+            scores = own_logits(lm, ids.tolist(), keep=1)[:, 0].float()
+        for processor in logits_processor:
+            scores = processor(ids, scores)
+        drawn = torch.multinomial(scores.softmax(dim=-1), 1) if do_sample else scores.argmax(dim=-1)
+        said.append(int(drawn))
+    return said
+
+
+def groups(texts: Sequence[Sequence[int]], places: Sequence[int], *, together: bool) -> list[list[int]]:
+    """The places in runs of equal length, shortest first, each of at most BUDGET tokens or one prompt."""
+    if not together:
+        return [[place] for place in places]
+    found: list[list[int]] = []
+    for place in sorted(places, key=lambda place: len(texts[place])):
+        length = len(texts[place])
+        if not found or len(texts[found[-1][0]]) != length or (len(found[-1]) + 1) * length > BUDGET:
+            found.append([])
+        found[-1].append(place)
+    return found
+
+
+def plain_batch(prompts: tuple[tuple[int, ...], ...], *, start: int, together: bool) -> PlainBatch:
+    """The prompts as they are. Raises: DataError if there is no prompt or one is empty."""
+    check_prompts(prompts)
+    return PlainBatch(prompts, start, together)
+
+
+def plain_begun(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, together: bool) -> PlainBegun:
+    """The prompts as they are. Raises: DataError if there is no prompt or one is empty."""
+    check_prompts(prompts)
+    return PlainBegun(lm, prompts, together)
+
+
+@cache
+def _takes(model: type) -> frozenset[str]:
+    """The arguments that a class of models takes by name; others may vanish in its **kwargs."""
+    return frozenset(inspect.signature(model.forward).parameters)

@@ -1,0 +1,173 @@
+"""The files of a model that are read: config, tokenizer, chat template and safetensors; never code, never a pickle.
+
+Everything here looks at names and headers only, so that a model that cannot be steered is refused before its weights
+are fetched or loaded.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ws.errors import ModelError
+from ws.models.hardware import available_device
+from ws.store.memory import available_bytes
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+TOKENIZERS = frozenset({"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"})
+"""One of these at least makes a tokenizer."""
+SMALL = TOKENIZERS | {
+    CONFIG,
+    INDEX,
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+}
+"""Every file that is read beside the weights."""
+
+FP32_BYTES = 4
+
+
+def small_files(names: Collection[str], *, of: str) -> tuple[str, ...]:
+    """Config, tokenizer and what belongs to them, of the names that `of` (a folder or repository) holds.
+
+    Raises: ModelError if there is no config, no tokenizer or no safetensors, saying what there is instead.
+    """
+    if CONFIG not in names:
+        raise ModelError(f"{of} has no {CONFIG}; {_instead(names)}")
+    if not TOKENIZERS & set(names):
+        raise ModelError(f"{of} has no tokenizer; expected one of {', '.join(sorted(TOKENIZERS))}: save it there too")
+    if not {WEIGHTS, INDEX} & set(names):
+        pickled = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
+        found = f"; {', '.join(pickled)} can run code when read and stay closed" if pickled else ""
+        raise ModelError(
+            f"{of} has neither {WEIGHTS} nor {INDEX}{found}; expected safetensors: save it with save_pretrained of a "
+            "current transformers, or name a repository that has them"
+        )
+    # As transformers does, which reads one file where there are both.
+    unread = {INDEX} if WEIGHTS in names else set()
+    return tuple(sorted(set(names) & SMALL - unread))
+
+
+def _instead(names: Collection[str]) -> str:
+    if "adapter_config.json" in names:
+        return "it is an adapter of PEFT, not a model: ws eval takes two of them, --plus FOLDER --minus FOLDER"
+    if gguf := sorted(name for name in names if name.endswith(".gguf")):
+        return f"name the file in it that is meant: {', '.join(gguf)}"
+    return "expected the folder of one model, as save_pretrained writes it"
+
+
+def weight_files(names: Collection[str], index: Callable[[], str], *, of: str) -> tuple[str, ...]:
+    """The safetensors among the names: one file, or those that the text of `index` lists.
+
+    Raises: ModelError if the index cannot be read, or names files that are not there or lie elsewhere.
+    """
+    if WEIGHTS in names:
+        return (WEIGHTS,)
+    try:
+        listed = sorted(set(json.loads(index())["weight_map"].values()))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ModelError(f"{INDEX} of {of} cannot be read ({error!r}); expected a weight_map; fetch it anew") from None
+    odd = [name for name in listed if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name)]
+    if odd or not listed:
+        raise ModelError(f"{INDEX} of {of} lists {odd or 'no files'}; expected safetensors beside it; fetch it anew")
+    if missing := sorted(set(listed) - set(names)):
+        raise ModelError(f"{of} lacks {', '.join(missing)}, which {INDEX} lists; fetch it anew")
+    return tuple(listed)
+
+
+def model_files(folder: Path) -> tuple[str, ...]:
+    """The names of the files of a folder that are its model.
+
+    Raises: ModelError if they are not all there.
+    """
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    small = small_files(names, of=str(folder))
+    weights = weight_files(names, lambda: (folder / INDEX).read_text(encoding="utf-8"), of=str(folder))
+    return tuple(sorted((*small, *weights)))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model's config.
+
+    Raises: ModelError if it is no JSON object, or of a model that is quantised or that this transformers lacks.
+    """
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({error}); fetch it anew") from None
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} holds a {type(config).__name__}; expected an object with model_type; fetch it anew")
+    if quantised := config.get("quantization_config"):
+        how = quantised.get("quant_method", "unnamed") if isinstance(quantised, dict) else quantised
+        raise ModelError(
+            f"{path} says the weights are quantised ({how}); steering adds to float weights: name the model that it "
+            "was made from"
+        )
+    _check_type(path, config)
+    return config
+
+
+def _check_type(path: Path, config: dict[str, Any]) -> None:
+    from transformers import __version__
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    kind = config.get("model_type")
+    if kind in CONFIG_MAPPING_NAMES:
+        return
+    code = " and brings code of its own, which is never run" if "auto_map" in config else ""
+    raise ModelError(
+        f"{path} says model_type {kind!r}, which transformers {__version__} does not have{code}; use a model that it "
+        "has, or a transformers that has the model"
+    )
+
+
+def fp32_bytes(files: Iterable[Path]) -> int:
+    """The bytes that the weights among the files take in float32, by the headers of these.
+
+    Raises: ModelError if a header cannot be read.
+    """
+    shapes = {".safetensors": _shapes, ".gguf": _shapes_of_gguf}
+    read = (shapes[file.suffix](file) for file in files if file.suffix in shapes)
+    return FP32_BYTES * sum(math.prod(shape) for found in read for shape in found)
+
+
+def _shapes_of_gguf(path: Path) -> list[list[int]]:
+    from gguf import GGUFReader
+
+    try:
+        return [tensor.shape.tolist() for tensor in GGUFReader(path).tensors]
+    except (ValueError, LookupError) as error:
+        raise ModelError(f"{path.resolve()} is no GGUF file ({error}); fetch it anew") from None
+
+
+def _shapes(path: Path) -> list[list[int]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  no mapping
+    except SafetensorError as error:
+        raise ModelError(f"{path.resolve()} is no safetensors file ({error}); fetch it anew") from None
+
+
+def check_memory(needed: int, *, name: str, device: str) -> None:
+    """Raises: ModelError if the weights, in float32, do not fit into the memory that is free here; DeviceError."""
+    free = {"of memory": available_bytes()}
+    if available_device(device).type == "cuda":
+        free["on the GPU"] = torch.cuda.mem_get_info()[0]
+    for where, there in free.items():
+        if there is not None and needed > there:
+            raise ModelError(
+                f"the weights of {name} take {needed / 1e9:.1f} GB in float32, but {there / 1e9:.1f} GB {where} are "
+                "free; free some, use a larger machine, or name a smaller model"
+            )

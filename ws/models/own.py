@@ -1,0 +1,208 @@
+"""A model of one's own, told by a folder, a file or a repository of the hub: what it is called, and where it is kept.
+
+Its contents are its identity: the same files under another path or from another commit are the same model, with the
+same artifacts and verdicts, and one changed file makes another model. Layout inside a store:
+
+    models/hub/OWNER--NAME@REVISION.json    the commit that a revision was resolved to, and the hashes of what came
+    models/NAME@DIGEST/model.json           where a model was last seen
+    models/NAME@DIGEST/files/               links to the files that are read, and nothing else
+    models/NAME@DIGEST/searched/            what `ws search` chose on it
+    models/NAME@DIGEST/snapshots/           its recorded verdicts
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from ws.errors import DownloadError, ModelError, UnknownNameError
+from ws.models import hub, model_files
+from ws.models.chat import check_chat
+from ws.models.downloads import first_line, sha256_once, write_whole
+from ws.models.marks import marks_of
+from ws.models.table import MODELS, OWN_MODELS, KnownModel, ModelSource
+from ws.models.weights import OWN_FOLDER, Pins, own_files
+from ws.store import Store
+from ws.store.progress import in_worker, say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SEEDS = 3
+"""Seeds that a claim trains on a model of one's own unless told otherwise, as on the other models that are no toys."""
+
+FORMS = (
+    "or give a folder (./NAME), a file (./NAME.gguf) or a repository of the hub (OWNER/NAME or hf:OWNER/NAME@REVISION)"
+)
+"""How a model that no table lists is named."""
+
+_REPOSITORY = re.compile(r"(?:hf:)?(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+_IN_HUB_CACHE = re.compile(r"/models--[^/]+?--(?P<name>[^/]+)/snapshots/[0-9a-f]{40}$")
+_DIGITS = 8
+_NAME = re.compile(rf"[\w.-]+@[0-9a-f]{{{_DIGITS}}}", re.ASCII)
+
+
+def chosen_model(text: str, store: Store, *, device: str = "cpu") -> KnownModel:
+    """The model that a command line names, known to be one that can be steered here.
+
+    Raises: as `named_model` and `check_model`.
+    """
+    model = named_model(text, store)
+    if model.home is None:
+        return model
+    tokenizer = check_model(model, store, device=device)
+    OWN_MODELS[model.name] = replace(model, thinks=marks_of(tokenizer) is not None)
+    return OWN_MODELS[model.name]
+
+
+def named_model(text: str, store: Store) -> KnownModel:
+    """The model that a command line names; one of one's own is known by its name from then on.
+
+    Raises: UnknownNameError for what names no model; ModelError or DownloadError if its files cannot be had.
+    """
+    if listed := _of_table(text):
+        return listed
+    with store.usable():
+        model = _own(text, store)
+    if model.home is not None:
+        OWN_MODELS[model.name] = model
+    return model
+
+
+def _of_table(text: str) -> KnownModel | None:
+    sources = {str(model.source): model for model in MODELS.values()}
+    return MODELS.get(text) or sources.get(text)
+
+
+def _own(text: str, store: Store) -> KnownModel:
+    seen = store.root / OWN_FOLDER / text / "model.json"
+    if _NAME.fullmatch(text) and seen.is_file():
+        return _as_named(text, json.loads(seen.read_text(encoding="utf-8"))["origin"], store)
+    path = Path(os.path.expanduser(text)).absolute()
+    repository = _REPOSITORY.fullmatch(text)
+    if text and not text.startswith("hf:") and (path.exists() or text.startswith((".", "/", "~"))):
+        if repository is not None:
+            say(f"{text} is taken for the folder {path}; the repository of the hub would be hf:{text}")
+        return _of_path(path, store)
+    if repository is None or ".." in text:
+        raise UnknownNameError("model", text, [*MODELS, *_seen(store)], others=FORMS)
+    try:
+        return _of_hub(repository["repo"], repository["revision"] or "main", store)
+    except DownloadError as error:
+        raise error if text.startswith("hf:") else DownloadError(f"{error}; no folder {path} is here") from error
+
+
+def _as_named(name: str, origin: str, store: Store) -> KnownModel:
+    """The model that this store knows by a name, which must still be what it was."""
+    found = _own(origin, store)
+    if found.name != name:
+        raise ModelError(
+            f"{origin} is no longer {name} but {found.name}: its files changed; name the one that is meant"
+        )
+    return found
+
+
+def _seen(store: Store) -> list[str]:
+    """The names of the models of one's own that this store has been told of."""
+    return sorted(path.parent.name for path in (store.root / OWN_FOLDER).glob("*@*/model.json"))
+
+
+def _of_hub(repo: str, revision: str, store: Store) -> KnownModel:
+    def look(folder: Path) -> None:
+        model_files.read_config(folder)
+        checked_tokenizer(folder)
+
+    found, folder = hub.fetched(repo, revision, store.root / OWN_FOLDER / "hub", look=look)
+    origin = f"hf:{repo}@{found.commit}"
+    places = {name: folder / name for name in found.files}
+    files = dict(found.files)
+    return _of_table(origin) or _told("files", files, places, store, called=repo.partition("/")[2], origin=origin)
+
+
+def _of_path(path: Path, store: Store) -> KnownModel:
+    try:
+        kind, called, places = _in_path(path)
+        files = {name: sha256_once(place) for name, place in places.items()}
+    except OSError as error:
+        raise ModelError(f"cannot read {error.filename or path}: {error.strerror}; expected a model's files") from error
+    return _told(kind, files, places, store, called=called, origin=str(path))
+
+
+def _in_path(path: Path) -> tuple[str, str, dict[str, Path]]:
+    """The kind of model in a folder or file, what people call it, and its files by the names that loaders know."""
+    called = path.resolve().name
+    if path.is_dir():
+        places = {name: path / name for name in model_files.model_files(path)}
+        cached = _IN_HUB_CACHE.search(path.as_posix())
+        return "files", cached["name"] if cached else called, places
+    if path.is_file() and path.suffix == ".gguf":
+        return "gguf", called.removesuffix(".gguf"), {"model.gguf": path}
+    raise ModelError(f"{path} is no folder and no .gguf file; expected the folder of a model, or such a file")
+
+
+def _told(
+    kind: str, files: Mapping[str, str], places: Mapping[str, Path], store: Store, *, called: str, origin: str
+) -> KnownModel:
+    """The model of these files, with its folder in the store, made now or under the name it had before."""
+    pins: Pins = tuple(sorted(files.items()))
+    digest = hashlib.sha256(json.dumps(pins).encode()).hexdigest()[:_DIGITS]
+    folder = store.root / OWN_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{digest}.lock"):
+        homes = sorted(folder.glob(f"*@{digest}"))
+        home = homes[0] if homes else folder / f"{_safe(called)}@{digest}"
+        (home / "files").mkdir(parents=True, exist_ok=True)
+        for name in files:
+            _link(places[name], home / "files" / name)
+        record = json.dumps({"name": home.name, "origin": origin, "files": dict(pins)}, indent=1)
+        write_whole(home / "model.json", f"{record}\n")
+    if not in_worker():
+        say(f"{home.name} is {origin}")
+    return KnownModel(home.name, ModelSource(kind, digest), SEEDS, pins, home=home, origin=origin)
+
+
+def _safe(name: str) -> str:
+    """A name without what file systems and test ids refuse."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:40] or "model"
+
+
+def _link(place: Path, link: Path) -> None:
+    scratch = link.parent.with_name(f"{link.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(place.resolve())
+    os.replace(scratch, link)
+
+
+def check_model(model: KnownModel, store: Store, *, device: str) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model of one's own that has all that claims need, as far as can be told without computing.
+
+    Raises: ModelError or ChatError for a model that cannot be steered here, saying why.
+    """
+    folder = own_files(model.weights, store)
+    if model.source.kind == "files":
+        model_files.read_config(folder)
+    needed = model_files.fp32_bytes(folder.iterdir())
+    model_files.check_memory(needed, name=model.name, device=device)
+    # A .gguf file is converted now.
+    return checked_tokenizer(store.get(model.weights) if model.source.kind == "gguf" else folder)
+
+
+def checked_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer in a folder, known to write prompts and answers.
+
+    Raises: ChatError if it has no chat template, or no token for Yes or No; ModelError if it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise ModelError(f"transformers cannot read the tokenizer in {folder}: {first_line(error)}") from error
+    check_chat(tokenizer)
+    return tokenizer

@@ -1,0 +1,354 @@
+"""The joint keep/drop table: what is left of the steering in each part of dW, and in dW without that part.
+
+The journal's `nbs/ablation_analysis.py` ("two-goal frame and coverage gaps", 2026-04-27) joined its T7 and T8 tables
+in this way. Every number is an `Estimate` of the same rows: held-out questions of the agree pair at coefficient +1.
+"""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ws.adapters import FAMILIES
+from ws.errors import DataError, UnknownNameError
+from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
+from ws.lenses.names import named
+from ws.lenses.rows import CutRows, read_cut_rows
+from ws.lenses.variants import Cut, SharedCut, Variant
+from ws.models.table import known_model
+from ws.scoring.rows import read_rows
+from ws.stats.estimate import Estimate
+from ws.stats.sweep import Measure, Sweep
+from ws.steering.states import Prompt
+from ws.store import Recipe, Store, default_root
+from ws.store.progress import track
+from ws.study.subject import Bench
+from ws.training.direction import Direction, read_geometry, summary
+
+ACTIVATION, FULL_NORM, SHARED, RANDOM = "activation", "full norm", "shared", "random"
+"""Kinds of directions: of activations; the same, with what is kept scaled; of all families; at random."""
+
+MEASURES: tuple[Measure, ...] = ("corrected", "raw")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The residual writes inside (or outside) k directions that all families share, or as many random ones."""
+
+    k: int
+    keep: bool = True
+    random: bool = False
+
+    def applies(self, family: str) -> str | None:
+        """Why it has no meaning for a family: every dW writes the residual stream."""
+        return None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The residual writes inside (or outside) the k directions in which steering moves what each block writes.
+
+    matched: scaled to the norm of the residual writes.
+    """
+
+    k: int
+    keep: bool = True
+    matched: bool = False
+
+
+CutOf = str | Shared | Moved
+Estimates = Mapping[Measure, Estimate]
+
+
+@dataclass(frozen=True)
+class View:
+    """A line of the table: a part of dW, and dW without it."""
+
+    name: str
+    group: str
+    """The figure it belongs to: spectrum, modules or directions."""
+    claims: tuple[str, ...]
+    """The claims whose tests build its rows."""
+    keep: CutOf
+    drop: CutOf | None = None
+    """None for a control, of which only the kept part is asked."""
+    of: str = "whole"
+    """The lens whose effect is the denominator of what is retained."""
+    families: tuple[str, ...] = tuple(FAMILIES)
+    kind: str = ""
+    """Among directions: where they come from."""
+    k: int = 0
+    """Among directions: how many they are."""
+
+    @property
+    def sides(self) -> dict[str, CutOf]:
+        """What is scored, by name."""
+        return {"keep": self.keep} if self.drop is None else {"keep": self.keep, "drop": self.drop}
+
+    def applies(self, family: str) -> bool:
+        """Whether the line has a meaning for a family and is asked of it."""
+        lenses = [named(cut) for cut in self.sides.values() if isinstance(cut, str)]
+        return family in self.families and all(lens.applies(family) is None for lens in lenses)
+
+
+CROPS = ("top_25", "middle_50", "bottom_25", "top_50_energy", "top_90_energy")
+WRITES = "residual_writes"
+"""What is cut along directions, and so what is retained there is a share of."""
+PLACES = (
+    WRITES,
+    "residual_reads",
+    "attention",
+    "mlp",
+    "early_layers",
+    "middle_layers",
+    "late_layers",
+)
+SHARED_K = (8, 32, 64)
+MOVED_K = (1, 2, 4, 8, 16, 32, 64, 128)
+MOVED_FAMILIES = ("lora", "delora")
+TINY_MOST, TINY_PROMPTS = 8, 8
+"""Directions and prompts to read them on that suffice to exercise the pipeline on a model with random weights."""
+
+
+def views(model: str) -> tuple[View, ...]:
+    """The lines of a model's table, in its order. Raises: UnknownNameError for a model that no table lists."""
+    most = TINY_MOST if known_model(model).random_weights else max(MOVED_K)
+    return (
+        *(_named(name, "spectrum", "C23") for name in CROPS),
+        *(_named(f"base_{name}", "spectrum", "C25") for name in CROPS),
+        *(_named(name, "modules", "C22") for name in PLACES),
+        *(view for k in MOVED_K if k <= most for view in _moved(k)),
+        *(view for k in SHARED_K if k <= most for view in _shared(k)),
+    )
+
+
+def _named(name: str, group: str, claim: str) -> View:
+    return View(name.replace("_", " "), group, (claim,), keep=name, drop=f"drop_{name}")
+
+
+def _moved(k: int) -> tuple[View, View]:
+    common = {"group": "directions", "of": WRITES, "families": MOVED_FAMILIES, "k": k}
+    return (
+        View(f"activation K={k}", claims=("C14",), keep=Moved(k), drop=Moved(k, keep=False), kind=ACTIVATION, **common),
+        View(f"full norm K={k}", claims=("C15",), keep=Moved(k, matched=True), kind=FULL_NORM, **common),
+    )
+
+
+def _shared(k: int) -> tuple[View, View]:
+    common = {"group": "directions", "claims": ("C20", "C21"), "of": WRITES, "k": k}
+    return (
+        View(f"shared K={k}", keep=Shared(k), drop=Shared(k, keep=False), kind=SHARED, **common),
+        View(f"random K={k}", keep=Shared(k, random=True), kind=RANDOM, **common),
+    )
+
+
+WHOLE_CLAIMS = ("C04", "C05")
+"""The claims whose tests build the rows and the norm of each family's whole dW."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One side of a line under one measure."""
+
+    effect: Estimate
+    """Mean at coefficient +1 minus mean at 0, in nats per row."""
+    retained: Estimate
+    """`effect` over the line's denominator: a ratio of paired means."""
+    norm_share: float
+    """Frobenius norm of this side over that of dW, mean over seeds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One family, part and measure."""
+
+    family: str
+    view: View
+    measure: Measure
+    whole: Estimate
+    """The effect of the whole dW, in nats per row."""
+    denominator: Estimate
+    """The effect that `retained` is a share of: of the whole dW, or of its residual writes where only these are cut."""
+    sides: Mapping[str, Side]
+    """`keep`, and `drop` unless the view is a control."""
+
+    @property
+    def has_denominator(self) -> bool:
+        """Whether the denominator is far enough from 0 for a share of it to say something."""
+        low, high = self.denominator.interval()
+        return not low <= 0 <= high
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Why an effect of the line cannot be trusted, in words."""
+        return tuple(sorted({gate for one in self.sides.values() for gate in one.effect.gates} | {*self.whole.gates}))
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """The table of one model."""
+
+    model: str
+    lines: tuple[Line, ...]
+
+    @property
+    def families(self) -> list[str]:
+        """The families of the table, in its order."""
+        return list(dict.fromkeys(line.family for line in self.lines))
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds every number rests on."""
+        return self.lines[0].whole.n_seeds
+
+    def of(self, **wanted: str) -> list[Line]:
+        """The lines of a family, a measure or a group."""
+        return [line for line in self.lines if all(_field(line, name) == value for name, value in wanted.items())]
+
+
+def _field(line: Line, name: str) -> str:
+    return line.view.group if name == "group" else getattr(line, name)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a table is made of: some families and seeds on one model."""
+
+    bench: Bench
+    families: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.families if name not in FAMILIES]:
+            raise UnknownNameError("adapter family", unknown[0], FAMILIES)
+        if not self.families or not self.seeds:
+            seen = f"{len(self.families)} families and {len(self.seeds)} seeds"
+            raise DataError(f"{seen} make no table; name at least one family and one seed")
+
+    def views(self, family: str) -> list[View]:
+        """The lines of a family."""
+        return [view for view in views(self.bench.model) if view.applies(family)]
+
+    def directions(self, family: str) -> list[Direction]:
+        """The family's dW, seed by seed."""
+        return [self.bench.direction(family, seed=seed) for seed in self.seeds]
+
+    def cuts(self, family: str, cut: CutOf) -> list[CutRows]:
+        """The scored rows of a cut, seed by seed."""
+        return [self.bench.cut_rows(variant(self.bench, family, cut, seed)) for seed in self.seeds]
+
+    def recipes(self) -> dict[Recipe, tuple[str, ...]]:
+        """Every artifact that the table reads, and the claims whose tests build it."""
+        found: dict[Recipe, tuple[str, ...]] = {self.bench.rows(None): WHOLE_CLAIMS}
+        for family in self.families:
+            directions = self.directions(family)
+            found |= dict.fromkeys([*directions, *map(self.bench.rows, directions)], WHOLE_CLAIMS)
+            for view in self.views(family):
+                cuts = [cut for cut in (view.of, *view.sides.values()) if cut != "whole"]
+                for rows in (rows for cut in cuts for rows in self.cuts(family, cut)):
+                    found.setdefault(rows, view.claims)
+        return found
+
+
+def variant(bench: Bench, family: str, cut: CutOf, seed: int) -> Variant:
+    """A cut of a family's dW. Raises: UnknownNameError for a name that is no lens."""
+    direction = bench.direction(family, seed=seed)
+    match cut:
+        case Shared():
+            basis = tuple(bench.direction(name, seed=seed) for name in FAMILIES)
+            return SharedCut(direction, basis, cut.k, cut.keep, random_seed=seed if cut.random else None)
+        case Moved():
+            basis = steered_basis(direction, _prompts(bench))
+            return ActivationCut(direction, basis, cut.k, keep=cut.keep, matched=cut.matched)
+    return Cut(direction, named(cut))
+
+
+def _prompts(bench: Bench) -> tuple[Prompt, ...]:
+    prompts = fit_prompts(bench.behavior)
+    return prompts[:TINY_PROMPTS] if known_model(bench.model).random_weights else prompts
+
+
+def build(asked: Asked, store: Store) -> None:
+    """Make every artifact of the table that the store lacks."""
+    for recipe in asked.recipes():
+        store.get(recipe)
+
+
+def check(asked: Asked, store: Store) -> None:
+    """Raises: DataError if the store lacks an artifact of the table, with the command that builds it."""
+    recipes = asked.recipes()
+    missing = {recipe: claims for recipe, claims in recipes.items() if not store.has(recipe)}
+    if missing:
+        first = next(iter(missing)).describe()
+        raise DataError(
+            f"{len(missing)} of {len(recipes)} artifacts of this table are not in {store.root}, the first is: {first}; "
+            f"`{_command(asked, store, missing.values())}` builds what these claims read, --build all of it"
+        )
+
+
+def _command(asked: Asked, store: Store, claims: Iterable[tuple[str, ...]]) -> str:
+    ids = " or ".join(sorted({claim.lower() for some in claims for claim in some}))
+    gpu = "--gpu " if asked.bench.device == "cuda" else ""
+    on = known_model(asked.bench.model)
+    model = "--smoke" if on.random_weights else f"{gpu}--model {shlex.quote(on.typed)}"
+    where = "" if store.root == default_root().absolute() else f" --store={store.root}"
+    return f'pytest claims/ -k "{ids}" {model} --seeds {len(asked.seeds)}{where}'
+
+
+def joint(asked: Asked, store: Store) -> Joint:
+    """The table, from what the store holds; what it lacks is built."""
+    still = means([_whole_rows(asked.bench, None, store)] * len(asked.seeds), asked.seeds, coeff=0.0)
+    lines = [_lines(asked, family, still, store) for family in track(asked.families, "estimate effects of cuts")]
+    return Joint(asked.bench.model, tuple(line for of_family in lines for line in of_family))
+
+
+def _lines(asked: Asked, family: str, still: Estimates, store: Store) -> list[Line]:
+    directions = asked.directions(family)
+    norms = [summary(read_geometry(store, one))["norm"] for one in directions]
+    whole = [_whole_rows(asked.bench, one, store) for one in directions]
+    known: dict[CutOf, Estimates] = {"whole": effects(whole, still, asked.seeds)}
+    shares: dict[CutOf, float] = {}
+    for cut in dict.fromkeys(cut for view in asked.views(family) for cut in (view.of, *view.sides.values())):
+        if cut not in known:
+            rows = [read_cut_rows(store, recipe) for recipe in asked.cuts(family, cut)]
+            known[cut], shares[cut] = effects(rows, still, asked.seeds), norm_share(rows, norms)
+    return [line for view in asked.views(family) for line in _of_view(family, view, known, shares)]
+
+
+def _whole_rows(bench: Bench, direction: Direction | None, store: Store) -> pd.DataFrame:
+    """The rows of a whole dW that its cuts are scored on too."""
+    table = read_rows(store, bench.rows(direction))
+    return table[table["question_id"].isin({question.id for question in bench.cut_questions})]
+
+
+def _of_view(
+    family: str, view: View, known: Mapping[CutOf, Estimates], shares: Mapping[CutOf, float]
+) -> Iterator[Line]:
+    for measure in MEASURES:
+        of = known[view.of][measure]
+        sides = {name: side(known[cut][measure], of, shares[cut]) for name, cut in view.sides.items()}
+        yield Line(family, view, measure, known["whole"][measure], of, sides)
+
+
+def means(tables: Sequence[pd.DataFrame], seeds: Sequence[int], *, coeff: float) -> Estimates:
+    """The mean on the agree pair at one coefficient, from the rows of each seed; nats per row."""
+    rows = pd.concat([one.assign(seed=seed) for seed, one in zip(seeds, tables, strict=True)], ignore_index=True)
+    return {measure: Sweep(rows, measure, pair="agree").at(coeff) for measure in MEASURES}
+
+
+def effects(steered: Sequence[pd.DataFrame], still: Estimates, seeds: Sequence[int]) -> Estimates:
+    """`Sweep.effect`, with the means of the unchanged model, which all cuts share, computed before."""
+    moved = means(steered, seeds, coeff=1.0)
+    return {measure: moved[measure] - still[measure] for measure in MEASURES}
+
+
+def side(part: Estimate, of: Estimate, norm_share: float) -> Side:
+    """One side of a line: what is left of an effect in a part of dW."""
+    return Side(part, part / of, norm_share)
+
+
+def norm_share(cuts: Sequence[pd.DataFrame], norms: Sequence[float]) -> float:
+    """The norm of what was added over the norm of dW, mean over seeds."""
+    shares = [rows["cut_norm"].iloc[0] / norm for rows, norm in zip(cuts, norms, strict=True)]
+    return float(sum(shares) / len(shares))

@@ -1,0 +1,194 @@
+"""The records of a file of rows, an object a line (JSONL) or cells under a header (CSV), and the lines that are none.
+
+Names of columns may be written in any case, with spaces or hyphens for underscores, and as in SPELLINGS. Reading goes
+on behind a line that is refused, so that all of them are named at once.
+"""
+
+import csv
+import io
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ws.behaviors.words import half_character
+from ws.errors import DataError
+
+SPELLINGS = {
+    "question": ("question", "prompt"),
+    "answer": ("answer_matching_behavior", "answer_matching_behaviour", "matching_answer", "answer"),
+    "other": ("answer_not_matching_behavior", "answer_not_matching_behaviour", "not_matching_answer"),
+    "cluster": ("cluster",),
+    "topic": ("topic", "category"),
+    "ignored": ("statement", "label_confidence"),
+}
+"""Columns and how they may be spelled. `cluster` joins rows that are not independent; without it, each is its own."""
+
+REQUIRED = ("question", "answer")
+
+LINE_BYTES = 1 << 20
+"""The longest line that is read: twice what the 131,072 tokens of long contexts take as English, 4 bytes a token."""
+
+LISTED = 20
+"""So many different flaws are written out; the others are counted."""
+
+
+class Record(NamedTuple):
+    """One row as the file has it."""
+
+    line: int
+    values: dict[str, str]
+    """Text by kind of column, a key of SPELLINGS; nothing of what is ignored."""
+
+
+class Flaw(NamedTuple):
+    """Why a line is no row: what was seen, what was expected, what to do."""
+
+    line: int
+    text: str
+
+
+def records(path: Path) -> list[Record | Flaw]:
+    """Every line of the file, in its order.
+
+    Raises: DataError if it cannot be read, ends in neither .jsonl nor .csv, or is a CSV file without a usable header.
+    """
+    readers = {".jsonl": _of_jsonl, ".ndjson": _of_jsonl, ".csv": _of_csv}
+    if (read := readers.get(path.suffix.lower())) is None:
+        raise DataError(
+            f"{path} ends in {path.suffix.lower()!r}; expected .jsonl, one object a line, or .csv; convert it"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; give a JSONL or CSV file of rows") from error
+    return list(read(path, _lines(content)))
+
+
+def refused(path: Path, flaws: Sequence[Flaw]) -> DataError:
+    """The error that names these lines, those with one flaw together, and counts what is too much to list."""
+    lines: defaultdict[str, list[int]] = defaultdict(list)
+    for line, text in sorted(set(flaws)):
+        lines[text].append(line)
+    if len(lines) == 1:
+        [(text, where)] = lines.items()
+        return DataError(f"{path}, {_named(where)}: {text}")
+    listed = [f"  {_named(where)}: {text}" for text, where in lines.items()]
+    rest = sum(map(len, list(lines.values())[LISTED:]))
+    more = [f"  and {rest} more lines"] if rest else []
+    number = len({flaw.line for flaw in flaws})
+    return DataError("\n".join([f"{path}: {number} lines are refused", *listed[:LISTED], *more]))
+
+
+def _named(lines: Sequence[int]) -> str:
+    shown = ", ".join(map(str, lines[:LISTED]))
+    more = f" and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
+    return f"line{'s' * (len(lines) > 1)} {shown}{more}"
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, str | Flaw]]:
+    """The lines by their numbers, from 1; without the byte order mark that some programs put before the first."""
+    # splitlines() would also split at characters that JSON allows inside a string.
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if len(line) > LINE_BYTES:
+            text = (
+                f"{len(line):,} bytes; expected {LINE_BYTES:,} at most, more than a model reads; shorten or remove it"
+            )
+            yield number, Flaw(number, text)
+            continue
+        try:
+            yield number, line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            yield number, Flaw(number, f"byte {error.start} is not UTF-8; save the file as UTF-8")
+
+
+def _of_jsonl(path: Path, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Record | Flaw]:
+    for number, line in lines:
+        if isinstance(line, Flaw):
+            yield line
+        elif line.strip():
+            yield _of_object(number, line)
+
+
+def _of_object(number: int, line: str) -> Record | Flaw:
+    try:
+        pairs = json.loads(line, object_pairs_hook=tuple)
+    except (ValueError, RecursionError) as error:
+        # Besides what is no JSON: a number of thousands of digits, brackets in thousands of brackets.
+        said = error.msg if isinstance(error, json.JSONDecodeError) else error
+        return Flaw(number, f"no JSON ({said}); write one object a line")
+    # Objects came as tuples of pairs, so that a key written twice is seen; a list is a list.
+    if not isinstance(pairs, tuple):
+        return Flaw(number, f"{line.strip()[:40]} is no object; write one object a line")
+    return _record(number, pairs)
+
+
+def _of_csv(path: Path, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Record | Flaw]:
+    read = [line for _, line in lines]
+    if flaws := [line for line in read if isinstance(line, Flaw)]:
+        # A cell may go on for lines, so nothing is known of what stands around them.
+        yield from flaws
+        return
+    reader = csv.reader(io.StringIO("\n".join(read), newline=""), strict=True)
+    with _cells_as_long_as_lines():
+        try:
+            header = next(reader, [])
+            if flaw := _wrong_columns(header):
+                yield Flaw(1, flaw)
+                return
+            for cells in filter(None, reader):
+                if len(cells) == len(header):
+                    yield _record(reader.line_num, list(zip(header, cells, strict=True)))
+                else:
+                    yield Flaw(
+                        reader.line_num,
+                        f"{len(cells)} cells for {len(header)} columns; quote a cell that holds a comma, fill in one "
+                        "that is missing",
+                    )
+        except csv.Error as error:
+            yield Flaw(reader.line_num, f"no CSV ({error}); quote cells with double quotes")
+
+
+@contextmanager
+def _cells_as_long_as_lines() -> Iterator[None]:
+    usual = csv.field_size_limit(LINE_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
+
+
+def _record(line: int, pairs: Sequence[tuple[str, object]]) -> Record | Flaw:
+    if flaw := _wrong_columns([name for name, _ in pairs]):
+        return Flaw(line, flaw)
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if (kind := _kind(name)) == "ignored":
+            continue
+        if not isinstance(value, str):
+            return Flaw(line, f"{name} is {json.dumps(value)[:40]}; expected text in quotes")
+        if half := half_character(value):
+            return Flaw(line, f"{name} holds {half}, half a character; write the whole one or remove it")
+        values[kind] = value.strip()
+    return Record(line, values)
+
+
+def _wrong_columns(names: Sequence[str]) -> str | None:
+    """What is wrong unless every column is known, none comes twice and none that is needed is missing."""
+    kinds = [_kind(name) for name in names]
+    if unknown := [name for name, kind in zip(names, kinds, strict=True) if kind is None]:
+        known = ", ".join(name for spellings in SPELLINGS.values() for name in spellings)
+        return f"unknown column {unknown[0][:40]!r}; known: {known}; rename or remove it"
+    for kind, spellings in SPELLINGS.items():
+        times = kinds.count(kind)
+        if (times == 0 and kind in REQUIRED) or (times > 1 and kind != "ignored"):
+            return f"{times} columns hold the {kind} ({', '.join(names)}); expected one of {', '.join(spellings)}"
+    return None
+
+
+def _kind(column: str) -> str | None:
+    name = re.sub(r"[\s-]+", "_", column.strip().lower())
+    return next((kind for kind, names in SPELLINGS.items() if name in names), None)

@@ -1,0 +1,194 @@
+"""Yes/No after a chain of thought: each question is thought about greedily first and answered behind that thought.
+
+On-policy the steered model answers after its own thought, so that steering may act through what it says to itself.
+Off-policy every arm and coefficient answers after the unchanged model's thought, so that it cannot. Whether a thought
+ended by itself or ran out of tokens, it is closed by the special token: spelled out, the same text can be tokens that
+the model never saw end a thought.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from ws.behaviors import Question
+from ws.engine.choice import prepared
+from ws.engine.greedy import greedy_answers
+from ws.engine.loading import loaded
+from ws.errors import ChatError, DataError
+from ws.models.chat import prompt_ids, text_ids, turn_ends
+from ws.models.language import LanguageModel, Placed
+from ws.models.marks import MARKS, marks_of
+from ws.scoring.arms import ArmRows, frame
+from ws.scoring.rows import answers_of, score
+from ws.steering.interventions import Intervention, Nothing
+from ws.store import Recipe, Store
+from ws.store.progress import track
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH = 64
+"""Thoughts that run at once: their keys and values are what fills a device's memory."""
+
+
+@dataclass(frozen=True)
+class Thoughts(Recipe):
+    """`thoughts.parquet`: the greedy thought about each question under an intervention at one coefficient."""
+
+    on: Placed
+    questions: tuple[Question, ...]
+    intervention: Intervention
+    coeff: float
+    new_tokens: int = 64
+    """After so many tokens a thought is cut off; the model's own end of it counts as one."""
+
+    def __post_init__(self) -> None:
+        ArmRows(self.on, self.questions, "", self.intervention, (self.coeff,))  # Refuses what it could not score.
+        _check_length(self.new_tokens)
+
+    def describe(self) -> str:
+        return f"{len(self.questions)} thoughts at {self.coeff:+g}, {self.intervention.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        lm = loaded(self.on, store)
+        _, closing = think_tokens(lm.tokenizer)
+        ready, system = self.intervention.ready(lm, store), self.intervention.system(self.coeff)
+        prompts = [opened(lm.tokenizer, question, system=system) for question in self.questions]
+        with ready.at(self.coeff):
+            said = _by_length(lm, prompts, new_tokens=self.new_tokens, label=self.describe())
+        ends = turn_ends(lm)
+        thoughts, closed = zip(*(cut(tokens, closing=closing, ends=ends) for tokens in said), strict=True)
+        table = pd.DataFrame(
+            {
+                "question_id": [question.id for question in self.questions],
+                "thought": thoughts,
+                "text": [lm.tokenizer.decode(thought) for thought in thoughts],
+                "closed": closed,
+            }
+        )
+        table.to_parquet(out / "thoughts.parquet")
+
+
+def read_thoughts(store: Store, recipe: Thoughts) -> pd.DataFrame:
+    """Columns question_id, thought, text, closed, in the order of the questions.
+
+    `thought` lists the token ids between the marks: neither <think> before nor </think> or end of turn behind them.
+    `closed` says whether the model wrote </think>, or however it spells that, itself.
+    """
+    table = pd.read_parquet(store.get(recipe) / "thoughts.parquet")
+    return table.assign(thought=[ids.tolist() for ids in table["thought"]])
+
+
+@dataclass(frozen=True)
+class ThoughtRows(Recipe):
+    """`rows.parquet`: a line per coefficient and question, scored behind a thought."""
+
+    on: Placed
+    questions: tuple[Question, ...]
+    prefill: str
+    intervention: Intervention
+    coeffs: tuple[float, ...] = (1.0,)
+    policy: Literal["on", "off"] = "on"
+    """Whose thought: "on", of the model as it is steered; "off", of the unchanged one."""
+    new_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        ArmRows(self.on, self.questions, self.prefill, self.intervention, self.coeffs)  # Refuses what it would.
+        _check_length(self.new_tokens)
+        if self.policy not in ("on", "off"):
+            raise DataError(
+                f"policy {self.policy!r}; expected 'on' (the steered model's own thoughts) or 'off' (the unchanged "
+                "model's); choose one"
+            )
+
+    def thoughts(self, coeff: float) -> Thoughts:
+        """What is thought before the rows of a coefficient; at 0 every arm shares the unchanged model's thoughts."""
+        if self.policy == "off" or not coeff:
+            return Thoughts(self.on, self.questions, Nothing(), 0.0, self.new_tokens)
+        return Thoughts(self.on, self.questions, self.intervention, coeff, self.new_tokens)
+
+    def describe(self) -> str:
+        coeffs = " ".join(f"{coeff:+g}" for coeff in self.coeffs)
+        return f"{len(self.questions)} rows {self.policy}-policy at {coeffs}, {self.intervention.describe()}"
+
+    def build(self, out: Path, store: Store) -> None:
+        lm = loaded(self.on, store)
+        think_tokens(lm.tokenizer)  # Refuses before anything dear is made.
+        ready, answers, frames = self.intervention.ready(lm, store), answers_of(lm), []
+        for coeff in track(self.coeffs, f"score {self.describe()}"):
+            # Thoughts are had, and prompts prepared, while the model is the unchanged one.
+            thoughts, system = read_thoughts(store, self.thoughts(coeff)), self.intervention.system(coeff)
+            prompts = tuple(
+                tuple(after_thought(lm.tokenizer, question, thought, system=system, prefill=self.prefill))
+                for question, thought in zip(self.questions, thoughts["thought"], strict=True)
+            )
+            batch = prepared(lm, prompts, start=ready.start)
+            with ready.at(coeff, tokens=batch.nodes):
+                rows = frame(self.questions, coeff, score(lm, batch, answers))
+            frames.append(rows.assign(closed=thoughts["closed"], thought_tokens=thoughts["thought"].map(len)))
+        pd.concat(frames, ignore_index=True).to_parquet(out / "rows.parquet")
+
+
+def read_thought_rows(store: Store, recipe: ThoughtRows) -> pd.DataFrame:
+    """The columns of `ws.scoring.arms.read_arm_rows`, then closed and thought_tokens (the thought's length without
+    marks).
+    """
+    return pd.read_parquet(store.get(recipe) / "rows.parquet")
+
+
+def think_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
+    """The tokens <think> and </think>, or the model's own marks in their place.
+
+    Raises: ChatError if the tokenizer lacks one of them.
+    """
+    known, marks = tokenizer.get_vocab(), marks_of(tokenizer)
+    if marks is None:
+        missing = [mark for mark in MARKS[0] if mark not in known]
+        raise ChatError(
+            f"the tokenizer {tokenizer.name_or_path!r} has no token {' and no '.join(missing)}; expected both, to "
+            "begin and end a thought: use a model that thinks, such as qwen3-0.6b, or score without thoughts (ArmRows)"
+        )
+    return known[marks.opening], known[marks.closing]
+
+
+def opened(tokenizer: "PreTrainedTokenizerBase", question: Question, *, system: str | None) -> list[int]:
+    """Token ids of a question as a user turn behind a system message, and of the thought that the model begins."""
+    return prompt_ids(tokenizer, user=question.text, system=system, thinking=True)
+
+
+def after_thought(
+    tokenizer: "PreTrainedTokenizerBase",
+    question: Question,
+    thought: Sequence[int],
+    *,
+    system: str | None,
+    prefill: str,
+) -> list[int]:
+    """Token ids up to where the model answers: the question, the thought between its marks, then `prefill`."""
+    _, closing = think_tokens(tokenizer)
+    asked = opened(tokenizer, question, system=system)
+    return [*asked, *thought, closing, *text_ids(tokenizer, "\n\n"), *text_ids(tokenizer, prefill)]
+
+
+def cut(tokens: Sequence[int], *, closing: int, ends: Sequence[int]) -> tuple[list[int], bool]:
+    """What was thought before the first end of thought or of turn, and whether it was the end of the thought."""
+    end = next((place for place, token in enumerate(tokens) if token in (closing, *ends)), len(tokens))
+    return list(tokens[:end]), end < len(tokens) and tokens[end] == closing
+
+
+def _by_length(lm: LanguageModel, prompts: Sequence[list[int]], *, new_tokens: int, label: str) -> list[list[int]]:
+    """Greedy continuations in the order given, computed in batches of like length."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    said: dict[int, list[int]] = {}
+    for batch in track([order[i : i + BATCH] for i in range(0, len(order), BATCH)], label):
+        answers = greedy_answers(lm, [prompts[i] for i in batch], new_tokens=new_tokens)
+        said.update(zip(batch, answers, strict=True))
+    return [said[i] for i in range(len(prompts))]
+
+
+def _check_length(new_tokens: int) -> None:
+    if new_tokens < 1:
+        raise DataError(f"thoughts of up to {new_tokens} tokens; expected 1 or more; for none at all, use ArmRows")

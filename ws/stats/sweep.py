@@ -1,0 +1,120 @@
+"""What a sweep of coefficients did to the behavior: effect, spread, the push towards Yes, and the share of answers.
+
+Two measures of the same rows. Raw is the journal's: the log-ratio of Yes to No on "Do you agree?" alone. Corrected
+turns every row by the answer that shows the behavior, over balanced opposite phrasings, so that a push towards Yes
+cancels. All numbers are nats per row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import pandas as pd
+
+from ws.errors import DataError
+from ws.stats.estimate import Estimate
+
+Measure = Literal["raw", "corrected"]
+
+PMASS_GATE = 0.5
+"""Below this mean pmass most of the next-token probability is no answer at all, and a log-ratio says little."""
+
+MIN_CLUSTERS = 10
+"""With fewer clusters a bootstrap interval is too narrow to be believed."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The scored rows of one arm over its coefficients and seeds."""
+
+    rows: pd.DataFrame
+    """Columns of `ws.scoring.rows.read_rows` and `seed`."""
+    measure: Measure = "corrected"
+    pair: str | None = None
+    """Restrict the corrected measure to one pair of opposite phrasings; None takes all pairs."""
+
+    def at(self, coeff: float) -> Estimate:
+        """The mean of the measure at one coefficient."""
+        rows = self._measured(coeff)
+        sign = rows["sign"] if self.measure == "corrected" else 1
+        return _estimate(rows, sign * rows["log_ratio"], gates=self._gates(rows, coeff))
+
+    @cached_property
+    def effect(self) -> Estimate:
+        """Mean at coefficient +1 minus mean at 0."""
+        return self.at(1.0) - self.at(0.0)
+
+    @cached_property
+    def spread(self) -> Estimate:
+        """Mean at the highest coefficient minus mean at the lowest."""
+        return self.at(self.rows["coeff"].max()) - self.at(self.rows["coeff"].min())
+
+    @property
+    def movement(self) -> Estimate:
+        """Mean distance that a row's log-ratio moves from 0 to +1, whichever way; nats."""
+        moved, still = (self._measured(coeff).set_index(["seed", "question_id"]).sort_index() for coeff in (1.0, 0.0))
+        _check_paired(moved, still)
+        return _estimate(moved.reset_index(), (moved["log_ratio"] - still["log_ratio"]).abs().reset_index(drop=True))
+
+    def pmass(self, coeff: float) -> Estimate:
+        """Mean share of the next-token probability that is a Yes or a No, over the measure's rows."""
+        rows = self._measured(coeff)
+        return _estimate(rows, rows["pmass"])
+
+    @cached_property
+    def pmass_at_ends(self) -> Estimate:
+        """Mean pmass of the lowest and the highest coefficient."""
+        ends = self.rows["coeff"].min(), self.rows["coeff"].max()
+        return 0.5 * (self.pmass(ends[0]) + self.pmass(ends[1]))
+
+    @cached_property
+    def yes_bias(self) -> Estimate:
+        """Movement of the log-ratio on plain facts from 0 to +1: the push towards Yes that is no behavior."""
+        return self._on_facts(lambda rows: rows["log_ratio"])
+
+    @cached_property
+    def fact_knowledge(self) -> Estimate:
+        """Movement from 0 to +1 of the log-ratio towards the right answer of plain facts."""
+        return self._on_facts(lambda rows: rows["log_ratio"] * rows["phrasing"].map({"yes": 1, "no": -1}))
+
+    def _on_facts(self, value: Callable[[pd.DataFrame], pd.Series]) -> Estimate:
+        moved, still = (rows[rows["sign"] == 0] for rows in (self._rows_at(1.0), self._rows_at(0.0)))
+        return _estimate(moved, value(moved)) - _estimate(still, value(still))
+
+    def _measured(self, coeff: float) -> pd.DataFrame:
+        rows = self._rows_at(coeff)
+        if self.measure == "raw":
+            return rows[(rows["pair"] == "agree") & (rows["sign"] == 1)]
+        asked = rows["sign"] != 0
+        return rows[asked if self.pair is None else asked & (rows["pair"] == self.pair)]
+
+    def _rows_at(self, coeff: float) -> pd.DataFrame:
+        rows = self.rows[self.rows["coeff"] == coeff]
+        if rows.empty:
+            known = sorted(self.rows["coeff"].unique())
+            raise DataError(f"no rows at coefficient {coeff}; this sweep has {known}")
+        return rows
+
+    def _gates(self, rows: pd.DataFrame, coeff: float) -> tuple[str, ...]:
+        gates = []
+        if (pmass := rows["pmass"].mean()) < PMASS_GATE:
+            gates.append(f"pmass {pmass:.2f} < {PMASS_GATE} at coeff {coeff:+g}")
+        if (clusters := rows["cluster"].nunique()) < MIN_CLUSTERS:
+            gates.append(f"too few rows: {clusters} clusters < {MIN_CLUSTERS}")
+        return tuple(gates)
+
+
+def _check_paired(moved: pd.DataFrame, still: pd.DataFrame) -> None:
+    if not moved.index.equals(still.index):
+        raise DataError(
+            f"{len(moved)} rows at coefficient +1 and {len(still)} at 0 are not the same rows; "
+            "score both on one set of questions and seeds"
+        )
+
+
+def _estimate(rows: pd.DataFrame, values: pd.Series, *, gates: tuple[str, ...] = ()) -> Estimate:
+    table = pd.DataFrame(
+        {"seed": rows["seed"], "cluster": rows["cluster"], "row": rows["question_id"], "value": values}
+    )
+    return Estimate.of(table, gates=gates)

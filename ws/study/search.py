@@ -1,0 +1,171 @@
+"""Choosing each family's recipe on rows that no claim reads.
+
+Every candidate's plus adapter is trained on a seed of its own (no claim uses it) and judged by its validation loss on
+training questions held out from it. The best candidate and epoch wins, provided that with both signs the validation
+claims' pmass at coefficients -1 and +1 keeps at least four fifths of the base model's; otherwise the next best is
+tried. Held-out claims are never scored here.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ws.adapters import FAMILIES, AdapterConfig
+from ws.errors import DataError, TrainingError, UnknownNameError
+from ws.scoring.rows import read_rows
+from ws.store import Store
+from ws.store.progress import say
+from ws.study.subject import Bench
+from ws.training.recipes import FamilyRecipe, recipe_record
+from ws.training.train import TrainConfig, read_curves
+
+SEED = 1000
+MAX_EPOCHS = 2
+PMASS_KEPT = 0.8
+
+LEARNING_RATES = {
+    "lora": (2e-4, 1e-3),
+    "dora": (2e-4, 1e-3),
+    "pissa": (5e-5, 2e-4),
+    "delora": (1e-3,),
+    "oft": (5e-4, 2e-3),
+    "boft": (5e-4, 2e-3),
+    "ia3": (5e-3, 2e-2),
+}
+BOUNDS = {"delora": (0.5, 1.0, 3.0)}
+"""DeLoRA's size is set by its bound, whatever the learning rate; PEFT's 15 destroys a small model."""
+
+SEARCHED: dict[str, Callable[[FamilyRecipe], float]] = {
+    "lr": lambda recipe: recipe.training.lr,
+    "bound": lambda recipe: recipe.shape.bound,
+    "epochs": lambda recipe: recipe.training.epochs,
+}
+"""What candidates of a family differ in."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One recipe that was tried and what validation said of it."""
+
+    recipe: FamilyRecipe
+    validation_loss: float
+    """Of the plus adapter, in nats per token; infinite where training diverged."""
+    pmass: float | None = None
+    """Lower of the mean pmass at coefficients -1 and +1 on the validation claims; None if it was never in question."""
+    chosen: bool = False
+
+    def record(self) -> dict[str, object]:
+        """The JSON form."""
+        loss = round(self.validation_loss, 5) if math.isfinite(self.validation_loss) else None
+        numbers = {"validation_loss": loss, "pmass": self.pmass, "chosen": self.chosen}
+        return numbers | recipe_record(self.recipe)
+
+
+def grid(name: str) -> tuple[FamilyRecipe, ...]:
+    """The candidates of a family at the longest training; shorter ones are read off their curves."""
+    return tuple(
+        FamilyRecipe(AdapterConfig(name, bound=bound), TrainConfig(lr=lr, epochs=MAX_EPOCHS))
+        for lr in LEARNING_RATES[name]
+        for bound in BOUNDS.get(name, (AdapterConfig(name).bound,))
+    )
+
+
+def search(
+    model: str, families: Iterable[str], store: Store, out: Path, *, behavior_name: str = "sycophancy"
+) -> dict[str, list[Candidate]]:
+    """Searches family by family and writes `out` after each, so that a killed search goes on where it was.
+
+    `at_edge` in `out` says where a winner lies at the end of what was tried.
+
+    Raises: UnknownNameError for an unknown family; DataError if no candidate of a family keeps enough pmass.
+    """
+    families = tuple(families)
+    for name in families:
+        if name not in FAMILIES:
+            raise UnknownNameError("adapter family", name, FAMILIES)
+    bench = Bench(model, behavior_name=behavior_name)
+    kept = json.loads(out.read_text()) if out.is_file() else {"chosen": {}, "candidates": {}}
+    results = {}
+    base = _pmass(bench, store, None)
+    for name in families:
+        candidates = sorted(
+            (c for recipe in grid(name) for c in trained_candidates(bench, store, recipe)),
+            key=lambda c: c.validation_loss,
+        )
+        results[name] = chosen(bench, store, candidates, least=PMASS_KEPT * base)
+        winner, edges = winner_of(results[name]), at_edge(results[name])
+        kept["chosen"][name] = recipe_record(winner.recipe)
+        kept["candidates"][name] = [c.record() for c in results[name]]
+        kept.setdefault("at_edge", {})[name] = edges
+        kept["base_pmass"] = base
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n")
+        say(
+            f"{name}: lr {winner.recipe.training.lr:g}, {winner.recipe.training.epochs} epochs, "
+            f"validation loss {winner.validation_loss:.4f}, pmass {winner.pmass:.3f} (base {base:.3f})"
+        )
+        if edges:
+            say(f"{name}: its winner has the {' and the '.join(edges)} of the candidates; the best may lie beyond")
+    return results
+
+
+def trained_candidates(bench: Bench, store: Store, recipe: FamilyRecipe) -> list[Candidate]:
+    """A candidate per epoch of one training; the rate is constant after warm-up, so each epoch is a shorter recipe."""
+    try:
+        curve = read_curves(store, bench.custom_adapter(recipe, sign="plus", seed=SEED))["validation_loss"]
+    except TrainingError as error:
+        say(f"dropped a candidate: {error}")
+        return [Candidate(recipe, float("inf"))]
+    return [
+        Candidate(FamilyRecipe(recipe.shape, replace(recipe.training, epochs=epoch)), curve[epoch])
+        for epoch in range(1, recipe.training.epochs + 1)
+    ]
+
+
+def chosen(bench: Bench, store: Store, ranked: list[Candidate], *, least: float) -> list[Candidate]:
+    """The ranking with the best candidate marked that keeps pmass of at least `least`; one that diverges has none."""
+    for place, candidate in enumerate(ranked):
+        if not math.isfinite(candidate.validation_loss):
+            continue
+        try:
+            pmass = _pmass(bench, store, candidate.recipe)
+        except TrainingError as error:
+            say(f"dropped a candidate: {error}")
+            continue
+        ranked[place] = replace(candidate, pmass=round(pmass, 4), chosen=pmass >= least)
+        if ranked[place].chosen:
+            return ranked
+    raise DataError(
+        f"no candidate of {ranked[0].recipe.shape.family} keeps pmass {least:.2f} on {bench.model}: "
+        f"{[c.pmass for c in ranked]}; add gentler candidates (lower learning rates or bounds) to ws/study/search.py"
+    )
+
+
+def winner_of(candidates: list[Candidate]) -> Candidate:
+    """The one that was chosen."""
+    return next(candidate for candidate in candidates if candidate.chosen)
+
+
+def at_edge(candidates: list[Candidate]) -> list[str]:
+    """Which values of the winner are the least or the greatest that were tried, such as `lowest lr`.
+
+    A value that all candidates share was not searched and has no edge.
+    """
+    winner = winner_of(candidates).recipe
+    tried = {name: [value(candidate.recipe) for candidate in candidates] for name, value in SEARCHED.items()}
+    return [
+        f"{end} {name}"
+        for name, values in tried.items()
+        for end, extreme in (("lowest", min), ("highest", max))
+        if min(values) < max(values) and SEARCHED[name](winner) == extreme(values)
+    ]
+
+
+def _pmass(bench: Bench, store: Store, recipe: FamilyRecipe | None) -> float:
+    if recipe is None:
+        return float(read_rows(store, bench.validation_rows(None))["pmass"].mean())
+    direction = bench.custom_direction(recipe, seed=SEED)
+    rows = read_rows(store, bench.validation_rows(direction, coeffs=(-1.0, 1.0)))
+    return float(rows.groupby("coeff")["pmass"].mean().min())

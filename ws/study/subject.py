@@ -1,0 +1,132 @@
+"""One model and one behavior, and the recipes of everything that a claim reads of them."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from ws.behaviors import Behavior, Question, behavior
+from ws.behaviors.honesty import HONESTY, from_pool
+from ws.lenses.rows import CutRows
+from ws.lenses.variants import Variant
+from ws.models.language import Placed
+from ws.models.table import known_model, weights_of
+from ws.scoring.rows import COEFFS, Rows
+from ws.training.direction import Direction
+from ws.training.inject import Engine
+from ws.training.pairs import Pairs
+from ws.training.recipes import FamilyRecipe, family_recipe
+from ws.training.train import Adapter
+
+MESSAGES = {("smollm2-135m", "honesty"): 22}
+"""How many training messages a model's recipe of a behavior takes where not all: of honesty's pool two of each
+category, which five personas a side make 110 pairs, about as many as sycophancy has."""
+
+TINY_TRAINING, TINY_QUESTIONS = 7, 48
+"""Questions to train on and rows to score (12 claims in 4 phrasings) that suffice to exercise the pipeline."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One model and one behavior, and the recipes of what is made and measured on them."""
+
+    model: str
+    device: str = "cpu"
+    behavior_name: str = "sycophancy"
+    engine: Engine = "native"
+    """What trains the adapters; "peft" is the reference that the native engine is compared with."""
+    messages: int | None = None
+    """How many training messages; None takes those of the model's recipe."""
+    pool: Path | None = None
+    """The file of messages that honesty is trained on; None is ours."""
+
+    @property
+    def behavior(self) -> Behavior:
+        if self.pool is not None and self.behavior_name == HONESTY.name:
+            return _from_pool(self.pool)
+        return behavior(self.behavior_name)
+
+    @property
+    def on(self) -> Placed:
+        return Placed(weights_of(self.model), self.device)
+
+    def pairs(self, seed: int) -> Pairs:
+        """The training pairs of a seed."""
+        b, tiny = self.behavior, known_model(self.model).random_weights
+        n = self.messages or (TINY_TRAINING if tiny else MESSAGES.get((self.model, self.behavior_name)))
+        asked = b.training_questions()[:n]
+        if tiny:
+            return Pairs(self.on, asked, b.positive, b.negative, seed=seed, max_new_tokens=12)
+        return Pairs(self.on, asked, b.positive, b.negative, seed=seed)
+
+    def adapter(self, arm: str, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
+        """The adapter of a family and sign; `seed` varies its pairs, its start values and its order of steps."""
+        return self.custom_adapter(family_recipe(self.model, arm, self.behavior_name), sign=sign, seed=seed)
+
+    def custom_adapter(self, recipe: FamilyRecipe, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
+        """The adapter of any recipe."""
+        return Adapter(self.pairs(seed), sign, recipe.shape, recipe.training, seed, self.engine)
+
+    def direction(self, arm: str, *, seed: int) -> Direction:
+        """dW of a family: its plus adapter minus its minus adapter."""
+        return self.custom_direction(family_recipe(self.model, arm, self.behavior_name), seed=seed)
+
+    def custom_direction(self, recipe: FamilyRecipe, *, seed: int) -> Direction:
+        """dW of any recipe."""
+        plus, minus = (self.custom_adapter(recipe, sign=sign, seed=seed) for sign in ("plus", "minus"))
+        return Direction(plus, minus)
+
+    def random_direction(self, arm: str, *, seed: int) -> Direction:
+        """The control of equal norm and rank in every tensor."""
+        return replace(self.direction(arm, seed=seed), random_seed=seed)
+
+    def same_sign_direction(self, arm: str, *, seed: int, other: int) -> Direction:
+        """The control of two adapters of one sign: plus of `seed` minus plus of `other`."""
+        return Direction(self.adapter(arm, sign="plus", seed=seed), self.adapter(arm, sign="plus", seed=other))
+
+    def rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
+        """Held-out and neutral questions under a direction."""
+        return self._rows("heldout", direction, coeffs)
+
+    def validation_rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
+        """Validation questions under a direction: for choosing recipes, never for a claim."""
+        return self._rows("validation", direction, coeffs)
+
+    @property
+    def cut_questions(self) -> tuple[Question, ...]:
+        """What cuts are scored on: the agree pair of every other held-out claim, since there are so many cuts.
+
+        Held-out claims are listed by topic, so every topic is among them. Of random weights nothing is left out.
+        """
+        return _asked_of_cuts(self.model, self.behavior_name)
+
+    def cut_rows(self, variant: Variant) -> CutRows:
+        """Held-out questions under a cut of a direction, at coefficient +1."""
+        return CutRows(self.on, self.cut_questions, self.behavior.prefill, variant)
+
+    def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
+        return Rows(self.on, _asked(self.model, self.behavior_name, split), self.behavior.prefill, direction, coeffs)
+
+
+@lru_cache(maxsize=2)
+def _from_pool(pool: Path) -> Behavior:
+    return from_pool(pool)
+
+
+@lru_cache(maxsize=16)
+def _asked(model: str, behavior_name: str, split: str) -> tuple[Question, ...]:
+    """The questions of a split, held-out ones with the plain facts behind them."""
+    b = behavior(behavior_name)
+    asked, neutral = b.questions(split), b.neutral_questions() if split == "heldout" else ()
+    if known_model(model).random_weights:
+        asked, neutral = asked[:TINY_QUESTIONS], neutral[: TINY_QUESTIONS // 4]
+    return (*asked, *neutral)
+
+
+@lru_cache(maxsize=16)
+def _asked_of_cuts(model: str, behavior_name: str) -> tuple[Question, ...]:
+    asked = tuple(q for q in _asked(model, behavior_name, "heldout") if q.pair == "agree")
+    if known_model(model).random_weights:
+        return asked
+    chosen = set(list(dict.fromkeys(q.cluster for q in asked))[::2])
+    return tuple(q for q in asked if q.cluster in chosen)

@@ -1,0 +1,168 @@
+"""Putting a fresh adapter into a model for training, and taking it out again without a trace.
+
+Two engines train the same adapter. "native" runs each family's own `forward` on plain tensors; it is the one that
+recipes use. "peft" runs the PEFT library; it is the reference that the native one is compared with.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ws.adapters import AdapterConfig, Params, boft, family
+from ws.adapters.peft.layers import to_peft
+from ws.adapters.targets import Targets, is_feedforward_output, targeted
+from ws.errors import MismatchError
+from ws.models.anatomy import leaving_out, matrix
+from ws.models.language import LanguageModel
+from ws.store.progress import say
+
+Engine = Literal["native", "peft"]
+
+PREFIX = "adapter_"
+"""What the name of an adapter's parameter starts with, behind the full path of its layer."""
+
+
+@contextmanager
+def injected(
+    lm: LanguageModel,
+    shape: AdapterConfig,
+    *,
+    layers: range,
+    seed: int,
+    targets: Targets = "all",
+    engine: Engine = "native",
+) -> Iterator[Callable[[], dict[str, Params]]]:
+    """The model with a fresh adapter in the targeted linears of `layers`; yields what reads its parameters now.
+
+    Only the adapter's trainable parameters require gradients inside. On leaving, the model has the very modules and
+    weights it had before. Both signs of a seed start from the same values.
+    Raises: ShapeError if the rank or block does not fit a layer.
+    """
+    _tell(lm, layers)
+    linears = {
+        name: linear
+        for name, linear in lm.linears(layers.start, layers.stop).items()
+        if targeted(name, tuple(matrix(linear).shape), d_model=lm.d_model, targets=targets)
+    }
+    for linear in linears.values():
+        family(shape.family).check(matrix(linear), config=shape)
+    # Contiguous, so that a Conv1D's is laid out as any other's.
+    originals = {name: matrix(linear).detach().contiguous().clone() for name, linear in linears.items()}
+    inject = _inject_native if engine == "native" else _inject_peft
+    try:
+        yield inject(lm, shape, linears, originals, seed=seed)
+    finally:
+        for name, linear in linears.items():
+            lm.model.set_submodule(name, linear)
+            matrix(linear).data.copy_(originals[name])
+        vars(lm.model).pop("peft_config", None)
+        lm.model.requires_grad_(False)
+
+
+@lru_cache(maxsize=2)
+def _tell(lm: LanguageModel, layers: range) -> None:
+    """Say, once, which weights of these blocks no adapter reaches."""
+    if left := leaving_out(lm.model, layers.start, layers.stop):
+        say(f"{lm.name}: {left}")
+
+
+class AdaptedLinear(nn.Module):
+    """A frozen linear layer with a family's parameters beside it."""
+
+    def __init__(self, linear: nn.Module, params: Params, shape: AdapterConfig) -> None:
+        super().__init__()
+        self.linear, self.shape, self.family = linear, shape, family(shape.family)
+        self.names = tuple(params)
+        for name, value in params.items():
+            if name in self.family.TRAINABLE:
+                self.register_parameter(PREFIX + name, nn.Parameter(value.detach().clone()))
+            else:
+                self.register_buffer(PREFIX + name, value.detach().clone())
+
+    @property
+    def params(self) -> dict[str, Tensor]:
+        """The family's parameters under the paper's symbols."""
+        return {name: getattr(self, PREFIX + name) for name in self.names}
+
+    @property
+    def weight(self) -> Float[Tensor, "_ _"]:
+        """The layer's weight with the update in it, for a model that multiplies by it instead of calling the layer."""
+        W = matrix(self.linear)
+        updated = W + self.family.delta(W, self.params, config=self.shape)
+        return updated if W is self.linear.weight else updated.T
+
+    @property
+    def bias(self) -> Float[Tensor, " d_out"] | None:
+        """The layer's own."""
+        return self.linear.bias
+
+    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
+        y = self.family.forward(x, matrix(self.linear), self.params, config=self.shape)
+        return y if self.bias is None else y + self.bias
+
+
+def _start(shape: AdapterConfig, originals: dict[str, Tensor], *, seed: int) -> Iterator[tuple[str, Params]]:
+    """What every layer's parameters start from, layer by layer, with either engine."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, W in originals.items():
+        yield (
+            name,
+            family(shape.family).init(W, config=shape, generator=generator, feedforward=is_feedforward_output(name)),
+        )
+
+
+def _inject_native(
+    lm: LanguageModel,
+    shape: AdapterConfig,
+    linears: dict[str, nn.Module],
+    originals: dict[str, Tensor],
+    *,
+    seed: int,
+) -> Callable[[], dict[str, Params]]:
+    adapted = {}
+    for name, params in _start(shape, originals, seed=seed):
+        adapted[name] = AdaptedLinear(linears[name], params, shape).to(lm.device)
+        lm.model.set_submodule(name, adapted[name])
+    return lambda: {name: _kept(module.params) for name, module in adapted.items()}
+
+
+def _inject_peft(
+    lm: LanguageModel,
+    shape: AdapterConfig,
+    linears: dict[str, nn.Module],
+    originals: dict[str, Tensor],
+    *,
+    seed: int,
+) -> Callable[[], dict[str, Params]]:
+    import peft
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    config = family(shape.family).peft_config(
+        shape, targets=_matching(linears), feedforward=_matching(filter(is_feedforward_output, linears))
+    )
+    with boft.building(shape):
+        peft.inject_adapter_in_model(config, lm.model)
+    tuners = {name: module for name, module in lm.model.named_modules() if isinstance(module, BaseTunerLayer)}
+    if tuners.keys() != linears.keys():
+        raise MismatchError(
+            f"PEFT adapted {len(tuners)} layers where {len(linears)} were named, such as {min(linears)}; "
+            "this release of PEFT reads target names differently: install the pinned one"
+        )
+    for name, params in _start(shape, originals, seed=seed):
+        to_peft(tuners[name], params, config=shape)
+    read = family(shape.family).from_peft
+    return lambda: {name: _kept(read(tuner, W=originals[name], config=shape)) for name, tuner in tuners.items()}
+
+
+def _kept(params: Params) -> Params:
+    return {name: value.detach().float().cpu().contiguous().clone() for name, value in params.items()}
+
+
+def _matching(paths: Iterable[str]) -> str:
+    """A regular expression that matches exactly these module paths."""
+    return "|".join(path.replace(".", r"\.") for path in paths)
