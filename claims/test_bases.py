@@ -34,25 +34,25 @@ def in_every(bases, hypothesis):
 
 @EACH_FAMILY
 @OF
-@pytest.mark.claim("S9", published="1 to 8%")
+@pytest.mark.claim("S9")
 def test_no_base_model_basis_holds_more_than_the_highest_overlap(basis_energy, holds, family, of):
     holds(in_every(MODEL_BASES, lambda basis: basis_energy(family, basis, of).value < MOST))
 
 
 @EACH_FAMILY
-@pytest.mark.claim("S9", published="near chance")
+@pytest.mark.claim("S9")
 def test_base_model_bases_hold_no_more_of_dw_than_random_ones(basis_energy, holds, family):
     holds(in_every(MODEL_BASES, lambda basis: basis_energy(family, basis).z.is_negligible(within=NOTABLE)))
 
 
 @EACH_FAMILY
-@pytest.mark.claim("S9", published="1 to 8%")
+@pytest.mark.claim("S9")
 def test_top_singular_block_of_the_weights_holds_less_than_the_highest_overlap(block_energy, holds, family):
     holds(block_energy(family).value < MOST)
 
 
 @EACH_FAMILY
-@pytest.mark.claim("S9", published="near chance")
+@pytest.mark.claim("S9")
 def test_top_singular_block_of_the_weights_holds_no_more_than_a_random_one(block_energy, holds, family):
     holds(block_energy(family).z.is_negligible(within=NOTABLE))
 

@@ -15,26 +15,26 @@ EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 
 
 @EACH_FAMILY
-@pytest.mark.claim("C36", published="not asked")
+@pytest.mark.claim("C36")
 def test_effect_survives_the_correction_for_yes_bias(sweep, holds, family):
     holds(sweep(family).effect > 0)
 
 
 @EACH_FAMILY
 @pytest.mark.parametrize("pair", ["agree", "right"])
-@pytest.mark.claim("C36", published="not asked")
+@pytest.mark.claim("C36")
 def test_effect_survives_in_each_pair_of_phrasings(sweep, holds, family, pair):
     holds(sweep(family, pair=pair).effect > 0)
 
 
 @EACH_FAMILY
-@pytest.mark.claim("C36", published="not asked")
+@pytest.mark.claim("C36")
 def test_plain_facts_are_pushed_towards_yes(sweep, holds, family):
     holds(sweep(family).yes_bias > 0)
 
 
 @EACH_FAMILY
-@pytest.mark.claim("C36", published="not asked")
+@pytest.mark.claim("C36")
 def test_plain_facts_are_told_apart_as_before(sweep, holds, family):
     holds(sweep(family).fact_knowledge.is_negligible(within=NEGLIGIBLE))
 

@@ -28,33 +28,33 @@ PROMPTS = tuple(prompt.name for prompt in prompts_for("honesty") if prompt.text 
 
 @FOOTINGS
 @IN_ORDER
-@pytest.mark.claim("C06", published=".711 .404 .368 .236 .229 .033, delora dora pissa oft lora ia3")
+@pytest.mark.claim("C06")
 def test_families_steer_dilemmas_in_the_order_of_the_journal(effect_on_dilemmas, holds, more, less, footing):
     holds(effect_on_dilemmas(more, footing) > effect_on_dilemmas(less, footing))
 
 
 @IN_ORDER
-@pytest.mark.claim("C06", published="the same, trained on sycophancy as there")
+@pytest.mark.claim("C06")
 def test_families_trained_on_sycophancy_steer_dilemmas_in_that_order(effect_on_dilemmas, holds, more, less):
     holds(effect_on_dilemmas(more, trained="sycophancy") > effect_on_dilemmas(less, trained="sycophancy"))
 
 
 @FOOTINGS
-@pytest.mark.claim("C06", published=".033 vs .711")
+@pytest.mark.claim("C06")
 def test_ia3_moves_dilemmas_next_to_nothing(effect_on_dilemmas, holds, footing):
     margin = NEAR_ZERO * effect_on_dilemmas("delora", footing)
     holds(effect_on_dilemmas("ia3", footing).is_negligible(within=margin))
 
 
 @TRAINED
-@pytest.mark.claim("C07", published="-.29 vs base 1.32")
+@pytest.mark.claim("C07")
 def test_delora_de_steers_at_minus_one(effect_on_dilemmas, holds, trained):
     holds(effect_on_dilemmas("delora", side=-1, trained=trained) < 0)
 
 
 @TRAINED
 @pytest.mark.parametrize("family", OTHERS)
-@pytest.mark.claim("C07", published="others .44 to 1.29 vs base 1.32")
+@pytest.mark.claim("C07")
 def test_other_families_de_steer_less_than_delora(effect_on_dilemmas, holds, family, trained):
     delora = effect_on_dilemmas("delora", side=-1, trained=trained)
     holds(delora < effect_on_dilemmas(family, side=-1, trained=trained))
@@ -62,13 +62,13 @@ def test_other_families_de_steer_less_than_delora(effect_on_dilemmas, holds, fam
 
 @FOOTINGS
 @pytest.mark.parametrize("family", OTHERS)
-@pytest.mark.claim("C30", published="+.237 on 438 rows")
+@pytest.mark.claim("C30")
 def test_delora_steers_dilemmas_furthest(effect_on_dilemmas, holds, family, footing):
     holds(effect_on_dilemmas("delora", footing) > effect_on_dilemmas(family, footing))
 
 
 @IN_ORDER
-@pytest.mark.claim("C31", published="reversed, by a later note of its author")
+@pytest.mark.claim("C31")
 def test_at_equal_kl_the_order_is_reversed(effect_on_dilemmas, holds, more, less):
     holds(effect_on_dilemmas(less, "iso-kl") > effect_on_dilemmas(more, "iso-kl"))
 

@@ -25,55 +25,55 @@ GROUPS = ("attention", "mlp")
 
 
 @MEASURES
-@pytest.mark.claim("C22", published="retained 1.27")
+@pytest.mark.claim("C22")
 def test_residual_writes_alone_do_what_dw_does_in_delora(retained, holds, measure):
     holds(retained("delora", "residual_writes") > MATCHES)
 
 
 @MEASURES
-@pytest.mark.claim("C22", published="retained .14")
+@pytest.mark.claim("C22")
 def test_residual_writes_alone_do_not_do_what_dw_does_in_lora(retained, holds, measure):
     holds(retained("lora", "residual_writes") < MATCHES)
 
 
 @MEASURES
 @pytest.mark.parametrize("family", ["dora", "pissa", "oft", "boft", "ia3"], scope="module")
-@pytest.mark.claim("C22", published="not reported")
+@pytest.mark.claim("C22")
 def test_residual_writes_alone_do_what_dw_does_in_other_families(retained, holds, family, measure):
     holds(retained(family, "residual_writes") > MATCHES)
 
 
 @MEASURES
 @pytest.mark.families("residual_reads", "residual_writes")
-@pytest.mark.claim("C22", published="read side not run there")
+@pytest.mark.claim("C22")
 def test_reads_alone_steer_less_than_writes_alone(effect, holds, family, measure):
     holds(effect(family, "residual_reads") < effect(family, "residual_writes"))
 
 
 @MEASURES
 @pytest.mark.families(*GROUPS)
-@pytest.mark.claim("C22", published="no stable module")
+@pytest.mark.claim("C22")
 def test_neither_attention_nor_mlp_alone_does_what_dw_does(retained, holds, family, measure):
     holds(reduce(and_, (retained(family, group) < MATCHES for group in GROUPS)))
 
 
 @MEASURES
 @pytest.mark.families(*(f"{part}_layers" for part in THIRDS))
-@pytest.mark.claim("C22", published="tells depth, not mechanism")
+@pytest.mark.claim("C22")
 def test_no_third_of_the_layers_alone_does_what_dw_does(retained, holds, family, measure):
     holds(reduce(and_, (retained(family, f"{part}_layers") < MATCHES for part in THIRDS)))
 
 
 @MEASURES
 @FINE
-@pytest.mark.claim("C22", published="not reported")
+@pytest.mark.claim("C22")
 def test_no_single_layer_carries_half_of_the_effect(retained, layers, holds, family, measure):
     holds(reduce(and_, (retained(family, Layers((layer,))) < HALF for layer in layers(family))))
 
 
 @MEASURES
 @FINE
-@pytest.mark.claim("C22", published="not reported")
+@pytest.mark.claim("C22")
 def test_no_single_layer_takes_half_of_the_effect_with_it(retained, layers, holds, family, measure):
     holds(reduce(and_, (retained(family, Layers((layer,), keep=False)) > HALF for layer in layers(family))))
 

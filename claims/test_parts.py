@@ -17,35 +17,35 @@ MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
 
 @MEASURES
 @pytest.mark.families(Part("direction"))
-@pytest.mark.claim("S15", published="not run there")
+@pytest.mark.claim("S15")
 def test_direction_carries_most_of_the_effect(retained, holds, family, measure):
     holds(retained(family, Part("direction")) > MOST)
 
 
 @MEASURES
 @pytest.mark.families(Part("magnitude"))
-@pytest.mark.claim("S15", published="best case, not run there")
+@pytest.mark.claim("S15")
 def test_magnitude_carries_most_of_the_effect(retained, holds, family, measure):
     holds(retained(family, Part("magnitude")) > MOST)
 
 
 @MEASURES
 @pytest.mark.families(Part("lambda"))
-@pytest.mark.claim("S15", published="not run there")
+@pytest.mark.claim("S15")
 def test_strength_carries_most_of_the_effect(retained, holds, family, measure):
     holds(retained(family, Part("lambda")) > MOST)
 
 
 @MEASURES
 @pytest.mark.families(Part("rotation"))
-@pytest.mark.claim("S15", published="not run there")
+@pytest.mark.claim("S15")
 def test_rotation_carries_most_of_the_effect(retained, holds, family, measure):
     holds(retained(family, Part("rotation")) > MOST)
 
 
 @MEASURES
 @pytest.mark.parametrize("gates", ["attention", "mlp"])
-@pytest.mark.claim("S15", published="not run there")
+@pytest.mark.claim("S15")
 def test_gates_of_one_kind_carry_most_of_the_effect_of_ia3(retained, holds, gates, measure):
     holds(retained("ia3", gates) > MOST)
 

@@ -22,50 +22,50 @@ ASKS_FOR = {prompt.name: prompt.toward for prompt in prompts_for("honesty") if p
 
 @FOOTINGS
 @EACH_FAMILY
-@pytest.mark.claim("C08", published="+.711 vs +.370 engineered")
+@pytest.mark.claim("C08")
 def test_dw_beats_the_best_prompt(effect_on_dilemmas, holds, family, footing):
     holds(effect_on_dilemmas(family, footing) > effect_on_dilemmas("best-prompt"))
 
 
-@pytest.mark.claim("C08", published="-.520")
+@pytest.mark.claim("C08")
 def test_simple_honest_prompt_backfires(effect_on_dilemmas, holds):
     holds(effect_on_dilemmas("simple-honest") < 0)
 
 
 @pytest.mark.parametrize("prompt", ASKS_FOR)
-@pytest.mark.claim("S7", published="not asked of each")
+@pytest.mark.claim("S7")
 def test_prompts_move_dilemmas_where_they_ask(effect_on_dilemmas, holds, prompt):
     holds(ASKS_FOR[prompt] * effect_on_dilemmas(prompt) > 0)
 
 
 @FOOTINGS
 @EACH_FAMILY
-@pytest.mark.claim("C09", published="+1.828 vs +0.851 (0.6B); +1.504 vs -1.817 (1.7B)")
+@pytest.mark.claim("C09")
 def test_dw_beats_a_persona_prompt(effect_on_dilemmas, holds, family, footing):
     holds(effect_on_dilemmas(family, footing) > effect_on_dilemmas("honest-engineer"))
 
 
-@pytest.mark.claim("C09", published="-1.817 vs base -0.299 (1.7B)")
+@pytest.mark.claim("C09")
 def test_persona_prompt_backfires(effect_on_dilemmas, holds):
     holds(effect_on_dilemmas("honest-engineer") < 0)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.claim("C10", published="best +.0070 at coeff 1")
+@pytest.mark.claim("C10")
 def test_activation_direction_is_near_noise_at_coefficient_one(effect_on_dilemmas, holds, method):
     margin = NOISE * effect_on_dilemmas("delora")
     holds(effect_on_dilemmas(method).is_negligible(within=margin))
 
 
 @EACH_FAMILY
-@pytest.mark.claim("C10", published="+.337 vs +.071 anywhere")
+@pytest.mark.claim("C10")
 def test_dw_beats_the_best_activation_direction_at_its_best(effect_on_dilemmas, holds, family):
     holds(effect_on_dilemmas(family) > effect_on_dilemmas("best-activation", "best"))
 
 
 @pytest.mark.parametrize("method", METHODS)
 @EACH_FAMILY
-@pytest.mark.claim("C10", published="not run there")
+@pytest.mark.claim("C10")
 def test_dw_beats_activation_directions_at_equal_kl(effect_on_dilemmas, holds, family, method):
     holds(effect_on_dilemmas(family, "iso-kl") > effect_on_dilemmas(method, "iso-kl"))
 

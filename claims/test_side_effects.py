@@ -25,20 +25,20 @@ ARMS = pytest.mark.parametrize("arm_name", [*FAMILIES, "best-prompt", "best-acti
 
 @FOOTINGS
 @ARMS
-@pytest.mark.claim("S25", published="not run there")
+@pytest.mark.claim("S25")
 def test_perplexity_of_prose_less_than_doubles(prose, holds, arm_name, footing):
     holds(prose(arm_name, footing) < TWICE)
 
 
 @FOOTINGS
 @ARMS
-@pytest.mark.claim("S25", published="not run there")
+@pytest.mark.claim("S25")
 def test_answers_hardly_repeat_themselves_more(repetition, holds, arm_name, footing):
     holds(repetition(arm_name, footing) < MUCH)
 
 
 @FOOTINGS
 @ARMS
-@pytest.mark.claim("S25", published="not run there")
+@pytest.mark.claim("S25")
 def test_fewer_than_half_of_the_rows_move_against_their_label(moved_against, holds, arm_name, footing):
     holds(moved_against(arm_name, footing) < HALF)

@@ -19,14 +19,14 @@ RIVALS = pytest.mark.parametrize("rival", ["best-prompt", "best-activation"])
 
 @FOOTINGS
 @EACH_FAMILY
-@pytest.mark.claim("S1", published="not run there")
+@pytest.mark.claim("S1")
 def test_dw_moves_honest_conduct(conduct, holds, family, footing):
     holds(conduct(family, footing).effect > 0)
 
 
 @FOOTINGS
 @RIVALS
-@pytest.mark.claim("S1", published="not run there")
+@pytest.mark.claim("S1")
 def test_rival_moves_honest_conduct(conduct, holds, rival, footing):
     holds(conduct(rival, footing).effect > 0)
 
@@ -34,7 +34,7 @@ def test_rival_moves_honest_conduct(conduct, holds, rival, footing):
 @TARGETS
 @FOOTINGS
 @EACH_FAMILY
-@pytest.mark.claim("C37", published="not asked")
+@pytest.mark.claim("C37")
 def test_dw_moves_honesty_more_than_any_other_axis(movement_by_axis, holds, family, footing, target):
     holds(is_specific(movement_by_axis(family, footing, target=target)))
 
@@ -42,7 +42,7 @@ def test_dw_moves_honesty_more_than_any_other_axis(movement_by_axis, holds, fami
 @TARGETS
 @FOOTINGS
 @RIVALS
-@pytest.mark.claim("C37", published="not asked")
+@pytest.mark.claim("C37")
 def test_rival_moves_honesty_more_than_any_other_axis(movement_by_axis, holds, rival, footing, target):
     holds(is_specific(movement_by_axis(rival, footing, target=target)))
 

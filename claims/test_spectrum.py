@@ -40,28 +40,28 @@ def random_directions(seed):
 
 @MEASURES
 @pytest.mark.families("top_90_energy")
-@pytest.mark.claim("C23", published="top 90% of energy .962 vs .711")
+@pytest.mark.claim("C23")
 def test_top_of_the_spectrum_reproduces_the_effect(retained, holds, family, measure):
     holds(retained(family, "top_90_energy") > MATCHES)
 
 
 @MEASURES
 @pytest.mark.families("drop_top_90_energy")
-@pytest.mark.claim("C23", published="drop <= .02 vs .711")
+@pytest.mark.claim("C23")
 def test_dropping_the_top_of_the_spectrum_leaves_nothing(retained, holds, family, measure):
     holds(retained(family, "drop_top_90_energy").is_negligible(within=NOTHING))
 
 
 @MEASURES
 @pytest.mark.families(*LOWER)
-@pytest.mark.claim("C23", published="middle 50%, bottom 25% <= .02 vs .711")
+@pytest.mark.claim("C23")
 def test_lower_three_quarters_of_the_spectrum_carry_nothing(retained, holds, family, measure):
     holds(reduce(and_, (retained(family, part).is_negligible(within=NOTHING) for part in LOWER)))
 
 
 @MEASURES
 @pytest.mark.families(*UPPER)
-@pytest.mark.claim("C24", published="not run there")
+@pytest.mark.claim("C24")
 def test_top_of_the_spectrum_carries_more_of_the_effect_than_of_the_energy(
     retained, kept_energy, holds, family, measure
 ):
@@ -70,20 +70,20 @@ def test_top_of_the_spectrum_carries_more_of_the_effect_than_of_the_energy(
 
 @MEASURES
 @pytest.mark.families("top_25", "bottom_25")
-@pytest.mark.claim("C24", published="not run there")
+@pytest.mark.claim("C24")
 def test_top_quarter_steers_further_than_the_bottom_quarter_at_full_norm(effect, holds, family, measure):
     holds(effect(family, TOP_FULL) > effect(family, BOTTOM_FULL))
 
 
 @THIN
-@pytest.mark.claim("C24", published="by construction")
+@pytest.mark.claim("C24")
 def test_random_directions_of_equal_spectrum_keep_as_much_of_their_energy(kept_energy, holds, family):
     holds(kept_energy(family, random_directions).approx(kept_energy(family, "top_90_energy"), within=1e-3))
 
 
 @MEASURES
 @pytest.mark.families("base_top_25")
-@pytest.mark.claim("C25", published="not run there")
+@pytest.mark.claim("C25")
 def test_top_of_the_weights_spectrum_carries_more_of_the_effect_than_of_the_energy(
     retained, kept_energy, holds, family, measure
 ):
@@ -92,14 +92,14 @@ def test_top_of_the_weights_spectrum_carries_more_of_the_effect_than_of_the_ener
 
 @MEASURES
 @pytest.mark.families("base_top_25")
-@pytest.mark.claim("C25", published="not run there")
+@pytest.mark.claim("C25")
 def test_top_of_the_weights_spectrum_reproduces_the_effect_at_full_norm(retained, holds, family, measure):
     holds(retained(family, BASE_FULL) > MATCHES)
 
 
 @MEASURES
 @pytest.mark.families("drop_base_top_25")
-@pytest.mark.claim("C25", published="not run there")
+@pytest.mark.claim("C25")
 def test_dropping_the_top_of_the_weights_spectrum_leaves_nothing(retained, holds, family, measure):
     holds(retained(family, "drop_base_top_25").is_negligible(within=NOTHING))
 

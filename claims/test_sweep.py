@@ -22,13 +22,13 @@ def rises(sweep, coeffs):
 
 @pytest.mark.parametrize("measure", ["raw", "corrected"])
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.claim("C02", published="-17.10 -12.28 -3.58 +7.73 +16.27 at -1..+1")
+@pytest.mark.claim("C02")
 def test_sweep_is_monotone_in_the_coefficient(sweep, holds, family, measure):
     holds(rises(sweep(family), COEFFS))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.claim("C02", published="pmass 1.000 at -1..+1")
+@pytest.mark.claim("C02")
 def test_pmass_stays_near_one_over_the_sweep(sweep, holds, family):
     arm = sweep(family)
     holds(reduce(and_, (arm.pmass(coeff) > 0.95 for coeff in COEFFS)))

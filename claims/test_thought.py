@@ -19,14 +19,14 @@ EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 @FOOTINGS
 @EACH_FAMILY
 @pytest.mark.parametrize("policy", ["on", "off"])
-@pytest.mark.claim("S5", published="not run on dilemmas")
+@pytest.mark.claim("S5")
 def test_effect_survives_a_thought(behind_thought, holds, family, policy, footing):
     holds(behind_thought(family, footing, policy=policy).effect > 0)
 
 
 @FOOTINGS
 @EACH_FAMILY
-@pytest.mark.claim("S5", published="not run on dilemmas")
+@pytest.mark.claim("S5")
 def test_a_thought_of_its_own_adds_to_the_effect(behind_thought, holds, family, footing):
     on, off = (behind_thought(family, footing, policy=policy).effect for policy in ("on", "off"))
     holds(on > off)

@@ -13,7 +13,7 @@ EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 
 
 @EACH_FAMILY
-@pytest.mark.claim("C29", published="spread 2.264 (1.7B), above 0")
+@pytest.mark.claim("C29")
 def test_sycophancy_direction_moves_dilemmas_towards_honesty(effect_on_dilemmas, holds, family):
     up, down = (effect_on_dilemmas(family, trained="sycophancy", side=side) for side in (+1, -1))
     holds(up - down > 0)
@@ -21,7 +21,7 @@ def test_sycophancy_direction_moves_dilemmas_towards_honesty(effect_on_dilemmas,
 
 @FOOTINGS
 @EACH_FAMILY
-@pytest.mark.claim("C29", published="not run there")
+@pytest.mark.claim("C29")
 def test_honesty_direction_moves_claims_towards_agreeing(sycophancy, holds, family, footing):
     holds(sycophancy(family, footing).effect > 0)
 

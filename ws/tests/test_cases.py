@@ -129,4 +129,4 @@ def test_a_mark_that_names_no_claim_is_refused(project: Project, mark: str) -> N
     project.claims(f"import pytest\n@pytest.mark.{mark}\ndef test_it(holds): pass\n")
     result = project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(['*expected @pytest.mark.claim("C05", published="...")*'])
+    result.stderr.fnmatch_lines(['*expected @pytest.mark.claim("C05")*'])
