@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -44,12 +45,24 @@ class Estimate:
     """The number under every reweighting: as measured, then RESAMPLES draws, then each seed alone."""
     gates: tuple[str, ...]
     """Why the number cannot be trusted, in words, sorted; empty when it can."""
+    sources: tuple[str, ...] = ()
+    """The store's keys of everything the number was computed from, in the order in which it came in."""
+    notes: tuple[str, ...] = ()
+    """What a reader should see below the number, a line each, in the same order."""
 
     @staticmethod
-    def of(table: pd.DataFrame, *, gates: tuple[str, ...] = ()) -> Estimate:
+    def of(
+        table: pd.DataFrame,
+        *,
+        gates: tuple[str, ...] = (),
+        sources: Iterable[str] = (),
+        notes: Iterable[str] = (),
+    ) -> Estimate:
         """The mean of a table with columns seed, cluster, row and value, each row once under each seed.
 
         A value that is not finite trips a gate; so does a table of one seed and one cluster, without spread.
+        sources, notes: what the table was made of, and what a reader should see; both stay with all that is computed
+        from the estimate.
 
         Raises: EstimateError if a column is missing, the table is empty, a label is empty, a row comes twice
             under a seed or is absent under one.
@@ -63,7 +76,12 @@ class Estimate:
         sums = np.zeros(shape)
         np.add.at(sums, (seeds, clusters), values)
         counts = np.bincount(clusters[seeds == 0])
-        return Estimate(index, _means(sums, counts), _union(gates, _gates_of(values, shape)))
+        means, tripped = _means(sums, counts), _sorted_union(gates, _gates_of(values, shape))
+        return Estimate(index, means, tripped, union(sources), union(notes))
+
+    def noting(self, *notes: str, sources: Iterable[str] = ()) -> Estimate:
+        """The same number with further lines below it, and with the keys of what these say."""
+        return replace(self, sources=union(self.sources, sources), notes=union(self.notes, notes))
 
     @property
     def value(self) -> float:
@@ -216,7 +234,12 @@ class Part:
     @property
     def gates(self) -> tuple[str, ...]:
         """The gates of everything compared."""
-        return _union(self.shown.gates, *(side.gates for side in self.sides))
+        return _sorted_union(*(estimate.gates for estimate in self.estimates))
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Everything compared, what is shown first."""
+        return self.shown, *self.sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +247,16 @@ class Hypothesis:
     """A statement about estimates that `ws.stats.verdict.judge` decides: that all of its parts are true."""
 
     parts: tuple[Part, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The keys of everything that any part was computed from."""
+        return union(*(estimate.sources for part in self.parts for estimate in part.estimates))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The lines of every part, each once."""
+        return union(*(estimate.notes for part in self.parts for estimate in part.estimates))
 
     def __and__(self, other: Hypothesis) -> Hypothesis:
         """That both are true."""
@@ -332,8 +365,10 @@ def _combined(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if isinstance(right, Estimate):
             _check_same_rows(left.index, right.index)
-            numbers = function(left.numbers, right.numbers)
-            return Estimate(left.index, numbers, _union(left.gates, right.gates))
+            numbers, gates = function(left.numbers, right.numbers), _sorted_union(left.gates, right.gates)
+            return Estimate(
+                left.index, numbers, gates, union(left.sources, right.sources), union(left.notes, right.notes)
+            )
         if not isinstance(right, Number) or not math.isfinite(right):
             raise EstimateError(f"an estimate met {right!r}; expected another estimate or a finite number")
         return replace(left, numbers=function(left.numbers, float(right)))
@@ -371,7 +406,7 @@ def _margin(estimate: Estimate) -> Estimate:
 
 def _gated(estimate: Estimate, gate: str) -> Estimate:
     low, high = estimate.interval()
-    return replace(estimate, gates=_union(estimate.gates, (f"{gate} (interval [{low:.3g}, {high:.3g}])",)))
+    return replace(estimate, gates=_sorted_union(estimate.gates, (f"{gate} (interval [{low:.3g}, {high:.3g}])",)))
 
 
 def _against(left: Estimate, right: Estimate | Number) -> tuple[Estimate, float]:
@@ -379,5 +414,10 @@ def _against(left: Estimate, right: Estimate | Number) -> tuple[Estimate, float]
     return (left - right, 0.0) if isinstance(right, Estimate) else (left, float(right))
 
 
-def _union(*gates: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(set().union(*gates)))
+def union(*lines: Iterable[str]) -> tuple[str, ...]:
+    """All of these, each once, in the order in which they first appear."""
+    return tuple(dict.fromkeys(chain(*lines)))
+
+
+def _sorted_union(*gates: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(union(*gates)))

@@ -33,12 +33,14 @@ def movements(target: pd.DataFrame, axes: pd.DataFrame, *, steered: float = 1.0)
     return both.rename(columns={"question_id": "row"})[["seed", "cluster", "row", "group", "value"]]
 
 
-def group_means(moved: pd.DataFrame) -> dict[str, Estimate]:
+def group_means(moved: pd.DataFrame, *, sources: Iterable[str] = ()) -> dict[str, Estimate]:
     """The mean movement of each group, all on the same index, so that they can be subtracted.
 
+    sources: the store's keys of what the table was made of.
     Source: a ratio of two means over the union of the rows, of the values that are in the group and of their share.
     """
-    return {group: _mean(moved, moved["group"] == group) for group in dict.fromkeys(moved["group"])}
+    groups, keys = dict.fromkeys(moved["group"]), tuple(sources)
+    return {group: _mean(moved, moved["group"] == group).noting(sources=keys) for group in groups}
 
 
 def is_specific(means: dict[str, Estimate]) -> Hypothesis:

@@ -5,15 +5,15 @@ turns every row by the answer that shows the behavior, over balanced opposite ph
 cancels. All numbers are nats per row.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import pandas as pd
 
 from ws.errors import DataError
-from ws.stats.estimate import Estimate
+from ws.stats.estimate import Estimate, union
 
 Measure = Literal["raw", "corrected"]
 
@@ -33,12 +33,20 @@ class Sweep:
     measure: Measure = "corrected"
     pair: str | None = None
     """Restrict the corrected measure to one pair of opposite phrasings; None takes all pairs."""
+    sources: tuple[str, ...] = ()
+    """The store's keys of what the rows were read from; every estimate made of them carries these."""
+    notes: tuple[str, ...] = ()
+    """What a reader should see below any number of this sweep."""
+
+    def noting(self, *notes: str, sources: Iterable[str] = ()) -> "Sweep":
+        """The same sweep with further lines below its numbers, and with the keys of what these say."""
+        return replace(self, sources=union(self.sources, sources), notes=union(self.notes, notes))
 
     def at(self, coeff: float) -> Estimate:
         """The mean of the measure at one coefficient."""
         rows = self._measured(coeff)
         sign = rows["sign"] if self.measure == "corrected" else 1
-        return _estimate(rows, sign * rows["log_ratio"], gates=self._gates(rows, coeff))
+        return self._estimate(rows, sign * rows["log_ratio"], gates=self._gates(rows, coeff))
 
     @cached_property
     def effect(self) -> Estimate:
@@ -55,12 +63,13 @@ class Sweep:
         """Mean distance that a row's log-ratio moves from 0 to +1, whichever way; nats."""
         moved, still = (self._measured(coeff).set_index(["seed", "question_id"]).sort_index() for coeff in (1.0, 0.0))
         _check_paired(moved, still)
-        return _estimate(moved.reset_index(), (moved["log_ratio"] - still["log_ratio"]).abs().reset_index(drop=True))
+        distances = (moved["log_ratio"] - still["log_ratio"]).abs()
+        return self._estimate(moved.reset_index(), distances.reset_index(drop=True))
 
     def pmass(self, coeff: float) -> Estimate:
         """Mean share of the next-token probability that is a Yes or a No, over the measure's rows."""
         rows = self._measured(coeff)
-        return _estimate(rows, rows["pmass"])
+        return self._estimate(rows, rows["pmass"])
 
     @cached_property
     def pmass_at_ends(self) -> Estimate:
@@ -80,7 +89,7 @@ class Sweep:
 
     def _on_facts(self, value: Callable[[pd.DataFrame], pd.Series]) -> Estimate:
         moved, still = (rows[rows["sign"] == 0] for rows in (self._rows_at(1.0), self._rows_at(0.0)))
-        return _estimate(moved, value(moved)) - _estimate(still, value(still))
+        return self._estimate(moved, value(moved)) - self._estimate(still, value(still))
 
     def _measured(self, coeff: float) -> pd.DataFrame:
         rows = self._rows_at(coeff)
@@ -104,6 +113,10 @@ class Sweep:
             gates.append(f"too few rows: {clusters} clusters < {MIN_CLUSTERS}")
         return tuple(gates)
 
+    def _estimate(self, rows: pd.DataFrame, values: pd.Series, *, gates: tuple[str, ...] = ()) -> Estimate:
+        named = {"seed": rows["seed"], "cluster": rows["cluster"], "row": rows["question_id"], "value": values}
+        return Estimate.of(pd.DataFrame(named), gates=gates, sources=self.sources, notes=self.notes)
+
 
 def _check_paired(moved: pd.DataFrame, still: pd.DataFrame) -> None:
     if not moved.index.equals(still.index):
@@ -111,10 +124,3 @@ def _check_paired(moved: pd.DataFrame, still: pd.DataFrame) -> None:
             f"{len(moved)} rows at coefficient +1 and {len(still)} at 0 are not the same rows; "
             "score both on one set of questions and seeds"
         )
-
-
-def _estimate(rows: pd.DataFrame, values: pd.Series, *, gates: tuple[str, ...] = ()) -> Estimate:
-    table = pd.DataFrame(
-        {"seed": rows["seed"], "cluster": rows["cluster"], "row": rows["question_id"], "value": values}
-    )
-    return Estimate.of(table, gates=gates)

@@ -53,6 +53,10 @@ class Verdict:
     """The level of the interval, raised for the number of cases judged together."""
     part: str = ""
     """Which of several parts is shown, such as `part 2 of 3`; empty if there is one."""
+    sources: tuple[str, ...] = ()
+    """The store's keys of everything that any part was computed from."""
+    notes: tuple[str, ...] = ()
+    """What a reader should see below the numbers, a line each."""
 
     @property
     def sentence(self) -> str:
@@ -65,7 +69,7 @@ class Verdict:
         return f"{numbers}{part}: {self.outcome}{why} ({100 * self.level:.4g}% interval; {size})"
 
     def to_record(self) -> dict[str, object]:
-        """The verdict as plain values for JSON, numbers to 6 significant digits; NaN stays NaN."""
+        """The outcome and its numbers as plain values for JSON, to 6 significant digits; NaN stays NaN."""
         return {
             "outcome": str(self.outcome),
             "value": _rounded(self.value),
@@ -96,7 +100,7 @@ def judge(hypothesis: Hypothesis, *, level: float = LEVEL, cases: int = 1) -> Ve
     shared = 1 - (1 - level) / cases
     verdicts = [_of_part(part, shared) for part in hypothesis.parts]
     shown = max(range(len(verdicts)), key=lambda k: _weakness(verdicts[k], hypothesis.parts[k]))
-    return _with_all_gates(verdicts, shown)
+    return replace(_with_all_gates(verdicts, shown), sources=hypothesis.sources, notes=hypothesis.notes)
 
 
 def _of_part(part: Part, level: float) -> Verdict:

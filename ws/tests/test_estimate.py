@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from scipy.stats import t as student_t
 
 from ws.errors import EstimateError
-from ws.stats.estimate import RESAMPLES, Estimate, _weights
+from ws.stats.estimate import RESAMPLES, Estimate, Hypothesis, _weights
 
 few = settings(max_examples=15, deadline=None, derandomize=True)
 numbers = st.floats(-10, 10).map(lambda x: round(x, 3))
@@ -287,6 +287,42 @@ def test_arithmetic_unites_gates(left: set[str], right: set[str]) -> None:
     b = Estimate.of(table(np.arange(1, 25)), gates=tuple(right))
     assert set((a - b).gates) == left | right
     assert (a - b).gates == (b - a).gates == (2 * (b / a) + 1).gates
+
+
+def of(*names: str, shift: int = 0) -> Estimate:
+    """An estimate made of these sources, with a note on each."""
+    lines = table(np.arange(100 + shift, 124 + shift))
+    return Estimate.of(lines, sources=names, notes=[f"on {name}" for name in names])
+
+
+@pytest.mark.parametrize(
+    ("combined", "expected"),
+    [
+        (lambda a, b: a + b, "abc"),
+        (lambda a, b: b - a, "bca"),
+        (lambda a, b: a / b, "abc"),
+        (lambda a, b: 2 * (1 - a * b) / 3, "abc"),
+        (lambda a, b: 1 / -b, "bc"),
+        (lambda a, b: a > b, "abc"),
+        (lambda a, b: b < a, "bca"),
+        (lambda a, b: a > 0, "ab"),
+        (lambda a, b: b.approx(a, within=1), "bca"),
+        (lambda a, b: a.is_negligible(within=b), "abc"),
+        (lambda a, b: (b > 0) & (a < 0), "bca"),
+        (lambda a, b: (a > 0) & (a.approx(b, within=a)), "abc"),
+    ],
+)
+def test_whatever_is_computed_knows_its_sources_and_notes_as_they_came_in(
+    combined: Callable[[Estimate, Estimate], Estimate | Hypothesis], expected: str
+) -> None:
+    found = combined(of("a", "b"), of("b", "c", shift=1))
+    assert (found.sources, found.notes) == (tuple(expected), tuple(f"on {name}" for name in expected))
+
+
+def test_a_note_comes_below_those_that_are_there_and_brings_its_sources() -> None:
+    noted = of("a", "b").noting("on b", "besides", sources=["b", "c"])
+    assert (noted.sources, noted.notes) == (("a", "b", "c"), ("on a", "on b", "besides"))
+    close(noted, of("a", "b"))
 
 
 @pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.int64(2)], ids=["f64", "f32", "i64"])

@@ -42,12 +42,10 @@ def test_the_snapshot_is_readable_and_whole(project: Project) -> None:
 
 def test_the_record_names_what_it_was_computed_from(project: Project) -> None:
     project.claims(
-        STEERS.replace("(effect, holds)", "(effect, holds, provenance)").replace(
-            "    holds", "    provenance += ['b', 'a', 'b']\n    holds"
-        )
+        STEERS.replace("effect()", "effect().noting('large', 'steady', sources=['b', 'a']) + effect().noting('large')")
     )
     project.record()
-    assert project.fields()["keys"] == ["a", "b"]
+    assert (project.fields()["keys"], project.fields()["beside"]) == (["a", "b"], ["large", "steady"])
 
 
 def test_the_record_says_at_which_footing(project: Project) -> None:

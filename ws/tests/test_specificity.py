@@ -73,6 +73,11 @@ def test_the_largest_other_group_counts_by_distance() -> None:
     assert largest_other(means(0.4, calm=-0.3, tidy=0.2)) == "calm"
 
 
+def test_specificity_knows_the_sources_of_both_tables() -> None:
+    moved = movements(rows("d-", ("money",), {"money": 0.4}), rows("a-", ("calm",), {"calm": 0.1}))
+    assert is_specific(group_means(moved, sources=("dilemmas", "axes"))).sources == ("dilemmas", "axes")
+
+
 def test_facts_are_no_target() -> None:
     dilemmas = rows("d-", ("money",), {"money": 0.4})
     facts = rows("f-", ("neutral",), {"neutral": 9.0}).assign(sign=0)

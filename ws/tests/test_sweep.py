@@ -1,5 +1,6 @@
 """The measures of a sweep on rows made by hand: what each reads, what it ignores, and when it is gated."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.errors import DataError, EstimateError
+from ws.stats.estimate import Estimate
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE, Sweep
 
 COEFFS = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -55,6 +57,24 @@ def shuffled_values(table: pd.DataFrame) -> pd.DataFrame:
     """The same rows with log-ratios and pmass of no pattern."""
     numbers = pd.Series(range(len(table)))
     return table.assign(log_ratio=(numbers * 0.618 % 1 * 8 - 4), pmass=0.5 + (numbers * 0.414 % 1) / 2)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda sweep: sweep.at(0.0),
+        lambda sweep: sweep.effect,
+        lambda sweep: sweep.spread,
+        lambda sweep: sweep.movement,
+        lambda sweep: sweep.pmass(1.0),
+        lambda sweep: sweep.pmass_at_ends,
+        lambda sweep: sweep.yes_bias,
+        lambda sweep: sweep.fact_knowledge,
+    ],
+)
+def test_every_number_of_a_sweep_carries_its_sources_and_notes(read: Callable[[Sweep], Estimate]) -> None:
+    number = read(Sweep(frame(), sources=("rows", "base"), notes=("first",)).noting("second", sources=["axes"]))
+    assert (number.sources, number.notes) == (("rows", "base", "axes"), ("first", "second"))
 
 
 def test_movement_is_how_far_rows_move_whichever_way() -> None:

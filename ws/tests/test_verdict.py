@@ -250,9 +250,15 @@ def test_a_record_is_json_of_plain_numbers_with_6_digits() -> None:
     assert type(record["outcome"]) is str
 
 
-def test_a_record_holds_every_field_of_the_verdict() -> None:
+def test_a_record_holds_every_field_of_the_verdict_but_where_it_comes_from() -> None:
     verdict = judge(of_seeds(1, 2, 3) > 0)
-    assert verdict.to_record().keys() == vars(verdict).keys()
+    assert verdict.to_record().keys() == vars(verdict).keys() - {"sources", "notes"}
+
+
+def test_a_verdict_knows_the_sources_and_notes_of_parts_that_it_does_not_show() -> None:
+    sure, unsure = between(1, 2).noting("on s", sources=["s"]), between(-1, 1).noting("on u", sources=["u"])
+    verdict = judge((sure > 0) & (unsure > 0))
+    assert (verdict.part, verdict.sources, verdict.notes) == ("part 2 of 2", ("s", "u"), ("on s", "on u"))
 
 
 def test_a_record_has_no_negative_zero() -> None:
