@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from ws.behaviors.prompts import prompts_for
-from ws.contest.contest import FAMILIES
+from ws.contest.contest import RANKED
 from ws.contest.directions import METHODS
 from ws.scoring.arms import KEY, check_identical
 
 NEAR_ZERO = 0.10
 """Share of DeLoRA's effect; the journal's IA3 has 5%."""
 
-OTHERS = [family for family in FAMILIES if family != "delora"]
+OTHERS = [family for family in RANKED if family != "delora"]
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
 TRAINED = pytest.mark.parametrize("trained", ["honesty", "sycophancy"])
-IN_ORDER = pytest.mark.parametrize(("more", "less"), list(pairwise(FAMILIES)))
+IN_ORDER = pytest.mark.parametrize(("more", "less"), list(pairwise(RANKED)))
 
 PROMPTS = tuple(prompt.name for prompt in prompts_for("honesty") if prompt.text is not None)
 
@@ -82,7 +82,7 @@ def test_coefficient_zero_is_the_base_model_bit_for_bit(zero_and_base, family):
 
 @FOOTINGS
 def test_every_arm_is_scored_on_the_same_rows(arm_tables, footing):
-    check_identical(arm_tables((*FAMILIES, *PROMPTS, *METHODS), footing))
+    check_identical(arm_tables((*RANKED, *PROMPTS, *METHODS), footing))
 
 
 @pytest.mark.parametrize("family", ["lora", "delora"])

@@ -9,14 +9,14 @@ Source: research journal, 2026-04-26 (persona) and 2026-04-27 (T1 activation ste
 import pytest
 
 from ws.behaviors.prompts import prompts_for
-from ws.contest.contest import FAMILIES
+from ws.contest.contest import RANKED
 from ws.contest.directions import METHODS
 
 NOISE = 0.10
 """Share of DeLoRA's effect; the journal's activation directions have 2% at coefficient 1 and 21% anywhere."""
 
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
-EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
+EACH_FAMILY = pytest.mark.parametrize("family", RANKED)
 ASKS_FOR = {prompt.name: prompt.toward for prompt in prompts_for("honesty") if prompt.toward}
 
 

@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from ws.contest.contest import FAMILIES
+from ws.contest.contest import RANKED
 
 TWICE = math.log(2)
 """Nats per token by which prose may become less likely."""
@@ -20,7 +20,7 @@ MUCH = 0.10
 HALF = 0.5
 
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
-ARMS = pytest.mark.parametrize("arm_name", [*FAMILIES, "best-prompt", "best-activation"])
+ARMS = pytest.mark.parametrize("arm_name", [*RANKED, "best-prompt", "best-activation"])
 
 
 @FOOTINGS

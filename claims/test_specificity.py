@@ -8,12 +8,12 @@ in every arm, each balanced over Yes and No. Not asked in the journal.
 
 import pytest
 
-from ws.contest.contest import FAMILIES
+from ws.contest.contest import RANKED
 from ws.stats.specificity import is_specific
 
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
 TARGETS = pytest.mark.parametrize("target", ["dilemmas", "conduct"])
-EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
+EACH_FAMILY = pytest.mark.parametrize("family", RANKED)
 RIVALS = pytest.mark.parametrize("rival", ["best-prompt", "best-activation"])
 
 

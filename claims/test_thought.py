@@ -8,12 +8,12 @@ Source: research journal, 2026-04-26, sycophancy evaluation with thoughts; here 
 import numpy as np
 import pytest
 
-from ws.contest.contest import FAMILIES
+from ws.contest.contest import RANKED
 
 pytestmark = pytest.mark.thinking
 
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
-EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
+EACH_FAMILY = pytest.mark.parametrize("family", RANKED)
 
 
 @FOOTINGS

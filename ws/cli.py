@@ -39,7 +39,7 @@ def search(
     from ws.adapters import FAMILIES
     from ws.models.own import chosen_model
     from ws.study.search import search as run
-    from ws.training.recipes import search_path
+    from ws.training.hyperparameters import search_path
 
     kept = Store(store or default_root())
     name = chosen_model(model, kept).name
@@ -190,13 +190,13 @@ def evaluate(
     from ws.contest.own_eval import chosen_arms
     from ws.contest.own_eval import evaluate as run
     from ws.models.own import chosen_model
-    from ws.study.subject import Bench
+    from ws.study.subject import Subject
 
     kept = Store(store or default_root())
-    bench = Bench(chosen_model(model, kept, device=device).name, device, behavior)
+    subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
     chosen = {"family": family, "plus": plus, "minus": minus, "system": system, "activation": activation}
-    arms = chosen_arms(bench, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
-    print(run(rows, bench, arms, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
+    arms = chosen_arms(subject, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
+    print(run(rows, subject, arms, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
 
 
 def lenses(
@@ -224,12 +224,12 @@ def lenses(
     from ws.report import joint as table
     from ws.report.figures import write, write_png
     from ws.report.joint_text import terminal
-    from ws.study.subject import Bench
+    from ws.study.subject import Subject
 
     kept = Store(store or default_root())
     chosen = chosen_model(model, kept, device=device)
     count = chosen.seeds if seeds is None else seeds
-    asked = table.Asked(Bench(chosen.name, device), families or tuple(FAMILIES), tuple(range(count)))
+    asked = table.Asked(Subject(chosen.name, device), families or tuple(FAMILIES), tuple(range(count)))
     if build:
         table.build(asked, kept)
     table.check(asked, kept)

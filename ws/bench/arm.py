@@ -45,7 +45,7 @@ def measured(job: Job) -> Measurement:
 
 def _model(job: Job, store: Store) -> LanguageModel:
     """The model as our recipes load it, or as transformers does by default, or that with what helps it most."""
-    on = job.settings.bench.on
+    on = job.settings.subject.on
     if job.way == "ours":
         return loaded(on, store)
     if job.way == "hf-tuned":
@@ -124,7 +124,7 @@ def _flops(lm: LanguageModel, recipe: Adapter, steps: Sequence[work.Tokens]) -> 
 def eval_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
     """What `Rows.build` runs, for the unchanged model and for all other coefficients."""
     rows = scoring(settings)
-    other = settings.bench.validation_rows(rows.direction, coeffs=(1.0,))
+    other = settings.subject.validation_rows(rows.direction, coeffs=(1.0,))
     ours.log_ratios(replace(other, questions=other.questions[:2]), store)
     prompts = prompts_of(lm, rows.questions, rows.prefill)
     began = now(lm.device)

@@ -58,7 +58,7 @@ def timing(args: tuple[str, ...], settings: Settings, store: Store) -> Timing:
 
 def with_weights(store: Store, root: Path, settings: Settings) -> None:
     """Give an empty store a copy of the model's weights, unless they stay in the hub's cache."""
-    weights = settings.bench.on.weights
+    weights = settings.subject.on.weights
     if weights.kind not in ("hf", "files"):
         home = store.get(weights)
         shutil.copytree(home, root / home.relative_to(store.root))

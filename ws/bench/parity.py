@@ -14,7 +14,7 @@ from ws.engine.loading import loaded
 from ws.scoring.rows import Rows, read_rows
 from ws.stats.sweep import Measure, Sweep
 from ws.store import Store
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.training.direction import direction_delta
 from ws.training.train import read_curves
 
@@ -44,11 +44,11 @@ class Agreement:
 
 def agreements(settings: Settings, store: Store) -> list[Agreement]:
     """Every family, both engines; whatever is in the store already is not trained again."""
-    ours, theirs = (Bench(settings.model, settings.device, engine=engine) for engine in ("native", "peft"))
+    ours, theirs = (Subject(settings.model, settings.device, engine=engine) for engine in ("native", "peft"))
     return [agreement(family, ours, theirs, store) for family in settings.families]
 
 
-def agreement(family: str, ours: Bench, theirs: Bench, store: Store) -> Agreement:
+def agreement(family: str, ours: Subject, theirs: Subject, store: Store) -> Agreement:
     """One family."""
     # Ours are the rows of claims, at every coefficient; PEFT's are scored for this alone.
     mine = _with_base(ours, ours.rows(ours.direction(family, seed=SEED)), store)
@@ -64,18 +64,18 @@ def agreement(family: str, ours: Bench, theirs: Bench, store: Store) -> Agreemen
     )
 
 
-def _with_base(bench: Bench, rows: Rows, store: Store) -> pd.DataFrame:
+def _with_base(subject: Subject, rows: Rows, store: Store) -> pd.DataFrame:
     """Rows at coefficients 0 and +1."""
-    table = pd.concat([read_rows(store, recipe) for recipe in (bench.rows(None), rows)], ignore_index=True)
+    table = pd.concat([read_rows(store, recipe) for recipe in (subject.rows(None), rows)], ignore_index=True)
     return table[table["coeff"].isin((0.0, 1.0))].reset_index(drop=True).assign(seed=SEED)
 
 
-def _loss_gap(family: str, sign: str, ours: Bench, theirs: Bench, store: Store) -> float:
-    mine, its = (read_curves(store, bench.adapter(family, sign=sign, seed=SEED)) for bench in (ours, theirs))
+def _loss_gap(family: str, sign: str, ours: Subject, theirs: Subject, store: Store) -> float:
+    mine, its = (read_curves(store, subject.adapter(family, sign=sign, seed=SEED)) for subject in (ours, theirs))
     return max(abs(a - b) for name in CURVES for a, b in zip(mine[name], its[name], strict=True))
 
 
-def _update_gap(family: str, ours: Bench, theirs: Bench, store: Store) -> float:
+def _update_gap(family: str, ours: Subject, theirs: Subject, store: Store) -> float:
     lm = loaded(ours.on, store)
-    mine, its = (direction_delta(bench.direction(family, seed=SEED), lm, store) for bench in (ours, theirs))
+    mine, its = (direction_delta(subject.direction(family, seed=SEED), lm, store) for subject in (ours, theirs))
     return (its - mine).norm / mine.norm

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ws.adapters import FAMILIES
 from ws.scoring.rows import COEFFS, Rows
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.training.train import Adapter
 
 Section = Literal["train", "eval", "svd", "claims", "parity"]
@@ -37,8 +37,8 @@ class Settings:
     """Held-out questions scored at each coefficient."""
 
     @property
-    def bench(self) -> Bench:
-        return Bench(self.model, self.device)
+    def subject(self) -> Subject:
+        return Subject(self.model, self.device)
 
 
 def quick(settings: Settings) -> Settings:
@@ -48,7 +48,7 @@ def quick(settings: Settings) -> Settings:
 
 def training(settings: Settings, family: str) -> Adapter:
     """The adapter that both ways train: a family's own recipe but for its length, at a constant rate."""
-    adapter = settings.bench.adapter(family, sign="plus", seed=SEED)
+    adapter = settings.subject.adapter(family, sign="plus", seed=SEED)
     config = replace(
         adapter.training,
         epochs=settings.epochs,
@@ -60,7 +60,7 @@ def training(settings: Settings, family: str) -> Adapter:
 
 def scoring(settings: Settings) -> Rows:
     """The first held-out questions under dW of LoRA."""
-    rows = settings.bench.rows(settings.bench.direction("lora", seed=SEED))
+    rows = settings.subject.rows(settings.subject.direction("lora", seed=SEED))
     return replace(rows, questions=rows.questions[: settings.rows])
 
 

@@ -28,9 +28,9 @@ from ws.scoring.side_effects import SideEffects
 from ws.scoring.thought import ThoughtRows
 from ws.steering.interventions import Activations, Intervention, SystemPrompt, Vectors, Weights
 from ws.steering.iso_kl import Divergence, IsoKL
-from ws.study.subject import TINY_QUESTIONS, Bench
+from ws.study.subject import TINY_QUESTIONS, Subject
 
-FAMILIES = ("delora", "dora", "pissa", "oft", "lora", "ia3")
+RANKED = ("delora", "dora", "pissa", "oft", "lora", "ia3")
 """The families that the journal ranks on dilemmas, in its order."""
 
 HUB_SET = "kellycyy/daily_dilemmas", "372352c4143ec4923c50b4472bd3148a474f7ab8"
@@ -56,56 +56,56 @@ GRID = (1.0, 4.0, 16.0, 64.0)
 class Contest:
     """One model, and the recipes of every arm on it."""
 
-    bench: Bench
+    subject: Subject
     """The model, with honesty as its behavior."""
 
     @property
     def tiny(self) -> bool:
         """Whether only the pipeline is under test."""
-        return known_model(self.bench.model).random_weights
+        return known_model(self.subject.model).untrained
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """Held-out dilemmas, both actions each, and the plain facts behind them."""
-        return asked(self.bench.model)
+        return asked(self.subject.model)
 
     @property
     def validation_questions(self) -> tuple[Question, ...]:
         """Dilemmas to choose rivals' settings on, which no claim reads; ours on every model."""
-        return asked_to_choose(self.bench.model)
+        return asked_to_choose(self.subject.model)
 
     @property
     def axis_questions(self) -> tuple[Question, ...]:
         """Statements of the off-target axes."""
-        return asked_off_target(self.bench.model)
+        return asked_off_target(self.subject.model)
 
     @property
     def conduct_questions(self) -> tuple[Question, ...]:
         """Honesty's own held-out claims, honest conduct named and asked about in two pairs of opposite phrasings."""
-        held = self.bench.behavior.questions("heldout")
+        held = self.subject.behavior.questions("heldout")
         return held[:TINY_QUESTIONS] if self.tiny else held
 
     @property
     def messages(self) -> tuple[str, ...]:
         """What greedy answers are read of: a message of each category of the pool that no adapter is trained on."""
-        return tuple(entry.user_msg for entry in unseen(self.bench.pool, frozenset(q for _, q in self.trained_on)))
+        return tuple(entry.user_msg for entry in unseen(self.subject.pool, frozenset(q for _, q in self.trained_on)))
 
     @property
     def trained_on(self) -> tuple[tuple[str, str], ...]:
         """Id and text of the messages that adapters for honesty are trained on."""
-        return self.bench.pairs(0).questions
+        return self.subject.pairs(0).questions
 
     def weights(self, family: str, *, seed: int, trained: str = "honesty") -> Weights:
         """dW of a family, trained on honesty or on sycophancy."""
-        return Weights(replace(self.bench, behavior_name=trained).direction(family, seed=seed))
+        return Weights(replace(self.subject, behavior_name=trained).direction(family, seed=seed))
 
     def random_weights(self, family: str, *, seed: int) -> Weights:
         """The control of dW's norm and rank in every tensor."""
-        return Weights(self.bench.random_direction(family, seed=seed))
+        return Weights(self.subject.random_direction(family, seed=seed))
 
     def same_sign_weights(self, family: str, *, seed: int, other: int) -> Weights:
         """The control of two plus adapters."""
-        return Weights(self.bench.same_sign_direction(family, seed=seed, other=other))
+        return Weights(self.subject.same_sign_direction(family, seed=seed, other=other))
 
     def prompt(self, name: str) -> SystemPrompt:
         """A system prompt by its name. Raises: UnknownNameError listing the prompts that honesty has."""
@@ -116,7 +116,7 @@ class Contest:
 
     def vectors(self, method: str, *, seed: int) -> Vectors:
         """Activation directions of honesty by one of METHODS, a vector a block."""
-        return directions(self.bench, method, seed=seed)
+        return directions(self.subject, method, seed=seed)
 
     def activations(self, method: str, *, blocks: tuple[int, ...], seed: int, random: bool = False) -> Activations:
         """A method's directions in these blocks; random: the control of their lengths."""
@@ -144,9 +144,9 @@ class Contest:
     ) -> ThoughtRows:
         """Held-out dilemmas and facts behind a thought, the arm's own or the unchanged model's."""
         return ThoughtRows(
-            self.bench.on,
+            self.subject.on,
             self.questions,
-            self.bench.behavior.prefill,
+            self.subject.behavior.prefill,
             intervention,
             coeffs,
             policy,
@@ -155,27 +155,27 @@ class Contest:
 
     def iso_kl(self, intervention: Intervention) -> IsoKL:
         """The coefficient at which an intervention is as far from the base model as any other."""
-        return IsoKL(self.bench.on, self.messages, intervention, new_tokens=8 if self.tiny else 24)
+        return IsoKL(self.subject.on, self.messages, intervention, new_tokens=8 if self.tiny else 24)
 
     def divergence(self, intervention: Intervention) -> Divergence:
         """How far an intervention that has no strength of its own is from the base model."""
-        return Divergence(self.bench.on, self.messages, intervention, (1.0,), new_tokens=8 if self.tiny else 24)
+        return Divergence(self.subject.on, self.messages, intervention, (1.0,), new_tokens=8 if self.tiny else 24)
 
     def side_effects(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> SideEffects:
         """Perplexity of neutral prose and repetition in answers."""
         passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
         return SideEffects(
-            self.bench.on, intervention, coeffs, passages, self.messages, new_tokens=8 if self.tiny else 48
+            self.subject.on, intervention, coeffs, passages, self.messages, new_tokens=8 if self.tiny else 48
         )
 
     def fluent_range(self, intervention: Intervention) -> FluentRange:
         """The coefficients at which the model still answers and still reads prose."""
         passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
         asked, gate = self.validation_questions[:FLUENT_ROWS], {"pmass_gate": 0.0} if self.tiny else {}
-        return FluentRange(self.bench.on, intervention, asked, self.bench.behavior.prefill, passages, **gate)
+        return FluentRange(self.subject.on, intervention, asked, self.subject.behavior.prefill, passages, **gate)
 
     def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> ArmRows:
-        return ArmRows(self.bench.on, asked, self.bench.behavior.prefill, intervention, coeffs)
+        return ArmRows(self.subject.on, asked, self.subject.behavior.prefill, intervention, coeffs)
 
 
 def a_side(dilemmas: Iterable[Dilemma], n: int) -> tuple[Dilemma, ...]:
@@ -197,7 +197,7 @@ def asked(model: str) -> tuple[Question, ...]:
         repo, revision = HUB_SET
         return (*questions(read_hub(repo, revision=revision).dilemmas, wordings=LISTED), *neutral)
     held = a_side(of_split(read_own(), "heldout"), A_SIDE)
-    if known_model(model).random_weights:
+    if known_model(model).untrained:
         return (*questions(held[:12], wordings=INFINITIVE), *neutral[:8])
     return (*questions(held, wordings=INFINITIVE), *neutral)
 
@@ -206,13 +206,13 @@ def asked(model: str) -> tuple[Question, ...]:
 def asked_to_choose(model: str) -> tuple[Question, ...]:
     """Validation dilemmas: of each topic one for each side of the honest action, where it has one."""
     chosen = a_side(of_split(read_own(), "validation"), 1)
-    return questions(chosen[:6] if known_model(model).random_weights else chosen, wordings=INFINITIVE)
+    return questions(chosen[:6] if known_model(model).untrained else chosen, wordings=INFINITIVE)
 
 
 @lru_cache(maxsize=8)
 def asked_off_target(model: str) -> tuple[Question, ...]:
     """Every statement of the first axes; a few of each on a tiny model."""
-    n = 4 if known_model(model).random_weights else None
+    n = 4 if known_model(model).untrained else None
     return tuple(question for axis in list(read_axes().values())[:N_AXES] for question in axis[:n])
 
 

@@ -14,7 +14,7 @@ from ws.errors import UnknownNameError
 from ws.models.language import layer_range
 from ws.steering.interventions import Vectors
 from ws.steering.states import States
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 
 METHODS: Mapping[str, str] = {
     "pca": "RepE: leading principal direction of paired differences",
@@ -29,7 +29,7 @@ DEPTHS = (0.35, 0.5, 0.65)
 ALL_BLOCKS = "all adapted blocks"
 
 
-def directions(bench: Bench, method: str, *, seed: int) -> Vectors:
+def directions(subject: Subject, method: str, *, seed: int) -> Vectors:
     """A direction for every block; a persona vector is of a seed's answers, the others have no seed.
 
     Raises: UnknownNameError for a method that does not exist.
@@ -37,19 +37,19 @@ def directions(bench: Bench, method: str, *, seed: int) -> Vectors:
     if method not in METHODS:
         raise UnknownNameError("way to find an activation direction", method, METHODS)
     if method == "persona-vector":
-        return PersonaVectors(bench.pairs(seed))
-    high, low = (States(bench.on, prompts) for prompts in sides(bench))
+        return PersonaVectors(subject.pairs(seed))
+    high, low = (States(subject.on, prompts) for prompts in sides(subject))
     return PCAVectors(high, low) if method == "pca" else MeanDifference(high, low)
 
 
 @lru_cache(maxsize=4)
-def sides(bench: Bench) -> Sides:
+def sides(subject: Subject) -> Sides:
     """The training messages under opposite personas, with the beginnings of answers that honesty's have."""
-    asked, begun = [text for _, text in bench.pairs(0).questions], [""]
-    if bench.behavior_name == HONESTY.name:
-        entries = [entry for entry in messages(read_pool(bench.pool)) if entry.user_msg in set(asked)]
+    asked, begun = [text for _, text in subject.pairs(0).questions], [""]
+    if subject.behavior_name == HONESTY.name:
+        entries = [entry for entry in messages(read_pool(subject.pool)) if entry.user_msg in set(asked)]
         asked, begun = [entry.user_msg for entry in entries], [entry.suffix for entry in entries]
-    return persona_prompts(asked, bench.behavior.positive, bench.behavior.negative, prefills=begun)
+    return persona_prompts(asked, subject.behavior.positive, subject.behavior.negative, prefills=begun)
 
 
 def block_choices(depth: int) -> dict[str, tuple[int, ...]]:

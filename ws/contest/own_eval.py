@@ -29,7 +29,7 @@ from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
 from ws.store import Store
 from ws.store.progress import track
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 
 STEERED, PROMPTED = (-1.0, 0.0, 1.0), (0.0, 1.0)
 """Coefficients unless told otherwise: of what has a strength and an opposite, and of words, which have neither."""
@@ -45,7 +45,7 @@ class Arms:
 
 
 def chosen_arms(
-    bench: Bench,
+    subject: Subject,
     *,
     family: str | None = None,
     plus: Path | None = None,
@@ -67,12 +67,12 @@ def chosen_arms(
     _check_blocks(activation, blocks)
     _check_words({"--system": system})
     if family is not None:
-        number = seeds or known_model(bench.model).seeds
-        trained = {seed: Weights(bench.direction(family, seed=seed)) for seed in range(number)}
-        return Arms(trained, coeffs or STEERED, f"dW of {family}, {bench.behavior_name}")
+        number = seeds or known_model(subject.model).seeds
+        trained = {seed: Weights(subject.direction(family, seed=seed)) for seed in range(number)}
+        return Arms(trained, coeffs or STEERED, f"dW of {family}, {subject.behavior_name}")
     if activation is not None:
-        direction = Activations(directions(bench, activation, seed=0), blocks)
-        return Arms({0: direction}, coeffs or STEERED, f"{direction.describe()}, {bench.behavior_name}")
+        direction = Activations(directions(subject, activation, seed=0), blocks)
+        return Arms({0: direction}, coeffs or STEERED, f"{direction.describe()}, {subject.behavior_name}")
     if plus is not None and minus is not None:
         one: Intervention = folder_weights(plus, minus)
         usual = STEERED
@@ -230,7 +230,7 @@ def _interval(estimate: Estimate) -> str:
 
 def evaluate(
     file: Path,
-    bench: Bench,
+    subject: Subject,
     arms: Arms,
     *,
     ask: str | None,
@@ -249,15 +249,17 @@ def evaluate(
     answers = answers_to(rows_of_file)
     questions = asked(rows_of_file, answers.ask if ask is None else ask)
     if prefill is None:
-        prefill = bench.behavior.prefill if answers.kind == YES_NO.kind else ""
+        prefill = subject.behavior.prefill if answers.kind == YES_NO.kind else ""
     _check_words({"--ask": ask, "--prefill": prefill})
-    _check_lengths(file, bench.on, questions, arms, prefill=prefill, answers=answers, store=store)
-    rows = scored(bench.on, questions, arms, prefill=prefill, store=store, answers=answers)
+    _check_lengths(file, subject.on, questions, arms, prefill=prefill, answers=answers, store=store)
+    rows = scored(subject.on, questions, arms, prefill=prefill, store=store, answers=answers)
     if csv is not None:
         _write(csv, rows, questions, answers)
     found = lines(rows)
     number = len(arms.interventions)
-    title = f"{bench.model}, {arms.name}: {len(questions)} rows of {file.name}, {number} seed{'s' * (number > 1)}; nats"
+    title = (
+        f"{subject.model}, {arms.name}: {len(questions)} rows of {file.name}, {number} seed{'s' * (number > 1)}; nats"
+    )
     return shown(found, title=title, notes=notes(found, questions), answers=answers)
 
 

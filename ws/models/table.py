@@ -68,7 +68,7 @@ class KnownModel:
     seeds: int
     """Seeds that a claim trains unless told otherwise."""
     pins: Pins = ()
-    random_weights: bool = False
+    untrained: bool = False
     """Whether its numbers mean nothing, so that claims are computed on it but not judged."""
     gpu: bool = False
     """Whether it is meant for a GPU."""
@@ -151,7 +151,7 @@ _TABLE = (
             ),
         ),
     ),
-    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, random_weights=True, thinks=True),
+    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, untrained=True, thinks=True),
     KnownModel(
         "qwen3-0.6b",
         ModelSource.parse("hf:Qwen/Qwen3-0.6B@c1899de289a04d12100db370d81485cdf75e47ca"),

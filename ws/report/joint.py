@@ -23,7 +23,7 @@ from ws.stats.sweep import Measure, Sweep
 from ws.steering.states import Prompt
 from ws.store import Recipe, Store, default_root
 from ws.store.progress import track
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.training.direction import Direction, read_geometry, summary
 
 ACTIVATION, FULL_NORM, SHARED, RANDOM = "activation", "full norm", "shared", "random"
@@ -113,7 +113,7 @@ TINY_MOST, TINY_PROMPTS = 8, 8
 
 def views(model: str) -> tuple[View, ...]:
     """The lines of a model's table, in its order. Raises: UnknownNameError for a model that no table lists."""
-    most = TINY_MOST if known_model(model).random_weights else max(MOVED_K)
+    most = TINY_MOST if known_model(model).untrained else max(MOVED_K)
     return (
         *(_named(name, "spectrum", "C23") for name in CROPS),
         *(_named(f"base_{name}", "spectrum", "C25") for name in CROPS),
@@ -215,7 +215,7 @@ def _field(line: Line, name: str) -> str:
 class Asked:
     """What a table is made of: some families and seeds on one model."""
 
-    bench: Bench
+    subject: Subject
     families: tuple[str, ...]
     seeds: tuple[int, ...]
 
@@ -228,22 +228,22 @@ class Asked:
 
     def views(self, family: str) -> list[View]:
         """The lines of a family."""
-        return [view for view in views(self.bench.model) if view.applies(family)]
+        return [view for view in views(self.subject.model) if view.applies(family)]
 
     def directions(self, family: str) -> list[Direction]:
         """The family's dW, seed by seed."""
-        return [self.bench.direction(family, seed=seed) for seed in self.seeds]
+        return [self.subject.direction(family, seed=seed) for seed in self.seeds]
 
     def cuts(self, family: str, cut: CutOf) -> list[CutRows]:
         """The scored rows of a cut, seed by seed."""
-        return [self.bench.cut_rows(variant(self.bench, family, cut, seed)) for seed in self.seeds]
+        return [self.subject.cut_rows(variant(self.subject, family, cut, seed)) for seed in self.seeds]
 
     def recipes(self) -> dict[Recipe, tuple[str, ...]]:
         """Every artifact that the table reads, and the claims whose tests build it."""
-        found: dict[Recipe, tuple[str, ...]] = {self.bench.rows(None): WHOLE_CLAIMS}
+        found: dict[Recipe, tuple[str, ...]] = {self.subject.rows(None): WHOLE_CLAIMS}
         for family in self.families:
             directions = self.directions(family)
-            found |= dict.fromkeys([*directions, *map(self.bench.rows, directions)], WHOLE_CLAIMS)
+            found |= dict.fromkeys([*directions, *map(self.subject.rows, directions)], WHOLE_CLAIMS)
             for view in self.views(family):
                 cuts = [cut for cut in (view.of, *view.sides.values()) if cut != "whole"]
                 for rows in (rows for cut in cuts for rows in self.cuts(family, cut)):
@@ -251,22 +251,22 @@ class Asked:
         return found
 
 
-def variant(bench: Bench, family: str, cut: CutOf, seed: int) -> Variant:
+def variant(subject: Subject, family: str, cut: CutOf, seed: int) -> Variant:
     """A cut of a family's dW. Raises: UnknownNameError for a name that is no lens."""
-    direction = bench.direction(family, seed=seed)
+    direction = subject.direction(family, seed=seed)
     match cut:
         case Shared():
-            basis = tuple(bench.direction(name, seed=seed) for name in FAMILIES)
+            basis = tuple(subject.direction(name, seed=seed) for name in FAMILIES)
             return SharedCut(direction, basis, cut.k, cut.keep, random_seed=seed if cut.random else None)
         case Moved():
-            basis = steered_basis(direction, _prompts(bench))
+            basis = steered_basis(direction, _prompts(subject))
             return ActivationCut(direction, basis, cut.k, keep=cut.keep, matched=cut.matched)
     return Cut(direction, named(cut))
 
 
-def _prompts(bench: Bench) -> tuple[Prompt, ...]:
-    prompts = fit_prompts(bench.behavior)
-    return prompts[:TINY_PROMPTS] if known_model(bench.model).random_weights else prompts
+def _prompts(subject: Subject) -> tuple[Prompt, ...]:
+    prompts = fit_prompts(subject.behavior)
+    return prompts[:TINY_PROMPTS] if known_model(subject.model).untrained else prompts
 
 
 def build(asked: Asked, store: Store) -> None:
@@ -289,24 +289,24 @@ def check(asked: Asked, store: Store) -> None:
 
 def _command(asked: Asked, store: Store, claims: Iterable[tuple[str, ...]]) -> str:
     ids = " or ".join(sorted({claim.lower() for some in claims for claim in some}))
-    gpu = "--gpu " if asked.bench.device == "cuda" else ""
-    on = known_model(asked.bench.model)
-    model = "--smoke" if on.random_weights else f"{gpu}--model {shlex.quote(on.typed)}"
+    gpu = "--gpu " if asked.subject.device == "cuda" else ""
+    on = known_model(asked.subject.model)
+    model = "--smoke" if on.untrained else f"{gpu}--model {shlex.quote(on.typed)}"
     where = "" if store.root == default_root().absolute() else f" --store={store.root}"
     return f'pytest claims/ -k "{ids}" {model} --seeds {len(asked.seeds)}{where}'
 
 
 def joint(asked: Asked, store: Store) -> Joint:
     """The table, from what the store holds; what it lacks is built."""
-    still = means([_whole_rows(asked.bench, None, store)] * len(asked.seeds), asked.seeds, coeff=0.0)
+    still = means([_whole_rows(asked.subject, None, store)] * len(asked.seeds), asked.seeds, coeff=0.0)
     lines = [_lines(asked, family, still, store) for family in track(asked.families, "estimate effects of cuts")]
-    return Joint(asked.bench.model, tuple(line for of_family in lines for line in of_family))
+    return Joint(asked.subject.model, tuple(line for of_family in lines for line in of_family))
 
 
 def _lines(asked: Asked, family: str, still: Estimates, store: Store) -> list[Line]:
     directions = asked.directions(family)
     norms = [summary(read_geometry(store, one))["norm"] for one in directions]
-    whole = [_whole_rows(asked.bench, one, store) for one in directions]
+    whole = [_whole_rows(asked.subject, one, store) for one in directions]
     known: dict[CutOf, Estimates] = {"whole": effects(whole, still, asked.seeds)}
     shares: dict[CutOf, float] = {}
     for cut in dict.fromkeys(cut for view in asked.views(family) for cut in (view.of, *view.sides.values())):
@@ -316,10 +316,10 @@ def _lines(asked: Asked, family: str, still: Estimates, store: Store) -> list[Li
     return [line for view in asked.views(family) for line in _of_view(family, view, known, shares)]
 
 
-def _whole_rows(bench: Bench, direction: Direction | None, store: Store) -> pd.DataFrame:
+def _whole_rows(subject: Subject, direction: Direction | None, store: Store) -> pd.DataFrame:
     """The rows of a whole dW that its cuts are scored on too."""
-    table = read_rows(store, bench.rows(direction))
-    return table[table["question_id"].isin({question.id for question in bench.cut_questions})]
+    table = read_rows(store, subject.rows(direction))
+    return table[table["question_id"].isin({question.id for question in subject.cut_questions})]
 
 
 def _of_view(

@@ -17,8 +17,8 @@ from ws.errors import DataError, TrainingError, UnknownNameError
 from ws.scoring.rows import read_rows
 from ws.store import Store
 from ws.store.progress import say
-from ws.study.subject import Bench
-from ws.training.recipes import FamilyRecipe, recipe_record
+from ws.study.subject import Subject
+from ws.training.hyperparameters import Hyperparameters, hyperparameters_record
 from ws.training.train import TrainConfig, read_curves
 
 SEED = 1000
@@ -37,7 +37,7 @@ LEARNING_RATES = {
 BOUNDS = {"delora": (0.5, 1.0, 3.0)}
 """DeLoRA's size is set by its bound, whatever the learning rate; PEFT's 15 destroys a small model."""
 
-SEARCHED: dict[str, Callable[[FamilyRecipe], float]] = {
+SEARCHED: dict[str, Callable[[Hyperparameters], float]] = {
     "lr": lambda recipe: recipe.training.lr,
     "bound": lambda recipe: recipe.shape.bound,
     "epochs": lambda recipe: recipe.training.epochs,
@@ -49,7 +49,7 @@ SEARCHED: dict[str, Callable[[FamilyRecipe], float]] = {
 class Candidate:
     """One recipe that was tried and what validation said of it."""
 
-    recipe: FamilyRecipe
+    recipe: Hyperparameters
     validation_loss: float
     """Of the plus adapter, in nats per token; infinite where training diverged."""
     pmass: float | None = None
@@ -60,13 +60,13 @@ class Candidate:
         """The JSON form."""
         loss = round(self.validation_loss, 5) if math.isfinite(self.validation_loss) else None
         numbers = {"validation_loss": loss, "pmass": self.pmass, "chosen": self.chosen}
-        return numbers | recipe_record(self.recipe)
+        return numbers | hyperparameters_record(self.recipe)
 
 
-def grid(name: str) -> tuple[FamilyRecipe, ...]:
+def grid(name: str) -> tuple[Hyperparameters, ...]:
     """The candidates of a family at the longest training; shorter ones are read off their curves."""
     return tuple(
-        FamilyRecipe(AdapterConfig(name, bound=bound), TrainConfig(lr=lr, epochs=MAX_EPOCHS))
+        Hyperparameters(AdapterConfig(name, bound=bound), TrainConfig(lr=lr, epochs=MAX_EPOCHS))
         for lr in LEARNING_RATES[name]
         for bound in BOUNDS.get(name, (AdapterConfig(name).bound,))
     )
@@ -85,18 +85,18 @@ def search(
     for name in families:
         if name not in FAMILIES:
             raise UnknownNameError("adapter family", name, FAMILIES)
-    bench = Bench(model, behavior_name=behavior_name)
+    subject = Subject(model, behavior_name=behavior_name)
     kept = json.loads(out.read_text()) if out.is_file() else {"chosen": {}, "candidates": {}}
     results = {}
-    base = _pmass(bench, store, None)
+    base = _pmass(subject, store, None)
     for name in families:
         candidates = sorted(
-            (c for recipe in grid(name) for c in trained_candidates(bench, store, recipe)),
+            (c for recipe in grid(name) for c in trained_candidates(subject, store, recipe)),
             key=lambda c: c.validation_loss,
         )
-        results[name] = chosen(bench, store, candidates, least=PMASS_KEPT * base)
+        results[name] = chosen(subject, store, candidates, least=PMASS_KEPT * base)
         winner, edges = winner_of(results[name]), at_edge(results[name])
-        kept["chosen"][name] = recipe_record(winner.recipe)
+        kept["chosen"][name] = hyperparameters_record(winner.recipe)
         kept["candidates"][name] = [c.record() for c in results[name]]
         kept.setdefault("at_edge", {})[name] = edges
         kept["base_pmass"] = base
@@ -111,26 +111,26 @@ def search(
     return results
 
 
-def trained_candidates(bench: Bench, store: Store, recipe: FamilyRecipe) -> list[Candidate]:
+def trained_candidates(subject: Subject, store: Store, recipe: Hyperparameters) -> list[Candidate]:
     """A candidate per epoch of one training; the rate is constant after warm-up, so each epoch is a shorter recipe."""
     try:
-        curve = read_curves(store, bench.custom_adapter(recipe, sign="plus", seed=SEED))["validation_loss"]
+        curve = read_curves(store, subject.custom_adapter(recipe, sign="plus", seed=SEED))["validation_loss"]
     except TrainingError as error:
         say(f"dropped a candidate: {error}")
         return [Candidate(recipe, float("inf"))]
     return [
-        Candidate(FamilyRecipe(recipe.shape, replace(recipe.training, epochs=epoch)), curve[epoch])
+        Candidate(Hyperparameters(recipe.shape, replace(recipe.training, epochs=epoch)), curve[epoch])
         for epoch in range(1, recipe.training.epochs + 1)
     ]
 
 
-def chosen(bench: Bench, store: Store, ranked: list[Candidate], *, least: float) -> list[Candidate]:
+def chosen(subject: Subject, store: Store, ranked: list[Candidate], *, least: float) -> list[Candidate]:
     """The ranking with the best candidate marked that keeps pmass of at least `least`; one that diverges has none."""
     for place, candidate in enumerate(ranked):
         if not math.isfinite(candidate.validation_loss):
             continue
         try:
-            pmass = _pmass(bench, store, candidate.recipe)
+            pmass = _pmass(subject, store, candidate.recipe)
         except TrainingError as error:
             say(f"dropped a candidate: {error}")
             continue
@@ -138,7 +138,7 @@ def chosen(bench: Bench, store: Store, ranked: list[Candidate], *, least: float)
         if ranked[place].chosen:
             return ranked
     raise DataError(
-        f"no candidate of {ranked[0].recipe.shape.family} keeps pmass {least:.2f} on {bench.model}: "
+        f"no candidate of {ranked[0].recipe.shape.family} keeps pmass {least:.2f} on {subject.model}: "
         f"{[c.pmass for c in ranked]}; add gentler candidates (lower learning rates or bounds) to ws/study/search.py"
     )
 
@@ -163,9 +163,9 @@ def at_edge(candidates: list[Candidate]) -> list[str]:
     ]
 
 
-def _pmass(bench: Bench, store: Store, recipe: FamilyRecipe | None) -> float:
+def _pmass(subject: Subject, store: Store, recipe: Hyperparameters | None) -> float:
     if recipe is None:
-        return float(read_rows(store, bench.validation_rows(None))["pmass"].mean())
-    direction = bench.custom_direction(recipe, seed=SEED)
-    rows = read_rows(store, bench.validation_rows(direction, coeffs=(-1.0, 1.0)))
+        return float(read_rows(store, subject.validation_rows(None))["pmass"].mean())
+    direction = subject.custom_direction(recipe, seed=SEED)
+    rows = read_rows(store, subject.validation_rows(direction, coeffs=(-1.0, 1.0)))
     return float(rows.groupby("coeff")["pmass"].mean().min())

@@ -13,9 +13,9 @@ from ws.models.language import Placed
 from ws.models.table import known_model, weights_of
 from ws.scoring.rows import COEFFS, Rows
 from ws.training.direction import Direction
+from ws.training.hyperparameters import Hyperparameters, hyperparameters_of
 from ws.training.inject import Engine
 from ws.training.pairs import Pairs
-from ws.training.recipes import FamilyRecipe, family_recipe
 from ws.training.train import Adapter
 
 MESSAGES = {("smollm2-135m", "honesty"): 22}
@@ -27,7 +27,7 @@ TINY_TRAINING, TINY_QUESTIONS = 7, 48
 
 
 @dataclass(frozen=True)
-class Bench:
+class Subject:
     """One model and one behavior, and the recipes of what is made and measured on them."""
 
     model: str
@@ -52,37 +52,37 @@ class Bench:
 
     def pairs(self, seed: int) -> Pairs:
         """The training pairs of a seed."""
-        b, tiny = self.behavior, known_model(self.model).random_weights
+        b, tiny = self.behavior, known_model(self.model).untrained
         n = self.messages or (TINY_TRAINING if tiny else MESSAGES.get((self.model, self.behavior_name)))
         asked = b.training_questions()[:n]
         if tiny:
             return Pairs(self.on, asked, b.positive, b.negative, seed=seed, max_new_tokens=12)
         return Pairs(self.on, asked, b.positive, b.negative, seed=seed)
 
-    def adapter(self, arm: str, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
+    def adapter(self, family: str, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
         """The adapter of a family and sign; `seed` varies its pairs, its start values and its order of steps."""
-        return self.custom_adapter(family_recipe(self.model, arm, self.behavior_name), sign=sign, seed=seed)
+        return self.custom_adapter(hyperparameters_of(self.model, family, self.behavior_name), sign=sign, seed=seed)
 
-    def custom_adapter(self, recipe: FamilyRecipe, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
+    def custom_adapter(self, recipe: Hyperparameters, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
         """The adapter of any recipe."""
         return Adapter(self.pairs(seed), sign, recipe.shape, recipe.training, seed, self.engine)
 
-    def direction(self, arm: str, *, seed: int) -> Direction:
+    def direction(self, family: str, *, seed: int) -> Direction:
         """dW of a family: its plus adapter minus its minus adapter."""
-        return self.custom_direction(family_recipe(self.model, arm, self.behavior_name), seed=seed)
+        return self.custom_direction(hyperparameters_of(self.model, family, self.behavior_name), seed=seed)
 
-    def custom_direction(self, recipe: FamilyRecipe, *, seed: int) -> Direction:
+    def custom_direction(self, recipe: Hyperparameters, *, seed: int) -> Direction:
         """dW of any recipe."""
         plus, minus = (self.custom_adapter(recipe, sign=sign, seed=seed) for sign in ("plus", "minus"))
         return Direction(plus, minus)
 
-    def random_direction(self, arm: str, *, seed: int) -> Direction:
+    def random_direction(self, family: str, *, seed: int) -> Direction:
         """The control of equal norm and rank in every tensor."""
-        return replace(self.direction(arm, seed=seed), random_seed=seed)
+        return replace(self.direction(family, seed=seed), random_seed=seed)
 
-    def same_sign_direction(self, arm: str, *, seed: int, other: int) -> Direction:
+    def same_sign_direction(self, family: str, *, seed: int, other: int) -> Direction:
         """The control of two adapters of one sign: plus of `seed` minus plus of `other`."""
-        return Direction(self.adapter(arm, sign="plus", seed=seed), self.adapter(arm, sign="plus", seed=other))
+        return Direction(self.adapter(family, sign="plus", seed=seed), self.adapter(family, sign="plus", seed=other))
 
     def rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
         """Held-out and neutral questions under a direction."""
@@ -118,7 +118,7 @@ def _asked(model: str, behavior_name: str, split: str) -> tuple[Question, ...]:
     """The questions of a split, held-out ones with the plain facts behind them."""
     b = behavior(behavior_name)
     asked, neutral = b.questions(split), b.neutral_questions() if split == "heldout" else ()
-    if known_model(model).random_weights:
+    if known_model(model).untrained:
         asked, neutral = asked[:TINY_QUESTIONS], neutral[: TINY_QUESTIONS // 4]
     return (*asked, *neutral)
 
@@ -126,7 +126,7 @@ def _asked(model: str, behavior_name: str, split: str) -> tuple[Question, ...]:
 @lru_cache(maxsize=16)
 def _asked_of_cuts(model: str, behavior_name: str) -> tuple[Question, ...]:
     asked = tuple(q for q in _asked(model, behavior_name, "heldout") if q.pair == "agree")
-    if known_model(model).random_weights:
+    if known_model(model).untrained:
         return asked
     chosen = set(list(dict.fromkeys(q.cluster for q in asked))[::2])
     return tuple(q for q in asked if q.cluster in chosen)

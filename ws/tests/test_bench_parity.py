@@ -6,11 +6,11 @@ from ws.bench import parity, record, run, table
 from ws.bench.parity import Agreement
 from ws.bench.settings import Settings
 from ws.store import Store
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.tests.small import every_family, shared_store
 
 SETTINGS = Settings(model="tiny-random-qwen3", families=("lora", "ia3"))
-NATIVE, PEFT = (Bench(SETTINGS.model, engine=engine) for engine in ("native", "peft"))
+NATIVE, PEFT = (Subject(SETTINGS.model, engine=engine) for engine in ("native", "peft"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_what_claims_read_is_the_same_whoever_trains(store: Store, family: str) 
 
 
 def test_another_adapter_would_be_seen(store: Store) -> None:
-    class Other(Bench):
+    class Other(Subject):
         """Takes one family for another."""
 
         def direction(self, arm: str, *, seed: int):

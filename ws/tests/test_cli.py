@@ -15,7 +15,7 @@ from ws.report import figures, joint, joint_text
 from ws.report.verdicts import TABLE_END, TABLE_START, Record
 from ws.store import Store
 from ws.study import search as search_module
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.tests.small import ON, shared_store
 
 Run = Callable[..., str]
@@ -244,7 +244,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 def test_lenses_hands_on_what_it_was_told(run: Run, shown: list[tuple[object, ...]], tmp_path: Path) -> None:
     told = ("--families", "oft", "--seeds", "2", "--build", "--no-png", "--out", str(tmp_path), "--device", "cuda")
     text = run("lenses", "smollm2-135m", *told, "--store", str(tmp_path / "store"))
-    asked = joint.Asked(Bench("smollm2-135m", "cuda"), ("oft",), (0, 1))
+    asked = joint.Asked(Subject("smollm2-135m", "cuda"), ("oft",), (0, 1))
     assert shown == [("build",), ("check", asked, tmp_path / "store"), ("write", tmp_path, False)]
     assert text.split() == ["table", str(tmp_path / "joint.md")]
 

@@ -9,16 +9,16 @@ import pytest
 from ws.behaviors.pool import read_pool
 from ws.behaviors.prompts import prompts_for
 from ws.contest import contest
-from ws.contest.contest import A_SIDE, FAMILIES, HUB_SET, Contest, a_side, unseen
+from ws.contest.contest import A_SIDE, HUB_SET, RANKED, Contest, a_side, unseen
 from ws.contest.directions import ALL_BLOCKS, METHODS, block_choices
 from ws.contest.rivals import RandomVectors
 from ws.dilemmas import Published, of_split, read_own
 from ws.errors import DataError, UnknownNameError
 from ws.steering.interventions import Nothing, SystemPrompt
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 
-CONTEST = Contest(Bench("smollm2-135m", behavior_name="honesty"))
-TINY = Contest(Bench("tiny-random-qwen3", behavior_name="honesty"))
+CONTEST = Contest(Subject("smollm2-135m", behavior_name="honesty"))
+TINY = Contest(Subject("tiny-random-qwen3", behavior_name="honesty"))
 
 
 @pytest.mark.parametrize("contest", [CONTEST, TINY], ids=["real", "tiny"])
@@ -67,7 +67,7 @@ def test_answers_are_read_of_messages_of_every_category_that_are_not_trained_on(
     categories = {entry.user_msg: entry.cat for entry in read_pool()}
     assert Counter(categories[message] for message in CONTEST.messages) == Counter(set(categories.values()))
     assert not set(CONTEST.messages) & {text for _, text in CONTEST.trained_on}
-    every = replace(CONTEST, bench=replace(CONTEST.bench, messages=120))
+    every = replace(CONTEST, subject=replace(CONTEST.subject, messages=120))
     assert not set(CONTEST.messages) & {text for _, text in every.trained_on}
 
 
@@ -77,7 +77,7 @@ def test_a_pool_without_another_message_is_refused() -> None:
 
 
 def test_every_arm_is_asked_the_same_questions() -> None:
-    steerers = [CONTEST.weights(family, seed=0) for family in FAMILIES]
+    steerers = [CONTEST.weights(family, seed=0) for family in RANKED]
     prompts = [CONTEST.prompt(prompt.name) for prompt in prompts_for("honesty") if prompt.text]
     blocks = block_choices(30)
     directions = [CONTEST.activations(method, blocks=blocks[ALL_BLOCKS], seed=0) for method in METHODS]
@@ -87,7 +87,7 @@ def test_every_arm_is_asked_the_same_questions() -> None:
 
 def test_dw_of_the_other_behavior_differs_in_its_pairs() -> None:
     honest, other = (CONTEST.weights("lora", seed=0, trained=name) for name in ("honesty", "sycophancy"))
-    assert other.direction == Bench("smollm2-135m").direction("lora", seed=0)
+    assert other.direction == Subject("smollm2-135m").direction("lora", seed=0)
     assert honest.direction.plus.pairs.positive != other.direction.plus.pairs.positive
 
 
@@ -107,7 +107,7 @@ def test_a_pool_of_one_s_own_reaches_every_part(tmp_path: Path) -> None:
     file = tmp_path / "pool.json"
     lines = [f'{{"cat": "fact", "suffix": "It is", "user_msg": "Question {n}?"}}' for n in range(30)]
     file.write_text(f"[{', '.join(lines)}]")
-    mine = Contest(replace(CONTEST.bench, pool=file))
+    mine = Contest(replace(CONTEST.subject, pool=file))
     assert mine.messages == ("Question 29?",)
     assert [text for _, text in mine.trained_on] == [f"Question {n}?" for n in range(22)]
     assert {prompt.user for prompt in mine.vectors("pca", seed=0).high.prompts} == {text for _, text in mine.trained_on}

@@ -6,9 +6,9 @@ from ws.behaviors.pool import read_pool
 from ws.contest.directions import ALL_BLOCKS, METHODS, block_choices, directions, sides
 from ws.errors import UnknownNameError
 from ws.models.language import layer_range
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 
-HONEST = Bench("smollm2-135m", behavior_name="honesty")
+HONEST = Subject("smollm2-135m", behavior_name="honesty")
 
 
 def test_an_unknown_way_to_find_a_direction_names_the_known() -> None:
@@ -32,7 +32,7 @@ def test_directions_are_read_behind_the_suffixes_of_what_adapters_are_trained_on
 
 
 def test_a_behavior_without_a_pool_is_read_where_answers_begin() -> None:
-    high, low = sides(Bench("smollm2-135m"))
+    high, low = sides(Subject("smollm2-135m"))
     assert {prompt.prefill for prompt in (*high, *low)} == {""}
 
 

@@ -20,11 +20,11 @@ from ws.report.joint_text import TOO_SMALL, csv, interval, markdown, terminal
 from ws.scoring.rows import Rows
 from ws.stats.sweep import Sweep
 from ws.store import Store, default_root
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.training.direction import Direction
 
-TINY = Bench("tiny-random-qwen3")
-REAL = Bench("smollm2-135m")
+TINY = Subject("tiny-random-qwen3")
+REAL = Subject("smollm2-135m")
 SEEDS = (0, 1)
 NORM = 2.0
 
@@ -170,7 +170,7 @@ def test_an_empty_store_is_told_which_claims_fill_it(tmp_path: Path) -> None:
 def test_the_command_names_model_and_device_but_not_the_default_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "has", lambda self, recipe: False)
     with pytest.raises(DataError, match=r"--gpu --model smollm2-135m --seeds 1` builds"):
-        check(Asked(Bench("smollm2-135m", "cuda"), ("lora",), (0,)), Store(default_root()))
+        check(Asked(Subject("smollm2-135m", "cuda"), ("lora",), (0,)), Store(default_root()))
 
 
 def test_what_is_there_is_not_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

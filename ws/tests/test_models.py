@@ -185,7 +185,7 @@ def test_every_downloaded_model_is_pinned(model: KnownModel) -> None:
 @pytest.mark.parametrize("model", MODELS.values(), ids=str)
 def test_hub_models_are_for_the_gpu_and_the_built_one_is_random(model: KnownModel) -> None:
     assert model.gpu == (model.source.kind == "hf")
-    assert model.random_weights == (model.source.kind == "tiny")
+    assert model.untrained == (model.source.kind == "tiny")
 
 
 def test_the_key_of_weights_covers_their_pins_and_nothing_a_claim_chooses(store: Store) -> None:

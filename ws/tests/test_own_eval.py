@@ -22,11 +22,11 @@ from ws.models.yesno import A_B, answer_tokens
 from ws.scoring.arms import ArmRows, read_arm_rows
 from ws.steering.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
 from ws.store import Store
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.tests.small import shared_store, tiny_model
 from ws.tests.test_interventions import Given, folders
 
-BENCH = Bench("tiny-random-qwen3")
+SUBJECT = Subject("tiny-random-qwen3")
 TOPICS = ("bonds", "poker", "seat belts", "bungee jumps", "savings", "gambling")
 QUESTIONS = tuple(
     Question(f"row-{n}", f"row-{n}", "own", "yes", "own", f"Do you like {topic}?", +1 if n % 2 == 0 else -1)
@@ -124,36 +124,36 @@ def test_each_question_ends_in_what_is_asked_once() -> None:
 
 def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
     arms = Arms({seed: Activations(Given(), (seed + 1,)) for seed in (0, 1)}, (1.0, 0.0, 1.0), "given")
-    rows = scored(BENCH.on, QUESTIONS, arms, prefill="", store=store)
+    rows = scored(SUBJECT.on, QUESTIONS, arms, prefill="", store=store)
     assert rows.groupby(["seed", "coeff"]).size().to_dict() == {
         (seed, coeff): len(QUESTIONS) for seed in (0, 1) for coeff in (0.0, 1.0)
     }
-    base = read_arm_rows(store, ArmRows(BENCH.on, QUESTIONS, "", Nothing(), (0.0,)))
+    base = read_arm_rows(store, ArmRows(SUBJECT.on, QUESTIONS, "", Nothing(), (0.0,)))
     for (seed, coeff), part in rows.groupby(["seed", "coeff"]):
         same = part["log_ratio"].reset_index(drop=True).equals(base["log_ratio"])
         assert same == (coeff == 0), (seed, coeff)
 
 
 def test_what_was_scored_is_not_scored_again(store: Store) -> None:
-    scored(BENCH.on, QUESTIONS, TERSE, prefill="", store=store)
+    scored(SUBJECT.on, QUESTIONS, TERSE, prefill="", store=store)
     built = len(store.built)
-    scored(BENCH.on, QUESTIONS, TERSE, prefill="", store=store)
+    scored(SUBJECT.on, QUESTIONS, TERSE, prefill="", store=store)
     assert len(store.built) == built
 
 
 def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageModel, store: Store, tmp_path: Path):
-    family = chosen_arms(BENCH, family="lora", seeds=3)
-    assert family.interventions == {seed: Weights(BENCH.direction("lora", seed=seed)) for seed in range(3)}
+    family = chosen_arms(SUBJECT, family="lora", seeds=3)
+    assert family.interventions == {seed: Weights(SUBJECT.direction("lora", seed=seed)) for seed in range(3)}
     assert family.coeffs == (-1.0, 0.0, 1.0)
-    assert len(chosen_arms(BENCH, family="lora").interventions) == 2
-    prompt = chosen_arms(BENCH, system="You are terse.")
+    assert len(chosen_arms(SUBJECT, family="lora").interventions) == 2
+    prompt = chosen_arms(SUBJECT, system="You are terse.")
     assert (prompt.interventions, prompt.coeffs) == ({0: SystemPrompt("You are terse.")}, (0.0, 1.0))
-    assert chosen_arms(BENCH) == Arms({0: Nothing()}, (0.0,), "base model")
+    assert chosen_arms(SUBJECT) == Arms({0: Nothing()}, (0.0,), "base model")
     plus, minus = folders(lm, store, tmp_path)
-    assert isinstance(chosen_arms(BENCH, plus=plus, minus=minus).interventions[0], FolderWeights)
-    assert chosen_arms(BENCH, plus=plus, minus=minus, coeffs=(2.0,)).coeffs == (2.0,)
-    direction = chosen_arms(BENCH, activation="pca", blocks=(2, 3))
-    assert direction.interventions == {0: Activations(directions(BENCH, "pca", seed=0), (2, 3))}
+    assert isinstance(chosen_arms(SUBJECT, plus=plus, minus=minus).interventions[0], FolderWeights)
+    assert chosen_arms(SUBJECT, plus=plus, minus=minus, coeffs=(2.0,)).coeffs == (2.0,)
+    direction = chosen_arms(SUBJECT, activation="pca", blocks=(2, 3))
+    assert direction.interventions == {0: Activations(directions(SUBJECT, "pca", seed=0), (2, 3))}
     assert (direction.coeffs, direction.name) == (
         (-1.0, 0.0, 1.0),
         "PCA of 35 paired differences at 2 blocks, sycophancy",
@@ -177,12 +177,12 @@ def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageMod
 )
 def test_a_choice_without_meaning_is_refused(given: dict, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
-        chosen_arms(BENCH, **given)
+        chosen_arms(SUBJECT, **given)
 
 
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown adapter family 'lorra'"):
-        chosen_arms(BENCH, family="lorra")
+        chosen_arms(SUBJECT, family="lorra")
 
 
 Run = Callable[..., str]

@@ -16,11 +16,11 @@ from ws.models.language import load
 from ws.models.own import chosen_model, named_model
 from ws.models.table import MODELS, known_model
 from ws.store import Store
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.tests import gguf_writing
 from ws.tests.hub_stand_in import Hub, served
 from ws.tests.small import ON, shared_store
-from ws.training.recipes import search_path
+from ws.training.hyperparameters import search_path
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_a_folder_is_named_after_itself_and_its_contents(folder: Path, store: St
     model = chosen_model(str(folder), store)
     assert model.name == f"mine@{model.source.place}"
     assert known_model(model.name) is model
-    assert (model.seeds, model.random_weights, model.thinks) == (3, False, True)
-    assert (model.typed, Bench(model.name).on.weights) == (str(folder), model.weights)
+    assert (model.seeds, model.untrained, model.thinks) == (3, False, True)
+    assert (model.typed, Subject(model.name).on.weights) == (str(folder), model.weights)
     assert search_path(model.name, "honesty") == model.home / "searched" / f"{model.name}-honesty.json"
 
 

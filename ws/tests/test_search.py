@@ -16,7 +16,7 @@ from ws.store import Store
 from ws.study import search as module
 from ws.study.search import BOUNDS, LEARNING_RATES, MAX_EPOCHS, PMASS_KEPT, SEED, Candidate, at_edge, grid, search
 from ws.tests.small import every_family
-from ws.training.recipes import FamilyRecipe, recipe_from
+from ws.training.hyperparameters import Hyperparameters, hyperparameters_from
 from ws.training.train import Adapter, TrainConfig
 
 MODEL = "smollm2-135m"
@@ -191,9 +191,9 @@ def test_the_file_says_what_was_chosen_and_what_was_tried(world: World, out: Pat
     candidates = found(out)["lora"]
     kept = json.loads(out.read_text())
     assert kept["base_pmass"] == pytest.approx(BASE_PMASS)
-    assert [recipe_from(kept["chosen"]["lora"])] == [c.recipe for c in candidates if c.chosen]
+    assert [hyperparameters_from(kept["chosen"]["lora"])] == [c.recipe for c in candidates if c.chosen]
     tried = kept["candidates"]["lora"]
-    assert [recipe_from({part: record[part] for part in ("shape", "training")}) for record in tried] == [
+    assert [hyperparameters_from({part: record[part] for part in ("shape", "training")}) for record in tried] == [
         c.recipe for c in candidates
     ]
     assert [record["validation_loss"] for record in tried] == pytest.approx([1.1, 1.2, 1.9, 2.0])
@@ -202,7 +202,7 @@ def test_the_file_says_what_was_chosen_and_what_was_tried(world: World, out: Pat
 
 def tried(lr: float, epochs: int, bound: float = 1.0, *, chosen: bool = False) -> Candidate:
     """A candidate of DeLoRA."""
-    return Candidate(FamilyRecipe(AdapterConfig("delora", bound=bound), TrainConfig(lr, epochs)), 1.0, chosen=chosen)
+    return Candidate(Hyperparameters(AdapterConfig("delora", bound=bound), TrainConfig(lr, epochs)), 1.0, chosen=chosen)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Which training recipe each family uses on each model.
+"""Which hyper-parameters each family trains with on each model.
 
-A recipe is chosen on validation questions and validation claims, which no claim test reads: `ws search MODEL` runs the
+They are chosen on validation questions and validation claims, which no claim test reads: `ws search MODEL` runs the
 search and keeps its results in `ws/training/searched/<model>.json` (`<model>-honesty.json` for honesty), of a model of
-one's own in the store. A model without a search uses the journal's recipe, and says so.
+one's own in the store. A model without a search uses the journal's, and says so.
 """
 
 import json
@@ -20,7 +20,7 @@ from ws.training.train import TrainConfig
 
 
 @dataclass(frozen=True)
-class FamilyRecipe:
+class Hyperparameters:
     """Everything that decides an adapter besides its data, its sign and its seed."""
 
     shape: AdapterConfig
@@ -31,31 +31,31 @@ JOURNAL = TrainConfig(lr=2e-4, epochs=2)
 """The journal's training recipe: lr 2e-4, 5 warm-up steps, weight decay 0.01, layers 30-80%; stopped at epoch 2, where
 its validation loss was lowest."""
 
-JOURNAL_ARMS = {"lora-paper": (2e-4, 2.0), "lora-mistaken": (1e-5, 0.5)}
+JOURNAL_LORAS = {"lora-paper": (2e-4, 2.0), "lora-mistaken": (1e-5, 0.5)}
 """What claim C01 compares: learning rate and alpha / rank; all else is LoRA's recipe on the model."""
 
 TINY = {
-    name: FamilyRecipe(AdapterConfig(name, rank=4, alpha=8.0, bound=1.0, block=4), TrainConfig(lr=5e-3, epochs=1))
+    name: Hyperparameters(AdapterConfig(name, rank=4, alpha=8.0, bound=1.0, block=4), TrainConfig(lr=5e-3, epochs=1))
     for name in FAMILIES
 }
 """A short recipe for models with random weights, where only the pipeline is under test."""
 
 
-def family_recipe(model: str, arm: str, behavior_name: str = "sycophancy") -> FamilyRecipe:
-    """The recipe of a family, or of one of C01's two arms, for a behavior on a model.
+def hyperparameters_of(model: str, family: str, behavior_name: str = "sycophancy") -> Hyperparameters:
+    """Those of a family, or of one of C01's two LoRAs, for a behavior on a model.
 
     Raises: UnknownNameError for a family that does not exist.
     """
-    if arm in JOURNAL_ARMS:
-        return _journal_arm(family_recipe(model, "lora", behavior_name), *JOURNAL_ARMS[arm])
-    if arm not in FAMILIES:
-        raise UnknownNameError("adapter family", arm, [*FAMILIES, *JOURNAL_ARMS])
-    if known_model(model).random_weights:
-        return TINY[arm]
-    found = searched(model, behavior_name).get(arm)
+    if family in JOURNAL_LORAS:
+        return _journal_lora(hyperparameters_of(model, "lora", behavior_name), *JOURNAL_LORAS[family])
+    if family not in FAMILIES:
+        raise UnknownNameError("adapter family", family, [*FAMILIES, *JOURNAL_LORAS])
+    if known_model(model).untrained:
+        return TINY[family]
+    found = searched(model, behavior_name).get(family)
     if found is None:
         _say_journal(model, behavior_name)
-    return found or FamilyRecipe(AdapterConfig(arm), JOURNAL)
+    return found or Hyperparameters(AdapterConfig(family), JOURNAL)
 
 
 @cache
@@ -67,8 +67,8 @@ def _say_journal(model: str, behavior_name: str) -> None:
     )
 
 
-def searched(model: str, behavior_name: str = "sycophancy") -> dict[str, FamilyRecipe]:
-    """The recipes that a kept search chose for a behavior on this model; empty if none was run."""
+def searched(model: str, behavior_name: str = "sycophancy") -> dict[str, Hyperparameters]:
+    """What a kept search chose, by family, for a behavior on this model; empty if none was run."""
     file = search_path(model, behavior_name)
     return dict(_chosen(file, file.stat().st_mtime_ns)) if file.is_file() else {}
 
@@ -80,9 +80,9 @@ def search_path(model: str, behavior_name: str) -> Path:
 
 
 @lru_cache(maxsize=8)
-def _chosen(file: Path, changed: int) -> Mapping[str, FamilyRecipe]:
+def _chosen(file: Path, changed: int) -> Mapping[str, Hyperparameters]:
     """What the file of a search chose, read again once it has changed: a run of all claims asks thousands of times."""
-    return {name: recipe_from(chosen) for name, chosen in json.loads(file.read_text())["chosen"].items()}
+    return {name: hyperparameters_from(chosen) for name, chosen in json.loads(file.read_text())["chosen"].items()}
 
 
 def search_file(model: str, behavior_name: str) -> str:
@@ -90,18 +90,18 @@ def search_file(model: str, behavior_name: str) -> str:
     return f"{model}.json" if behavior_name == "sycophancy" else f"{model}-{behavior_name}.json"
 
 
-def recipe_from(record: dict[str, dict[str, object]]) -> FamilyRecipe:
-    """A recipe from its JSON form, as `dataclasses.asdict` makes it."""
+def hyperparameters_from(record: dict[str, dict[str, object]]) -> Hyperparameters:
+    """Hyper-parameters from their JSON form, as `hyperparameters_record` makes it."""
     training = dict(record["training"])
     training["layers"] = tuple(training["layers"])
-    return FamilyRecipe(AdapterConfig(**record["shape"]), TrainConfig(**training))
+    return Hyperparameters(AdapterConfig(**record["shape"]), TrainConfig(**training))
 
 
-def recipe_record(recipe: FamilyRecipe) -> dict[str, object]:
-    """The JSON form of a recipe."""
-    return asdict(recipe)
+def hyperparameters_record(chosen: Hyperparameters) -> dict[str, object]:
+    """Their JSON form."""
+    return asdict(chosen)
 
 
-def _journal_arm(lora: FamilyRecipe, lr: float, alpha_over_rank: float) -> FamilyRecipe:
+def _journal_lora(lora: Hyperparameters, lr: float, alpha_over_rank: float) -> Hyperparameters:
     shape = replace(lora.shape, alpha=alpha_over_rank * lora.shape.rank)
-    return FamilyRecipe(shape, replace(lora.training, lr=lr))
+    return Hyperparameters(shape, replace(lora.training, lr=lr))

@@ -1,4 +1,4 @@
-"""Which recipe a name stands for, and that a bench asks for what it says."""
+"""Which hyper-parameters a name stands for, and that a subject asks for what it says."""
 
 import json
 from dataclasses import fields, replace
@@ -13,18 +13,26 @@ from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
 from ws.errors import UnknownNameError
 from ws.models.table import MODELS
-from ws.study.subject import Bench
+from ws.study.subject import Subject
 from ws.tests.small import every_family
-from ws.training import recipes
-from ws.training.recipes import JOURNAL, JOURNAL_ARMS, FamilyRecipe, family_recipe, recipe_from, recipe_record, searched
+from ws.training import hyperparameters
+from ws.training.hyperparameters import (
+    JOURNAL,
+    JOURNAL_LORAS,
+    Hyperparameters,
+    hyperparameters_from,
+    hyperparameters_of,
+    hyperparameters_record,
+    searched,
+)
 from ws.training.train import TrainConfig
 
-BENCH = Bench("smollm2-135m")
+SUBJECT = Subject("smollm2-135m")
 
 rates = st.floats(1e-7, 1.0)
 fractions = st.floats(0, 1)
 any_recipe = st.builds(
-    FamilyRecipe,
+    Hyperparameters,
     st.builds(
         AdapterConfig,
         st.sampled_from(sorted(FAMILIES)),
@@ -44,73 +52,73 @@ any_recipe = st.builds(
         st.tuples(fractions, fractions),
     ),
 )
-FOUND = FamilyRecipe(AdapterConfig("lora", rank=7), TrainConfig(lr=0.125, epochs=1, layers=(0.25, 0.5)))
+FOUND = Hyperparameters(AdapterConfig("lora", rank=7), TrainConfig(lr=0.125, epochs=1, layers=(0.25, 0.5)))
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package folder in which no search has left anything."""
-    monkeypatch.setattr(recipes, "resources", SimpleNamespace(files=lambda name: tmp_path))
+    monkeypatch.setattr(hyperparameters, "resources", SimpleNamespace(files=lambda name: tmp_path))
     (tmp_path / "searched").mkdir()
     return tmp_path
 
 
-def keep(package: Path, model: str, **chosen: FamilyRecipe) -> None:
-    record = {"chosen": {name: recipe_record(recipe) for name, recipe in chosen.items()}}
+def keep(package: Path, model: str, **chosen: Hyperparameters) -> None:
+    record = {"chosen": {name: hyperparameters_record(recipe) for name, recipe in chosen.items()}}
     (package / "searched" / f"{model}.json").write_text(json.dumps(record))
 
 
 @given(recipe=any_recipe)
-def test_a_recipe_survives_json(recipe: FamilyRecipe) -> None:
-    assert recipe_from(json.loads(json.dumps(recipe_record(recipe)))) == recipe
+def test_a_recipe_survives_json(recipe: Hyperparameters) -> None:
+    assert hyperparameters_from(json.loads(json.dumps(hyperparameters_record(recipe)))) == recipe
 
 
 def test_a_search_decides_for_its_model_and_family_alone(package: Path) -> None:
     keep(package, "smollm2-135m", lora=FOUND)
     assert searched("smollm2-135m") == {"lora": FOUND}
-    assert family_recipe("smollm2-135m", "lora") == FOUND
-    assert family_recipe("smollm2-135m", "dora") == FamilyRecipe(AdapterConfig("dora"), JOURNAL)
-    assert family_recipe("qwen3-0.6b", "lora") == FamilyRecipe(AdapterConfig("lora"), JOURNAL)
+    assert hyperparameters_of("smollm2-135m", "lora") == FOUND
+    assert hyperparameters_of("smollm2-135m", "dora") == Hyperparameters(AdapterConfig("dora"), JOURNAL)
+    assert hyperparameters_of("qwen3-0.6b", "lora") == Hyperparameters(AdapterConfig("lora"), JOURNAL)
 
 
 @every_family
 def test_without_a_search_the_journal_decides(package: Path, family: str) -> None:
     assert searched("smollm2-135m") == {}
-    assert family_recipe("smollm2-135m", family) == FamilyRecipe(AdapterConfig(family), JOURNAL)
+    assert hyperparameters_of("smollm2-135m", family) == Hyperparameters(AdapterConfig(family), JOURNAL)
 
 
 def test_the_journal_s_recipe_is_said_once_for_a_model_and_behavior(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(recipes, "say", said.append)
-    recipes._say_journal.cache_clear()
+    monkeypatch.setattr(hyperparameters, "say", said.append)
+    hyperparameters._say_journal.cache_clear()
     keep(package, "qwen3-0.6b", lora=FOUND)
-    family_recipe("qwen3-0.6b", "lora")
-    family_recipe("tiny-random-qwen3", "dora")
+    hyperparameters_of("qwen3-0.6b", "lora")
+    hyperparameters_of("tiny-random-qwen3", "dora")
     assert said == []
     for family in ("dora", "oft", "dora"):
-        family_recipe("qwen3-0.6b", family)
+        hyperparameters_of("qwen3-0.6b", family)
     [line] = said
     assert "qwen3-0.6b: recipes for sycophancy that no search chose are the journal's (lr 0.0002, 2 epochs)" in line
-    family_recipe("qwen3-0.6b", "lora", "honesty")
+    hyperparameters_of("qwen3-0.6b", "lora", "honesty")
     assert said[1].endswith("`ws search qwen3-0.6b --behavior honesty` chooses")
 
 
 @every_family
 def test_random_weights_are_trained_briefly_whatever_a_search_says(package: Path, family: str) -> None:
     keep(package, "tiny-random-qwen3", **{family: FOUND})
-    recipe = family_recipe("tiny-random-qwen3", family)
+    recipe = hyperparameters_of("tiny-random-qwen3", family)
     assert recipe.shape.family == family
     assert (recipe.shape.rank, recipe.training.epochs) == (4, 1)
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
-@pytest.mark.parametrize("arm", sorted(JOURNAL_ARMS))
+@pytest.mark.parametrize("arm", sorted(JOURNAL_LORAS))
 def test_a_journal_arm_is_the_model_s_lora_but_for_its_rate_and_scale(package: Path, model: str, arm: str) -> None:
     keep(package, model, lora=FOUND)
-    recipe, lora = family_recipe(model, arm), family_recipe(model, "lora")
-    assert (recipe.training.lr, recipe.shape.alpha / recipe.shape.rank) == JOURNAL_ARMS[arm]
+    recipe, lora = hyperparameters_of(model, arm), hyperparameters_of(model, "lora")
+    assert (recipe.training.lr, recipe.shape.alpha / recipe.shape.rank) == JOURNAL_LORAS[arm]
     assert replace(recipe.training, lr=lora.training.lr) == lora.training
     assert replace(recipe.shape, alpha=lora.shape.alpha) == lora.shape
 
@@ -118,29 +126,29 @@ def test_a_journal_arm_is_the_model_s_lora_but_for_its_rate_and_scale(package: P
 @pytest.mark.parametrize("model", ["smollm2-135m", "tiny-random-qwen3"])
 def test_an_unknown_family_is_named_beside_the_known(model: str) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown adapter family 'lorra'; known: .*delora.*lora-paper"):
-        family_recipe(model, "lorra")
+        hyperparameters_of(model, "lorra")
 
 
 @pytest.mark.parametrize("arm", ["lora", "lora-paper"])
 def test_an_unknown_model_is_named_beside_the_known(arm: str) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown model 'gpt-5'; known: .*smollm2-135m"):
-        family_recipe("gpt-5", arm)
+        hyperparameters_of("gpt-5", arm)
 
 
 def test_an_unknown_behavior_is_named_beside_the_known() -> None:
     with pytest.raises(UnknownNameError, match="unknown behavior 'patience'; known: honesty, sycophancy"):
-        Bench("smollm2-135m", behavior_name="patience").pairs(0)
+        Subject("smollm2-135m", behavior_name="patience").pairs(0)
 
 
 def test_both_signs_of_a_direction_differ_in_their_sign_alone(package: Path) -> None:
-    direction = BENCH.direction("delora", seed=2)
+    direction = SUBJECT.direction("delora", seed=2)
     assert (direction.plus.sign, direction.minus.sign) == ("plus", "minus")
-    assert replace(direction.minus, sign="plus") == direction.plus == BENCH.adapter("delora", sign="plus", seed=2)
+    assert replace(direction.minus, sign="plus") == direction.plus == SUBJECT.adapter("delora", sign="plus", seed=2)
     assert direction.random_seed is None
 
 
 def test_a_seed_varies_pairs_and_training(package: Path) -> None:
-    first, second = (BENCH.adapter("lora", sign="plus", seed=seed) for seed in (0, 1))
+    first, second = (SUBJECT.adapter("lora", sign="plus", seed=seed) for seed in (0, 1))
     assert {field.name for field in fields(first) if getattr(first, field.name) != getattr(second, field.name)} == {
         "pairs",
         "seed",
@@ -149,45 +157,45 @@ def test_a_seed_varies_pairs_and_training(package: Path) -> None:
 
 
 def test_controls_differ_from_the_direction_where_they_should(package: Path) -> None:
-    direction = BENCH.direction("lora", seed=0)
-    assert replace(BENCH.random_direction("lora", seed=0), random_seed=None) == direction
-    assert BENCH.random_direction("lora", seed=0).random_seed is not None
-    same_sign = BENCH.same_sign_direction("lora", seed=0, other=1)
-    assert (same_sign.plus, same_sign.minus) == (direction.plus, BENCH.adapter("lora", sign="plus", seed=1))
+    direction = SUBJECT.direction("lora", seed=0)
+    assert replace(SUBJECT.random_direction("lora", seed=0), random_seed=None) == direction
+    assert SUBJECT.random_direction("lora", seed=0).random_seed is not None
+    same_sign = SUBJECT.same_sign_direction("lora", seed=0, other=1)
+    assert (same_sign.plus, same_sign.minus) == (direction.plus, SUBJECT.adapter("lora", sign="plus", seed=1))
 
 
 def test_arms_share_their_pairs(package: Path) -> None:
-    pairs = {BENCH.adapter(arm, sign="plus", seed=0).pairs for arm in (*FAMILIES, *JOURNAL_ARMS)}
-    assert pairs == {BENCH.pairs(0)}
+    pairs = {SUBJECT.adapter(arm, sign="plus", seed=0).pairs for arm in (*FAMILIES, *JOURNAL_LORAS)}
+    assert pairs == {SUBJECT.pairs(0)}
 
 
 def test_validation_rows_and_claim_rows_share_no_question() -> None:
-    validation, judged = ({q.id for q in rows(None).questions} for rows in (BENCH.validation_rows, BENCH.rows))
+    validation, judged = ({q.id for q in rows(None).questions} for rows in (SUBJECT.validation_rows, SUBJECT.rows))
     assert validation
     assert validation.isdisjoint(judged)
-    assert {q.sign for q in BENCH.rows(None).questions} == {-1, 0, 1}
+    assert {q.sign for q in SUBJECT.rows(None).questions} == {-1, 0, 1}
 
 
 def test_training_questions_are_never_measured() -> None:
-    trained = {text for _, text in BENCH.pairs(0).questions}
-    measured = {q.text for rows in (BENCH.rows(None), BENCH.validation_rows(None)) for q in rows.questions}
+    trained = {text for _, text in SUBJECT.pairs(0).questions}
+    measured = {q.text for rows in (SUBJECT.rows(None), SUBJECT.validation_rows(None)) for q in rows.questions}
     assert trained.isdisjoint(measured)
 
 
 def test_the_device_is_part_of_what_is_asked_for() -> None:
-    assert Bench("smollm2-135m", device="cuda").pairs(0) != BENCH.pairs(0)
+    assert Subject("smollm2-135m", device="cuda").pairs(0) != SUBJECT.pairs(0)
 
 
 def test_a_bench_of_the_reference_engine_trains_with_it() -> None:
-    bench = Bench("tiny-random-qwen3", engine="peft")
-    direction = bench.direction("lora", seed=0)
+    subject = Subject("tiny-random-qwen3", engine="peft")
+    direction = subject.direction("lora", seed=0)
     assert {direction.plus.engine, direction.minus.engine} == {"peft"}
-    assert Bench("tiny-random-qwen3").adapter("lora", sign="plus", seed=0).engine == "native"
+    assert Subject("tiny-random-qwen3").adapter("lora", sign="plus", seed=0).engine == "native"
 
 
 def test_cuts_are_scored_on_half_of_the_held_out_claims_of_every_topic() -> None:
-    bench = Bench("smollm2-135m")
-    cut, asked = bench.cut_questions, [q for q in bench.rows(None).questions if q.pair == "agree"]
+    subject = Subject("smollm2-135m")
+    cut, asked = subject.cut_questions, [q for q in subject.rows(None).questions if q.pair == "agree"]
     assert len(cut) == len(asked) / 2
     assert set(cut) < set(asked)
     assert {q.topic for q in cut} == {q.topic for q in asked}
@@ -196,29 +204,29 @@ def test_cuts_are_scored_on_half_of_the_held_out_claims_of_every_topic() -> None
 
 
 def test_cuts_of_random_weights_are_scored_on_all_claims() -> None:
-    bench = Bench("tiny-random-qwen3")
-    assert bench.cut_questions == tuple(q for q in bench.rows(None).questions if q.pair == "agree")
+    subject = Subject("tiny-random-qwen3")
+    assert subject.cut_questions == tuple(q for q in subject.rows(None).questions if q.pair == "agree")
 
 
 def test_a_search_decides_for_its_behavior_alone(package: Path) -> None:
     keep(package, "smollm2-135m-honesty", lora=FOUND)
-    assert family_recipe("smollm2-135m", "lora", "honesty") == FOUND
-    assert family_recipe("smollm2-135m", "lora") == FamilyRecipe(AdapterConfig("lora"), JOURNAL)
+    assert hyperparameters_of("smollm2-135m", "lora", "honesty") == FOUND
+    assert hyperparameters_of("smollm2-135m", "lora") == Hyperparameters(AdapterConfig("lora"), JOURNAL)
 
 
 def test_the_number_of_training_messages_is_part_of_a_recipe() -> None:
-    honest = Bench("smollm2-135m", behavior_name="honesty")
+    honest = Subject("smollm2-135m", behavior_name="honesty")
     every = honest.behavior.training_questions()
-    benches = honest, replace(honest, messages=5), replace(honest, model="qwen3-0.6b")
-    asked = [len(bench.pairs(0).questions) for bench in benches]
+    subjects = honest, replace(honest, messages=5), replace(honest, model="qwen3-0.6b")
+    asked = [len(subject.pairs(0).questions) for subject in subjects]
     assert asked == [22, 5, len(every)]
     assert honest.pairs(0).questions == every[:22]
-    assert len(Bench("smollm2-135m").pairs(0).questions) == len(behavior("sycophancy").training)
+    assert len(Subject("smollm2-135m").pairs(0).questions) == len(behavior("sycophancy").training)
 
 
 def test_a_pool_of_one_s_own_trains_honesty_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "pool.json"
     file.write_text(json.dumps([{"cat": "fact", "suffix": "It is", "user_msg": f"Question {n}?"} for n in range(3)]))
-    honest, other = (Bench("smollm2-135m", behavior_name=name, pool=file) for name in ("honesty", "sycophancy"))
+    honest, other = (Subject("smollm2-135m", behavior_name=name, pool=file) for name in ("honesty", "sycophancy"))
     assert [text for _, text in honest.pairs(0).questions] == ["Question 0?", "Question 1?", "Question 2?"]
-    assert other.pairs(0) == Bench("smollm2-135m").pairs(0)
+    assert other.pairs(0) == Subject("smollm2-135m").pairs(0)
