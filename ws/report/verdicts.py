@@ -74,6 +74,8 @@ class Record:
     """The store's keys of everything the numbers were computed from."""
     beside: list[str] = field(default_factory=list)
     """What a reader should see beside the number, such as the push towards Yes on plain facts."""
+    recorded: dict[str, Any] = field(default_factory=dict)
+    """Which commit, machine and releases recorded it, and when; empty of a run that does not record."""
     snapshot: str = ""
     """`same`, `new`, `missing`, or what changed as old -> new; never part of the snapshot itself."""
 

@@ -1,5 +1,8 @@
 """Artifacts: a recipe names what is dear to make, the store builds it once and serves no stale one."""
 
-from ws.store.artifacts import MANIFEST, BuiltArtifact, Recipe, Store, StoreWarning, default_root, readable, versions
+from ws.store.artifacts import BuiltArtifact, Store, StoreWarning, default_root
+from ws.store.manifests import MANIFEST
+from ws.store.origin import versions
+from ws.store.recipes import Recipe
 
-__all__ = ["MANIFEST", "BuiltArtifact", "Recipe", "Store", "StoreWarning", "default_root", "readable", "versions"]
+__all__ = ["MANIFEST", "BuiltArtifact", "Recipe", "Store", "StoreWarning", "default_root", "versions"]

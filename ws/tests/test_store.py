@@ -19,8 +19,9 @@ import pytest
 from filelock import FileLock
 
 from ws.errors import StoreError
-from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, progress, versions
+from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, manifests, progress, versions
 from ws.store import artifacts as store
+from ws.store.texts import kept_texts
 
 GREETING = "hello"
 
@@ -263,18 +264,25 @@ def test_the_manifest_says_what_the_artifact_is(root: Path) -> None:
     made = Store(root)
     recipe = Pair(Text("a", shape=Shape("lora")))
     manifest = json.loads((made.get(recipe) / MANIFEST).read_text())
-    inner = {
-        "class": "Text",
-        "name": "a",
-        "times": 1.0,
-        "shape": {"class": "Shape", "family": "lora", "rank": 4},
-    }
     assert manifest["class"] == "ws.tests.test_store.Pair"
-    assert manifest["fields"] == {"first": inner, "others": []}
+    assert manifest["recipe"]["fields"] == {"first": {"input": made.key(recipe.first)}, "others": []}
+    assert manifest["inputs"][made.key(recipe.first)]["fields"]["name"] == "a"
     assert manifest["key"] == made.key(recipe)
     assert manifest["files"]["pair.txt"]["bytes"] == len("hello a")
     assert manifest["versions"] == versions()
-    assert {"seconds", "created", "platform"} <= manifest.keys()
+    assert manifest["origin"]["releases"].keys() == {"python", "torch", "transformers", "peft", "numpy"}
+    assert manifest["origin"]["machine"]["cores"] > 0
+    assert {"seconds", "created", "notes"} <= manifest.keys()
+
+
+def test_the_store_keeps_the_code_behind_a_key(root: Path) -> None:
+    made = Store(root)
+    manifest = json.loads((made.get(Text("a")) / MANIFEST).read_text())
+    texts = kept_texts(root, manifest["source"])
+    assert texts is not None
+    assert any("hello" in text for text in texts.values())
+    made.get(Text("b"))
+    assert len(list((root / "code").iterdir())) == 1
 
 
 def test_a_built_artifact_is_announced(root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +427,7 @@ def change_manifest(home: Path, **entries: object) -> None:
 def list_also(home: Path, name: str, target: Path) -> None:
     """Adds a file to the manifest under its true hash, so that only the name can be at fault."""
     files = json.loads((home / MANIFEST).read_text())["files"]
-    change_manifest(home, files=files | {name: {"sha256": store._sha256(target), "bytes": target.stat().st_size}})
+    change_manifest(home, files=files | {name: {"sha256": manifests.sha256(target), "bytes": target.stat().st_size}})
 
 
 def list_a_file_above(home: Path) -> None:
@@ -523,14 +531,14 @@ def test_files_are_read_once_a_process(root: Path, monkeypatch: pytest.MonkeyPat
     home = Store(root).get(Text("a"))
     warm = Store(root)
     warm.get(Text("a"))
-    monkeypatch.setattr(store, "_sha256", lambda path: pytest.fail(f"read {path} again"))
+    monkeypatch.setattr(manifests, "sha256", lambda path: pytest.fail(f"read {path} again"))
     assert warm.get(Text("a")) == home
 
 
 def test_files_just_built_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Store(root)
     home = made.get(Text("a"))
-    monkeypatch.setattr(store, "_sha256", lambda path: pytest.fail(f"read {path} again"))
+    monkeypatch.setattr(manifests, "sha256", lambda path: pytest.fail(f"read {path} again"))
     assert made.get(Text("a")) == home
 
 
@@ -712,7 +720,7 @@ def test_a_file_that_cannot_be_read_is_named(root: Path, monkeypatch: pytest.Mon
     def denied(path: Path) -> str:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(store, "_sha256", denied)
+    monkeypatch.setattr(manifests, "sha256", denied)
     with pytest.raises(StoreError, match=rf"{home}/.*--store"):
         Store(root).get(Text("a"))
 

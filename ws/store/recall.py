@@ -1,0 +1,186 @@
+"""A recipe as JSON without loss, and back: what a manifest keeps so that its artifact can be explained and made again.
+
+A class is found by its name, whatever module it has moved to since. Only classes of `ws` and of modules that are loaded
+already are found: a file never decides what is imported.
+"""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, get_args, get_origin, get_type_hints
+
+import ws
+from ws.errors import StoreError, WsError
+from ws.store.recipes import Recipe, values_of
+
+Keys = Callable[[Recipe], str]
+"""What gives a recipe its key."""
+
+Json = dict[str, Any]
+
+SKIPPED = ("ws.tests", "ws.bench", "ws.cli")
+"""Where no recipes are; the tests among them are found once they are loaded."""
+
+
+class RecipeGone(StoreError):
+    """A recipe that this version of the code cannot make of what its manifest says."""
+
+
+def written_down(recipe: Recipe, keys: Keys) -> tuple[Json, dict[str, Json]]:
+    """A recipe in which each input is its key, and the recipe of each input, those of inputs too, by key."""
+    inputs: dict[str, Json] = {}
+
+    def plain(value: object) -> Any:
+        match value:
+            case Recipe():
+                key = keys(value)
+                if key not in inputs:
+                    inputs[key] = {}
+                    inputs[key] = record(value)
+                return {"input": key}
+            case tuple() if hasattr(value, "_fields"):
+                return {"class": named(value), "items": [plain(item) for item in value]}
+            case tuple():
+                return [plain(item) for item in value]
+            case _ if is_dataclass(value):
+                return record(value)
+            case _:
+                return value
+
+    def record(value: object) -> Json:
+        return {"class": named(value), "fields": {name: plain(item) for name, item in values_of(value).items()}}
+
+    return record(recipe), inputs
+
+
+def named(value: object) -> str:
+    """The class of a value with its module."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def recalled(said: Mapping[str, Any]) -> Recipe:
+    """The recipe of a manifest, made with today's classes.
+
+    Raises: RecipeGone if a class is gone, has other fields or refuses the values it had.
+    """
+    try:
+        if "recipe" in said:
+            made = _Recall(said["inputs"]).record(said["recipe"])
+        elif "fields" in said:
+            made = _of_older(class_named(said["class"]), said["fields"])
+        else:
+            raise RecipeGone("its manifest holds no recipe")
+    except (TypeError, NameError, LookupError, AttributeError, RecursionError) as error:
+        raise RecipeGone(f"its recipe cannot be read: {error!r}") from error
+    except RecipeGone:
+        raise
+    except WsError as error:
+        raise RecipeGone(f"its recipe is refused today: {error}") from error
+    if not isinstance(made, Recipe):
+        raise RecipeGone(f"{said['class']} is no recipe any more")
+    return made
+
+
+class _Recall:
+    """Makes recipes of what was written down, each input once."""
+
+    def __init__(self, inputs: Mapping[str, Json]) -> None:
+        self._inputs = inputs
+        self._made: dict[str, Any] = {}
+
+    def record(self, said: Json) -> Any:
+        values = {name: self.value(item) for name, item in said["fields"].items()}
+        return made_of(class_named(said["class"]), values)
+
+    def value(self, said: Any) -> Any:
+        match said:
+            case {"input": key}:
+                if key not in self._made:
+                    self._made[key] = self.record(self._inputs[key])
+                return self._made[key]
+            case {"class": name, "items": items}:
+                return class_named(name)(*map(self.value, items))
+            case {"fields": _}:
+                return self.record(said)
+            case list():
+                return tuple(map(self.value, said))
+            case _:
+                return said
+
+
+def made_of(kind: type, values: Mapping[str, Any]) -> Any:
+    """An object of a class with these fields, all of them and no others.
+
+    Raises: RecipeGone where the fields of the class are others today.
+    """
+    today = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
+    if today != values.keys():
+        new, gone = sorted(today - values.keys()), sorted(values.keys() - today)
+        raise RecipeGone(f"{kind.__name__} has other fields today: new {new}, gone {gone}")
+    return kind(**values)
+
+
+def class_named(name: str) -> type:
+    """The class that was called so: in that module if it is loaded, else the one of that name in `ws`.
+
+    Raises: RecipeGone if there is none, or more than one.
+    """
+    module, _, last = name.rpartition(".")
+    there = getattr(sys.modules.get(module), last, None)
+    if isinstance(there, type):
+        return there
+    found = _classes().get(last, [])
+    if len(found) != 1:
+        many = f"{len(found)} classes are called {last}" if found else f"no class is called {last}"
+        raise RecipeGone(f"{many} in this version, where {name} is asked for")
+    return found[0]
+
+
+@cache
+def _classes() -> dict[str, list[type]]:
+    """Every frozen dataclass and named tuple of `ws`, by name."""
+    found: dict[str, list[type]] = {}
+    for module in _modules():
+        for name, value in vars(module).items():
+            own = isinstance(value, type) and value.__module__ == module.__name__
+            if own and (is_dataclass(value) or hasattr(value, "_fields")):
+                found.setdefault(name, []).append(value)
+    return found
+
+
+def _modules() -> Iterator[Any]:
+    for found in pkgutil.walk_packages(ws.__path__, "ws."):
+        if not found.name.startswith(SKIPPED) and not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def _of_older(kind: type, values: Mapping[str, Any]) -> Any:
+    """An object of what older manifests say: no modules, and a named tuple is a list, which only its type tells."""
+    hints = get_type_hints(kind)
+    return made_of(kind, {name: _older_value(item, hints.get(name)) for name, item in values.items()})
+
+
+def _older_value(said: Any, hint: Any) -> Any:
+    if isinstance(said, dict):
+        inner = {name: item for name, item in said.items() if name != "class"}
+        return _of_older(class_named(said["class"]), inner)
+    if not isinstance(said, list):
+        return said
+    for kind in _alternatives(hint):
+        if isinstance(kind, type) and hasattr(kind, "_fields") and len(kind._fields) == len(said):
+            return kind(*map(_older_value, said, get_type_hints(kind).values()))
+        if get_origin(kind) is tuple:
+            return tuple(map(_older_value, said, _item_hints(get_args(kind), len(said))))
+    return tuple(_older_value(item, None) for item in said)
+
+
+def _item_hints(hints: tuple[Any, ...], count: int) -> Iterable[Any]:
+    return hints[:1] * count if len(hints) == 2 and hints[1] is Ellipsis else (*hints, *[None] * count)[:count]
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """What a value may be: the parts of a union, else the hint itself."""
+    return get_args(hint) if get_args(hint) and get_origin(hint) is not tuple else (hint,)

@@ -1,0 +1,97 @@
+"""What an artifact is made by: a recipe, a frozen dataclass of plain values that says all there is to know."""
+
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ws.errors import StoreError
+
+if TYPE_CHECKING:
+    from ws.store.artifacts import Store
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make one artifact: a frozen dataclass whose fields are all there is to know.
+
+    Fields are str, int, float, bool, None, recipes (the inputs), frozen dataclasses, and tuples of these.
+    """
+
+    def build(self, out: Path, store: "Store") -> None:
+        """Write the artifact's files into the empty folder `out`; inputs are at `store.get(self.input)`."""
+        raise NotImplementedError(f"{type(self).__name__} has no build(out, store)")
+
+    def describe(self) -> str:
+        """One short human phrase for progress lines."""
+        named = values_of(self).items()
+        words = (type(self).__name__, *(_phrase(name, value) for name, value in named))
+        return textwrap.shorten(" ".join(filter(None, words)), width=72, placeholder=" ...")
+
+
+def check_recipe(recipe: Recipe) -> None:
+    if not isinstance(recipe, Recipe):
+        raise StoreError(f"{type(recipe).__name__} is not a recipe; subclass ws.store.Recipe")
+    _check_fields(type(recipe).__name__, recipe)
+
+
+def _check_fields(name: str, record: object) -> None:
+    """Refuse a class that is no frozen dataclass itself, whose own fields would be lost, and what its fields hold."""
+    params = vars(type(record)).get("__dataclass_params__")
+    if params is None or not params.frozen:
+        raise StoreError(
+            f"{name} is a {type(record).__name__}; recipes and what they hold are str, int, float, bool, "
+            "None, tuples, or classes with @dataclass(frozen=True) of their own"
+        )
+    for field in fields(record):
+        if not field.compare:
+            raise StoreError(f"{name}.{field.name} has compare=False; all fields of a recipe are content")
+        _check(f"{name}.{field.name}", getattr(record, field.name))
+
+
+def _check(name: str, value: object) -> None:
+    """Refuse what no key can be made of; an input is checked when its own key is made."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise StoreError(f"{name} is {value}; a recipe needs finite numbers")
+        case None | str() | int() | float() | Recipe():
+            return
+        case tuple():
+            for item in value:
+                _check(name, item)
+        case _:
+            _check_fields(name, value)
+
+
+def values_of(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def held_in(value: object) -> Iterator[object]:
+    """A value and everything inside it, but not what is inside an input."""
+    yield value
+    if isinstance(value, Recipe):
+        return
+    if isinstance(value, tuple) or is_dataclass(value):
+        for item in value if isinstance(value, tuple) else values_of(value).values():
+            yield from held_in(item)
+
+
+def _phrase(name: str, value: object) -> str:
+    match value:
+        case None | False | ():
+            return ""
+        case True:
+            return name
+        case str():
+            return value
+        case Recipe():
+            return f"of {value.describe()}"
+        case tuple():
+            return " ".join(_phrase(name, item) for item in value)
+        case _ if is_dataclass(value):
+            return " ".join(_phrase(field, item) for field, item in values_of(value).items())
+        case _:
+            return f"{name} {value}"
