@@ -60,9 +60,10 @@ lint: $(installed) ## check style and layout with ruff
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 
-table: $(installed) ## write the recorded verdicts into README.md and claims/VERDICTS.md
-	$(bin)/ws table --counts --write README.md
-	$(bin)/ws table --write claims/VERDICTS.md
+table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture of C05, and some into README.md
+	$(bin)/ws table --pages docs/verdicts
+	$(bin)/ws table --claims C05 --picture docs/pictures/c05.svg
+	$(bin)/ws table --claims C01 C02 C03 C05 C23 --form counts --write README.md
 
 search: $(installed) ## choose the training recipe of each adapter family on validation data
 	$(bin)/ws search $(MODEL)

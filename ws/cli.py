@@ -50,40 +50,55 @@ def table(
     models: Annotated[
         tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
     ] = ("smollm2-135m",),
+    claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
+    form: Annotated[
+        Literal["cases", "counts", "plain"],
+        tyro.conf.arg(help="Markdown with a line per case, or per test; or the table that a run of claims ends with."),
+    ] = "cases",
     write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
+    pages: Annotated[Path | None, tyro.conf.arg(help="Folder for a page per theme and one that counts.")] = None,
+    picture: Annotated[Path | None, tyro.conf.arg(help="SVG file for a forest plot of the one claim chosen.")] = None,
     snapshots: Annotated[
         Path | None,
         tyro.conf.arg(
-            help="Folder of recorded snapshots (default: claims/__snapshots__, of your own model in the store)."
+            help="Folder of recorded snapshots (default: __snapshots__ beside the tests, of your own model in the "
+            "store)."
         ),
     ] = None,
-    counts: Annotated[bool, tyro.conf.arg(help="A line per claim that counts its cases, not a line per case.")] = False,
+    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
     store: StorePath = None,
 ) -> None:
-    """Print the recorded verdicts as Markdown, or write them into a file between its markers.
+    """Show the recorded verdicts: print them, put them into a file between its markers, or write pages or a picture.
 
     Those of your own model are what `pytest claims/ --model ... --snapshot-update` recorded.
 
         ws table
-        ws table --write claims/VERDICTS.md
-        ws table --counts --write README.md
-        ws table --models ./my-model
+        ws table --claims C03 C05 --form plain --write README.md
+        ws table --pages docs/verdicts
+        ws table --claims C05 --picture docs/pictures/c05.svg
+        ws table --models ./my-model --form counts
     """
     from ws.models.own import named_model
+    from ws.report import show
     from ws.report.recorded import snapshot_folder
-    from ws.report.verdicts import markdown, recorded, summary, with_table
+    from ws.report.register import read_beside
+    from ws.report.verdicts import recorded
 
-    kept, shown = Store(store or default_root()), summary if counts else markdown
-    beside = Path("claims/__snapshots__")
+    kept = Store(store or default_root())
     folders = [
-        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=beside)
+        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=tests / "__snapshots__")
         for model in (named_model(text, kept) for text in models)
     ]
-    text = shown(record for folder in folders for record in recorded(folder))
-    if write is None:
-        print(text)
-    else:
-        write.write_text(with_table(write.read_text(encoding="utf-8"), text), encoding="utf-8")
+    register = read_beside(tests)
+    records = show.of_claims((record for folder in folders for record in recorded(folder)), claims, register)
+    if pages is not None:
+        show.write_pages(pages, records, register, tests)
+    if picture is not None:
+        show.write_picture(picture, records, register)
+    if write is not None:
+        show.write_table(write, records, form)
+    if not (pages or picture or write):
+        print(show.table(records, form))
 
 
 def bench(

@@ -63,7 +63,7 @@ def read(path: Path) -> Register:
     return {id: _entry(id, table, path) for id, table in tables.items()}
 
 
-def beside(folder: Path) -> Register:
+def read_beside(folder: Path) -> Register:
     """The register of a folder of tests; empty if it has none."""
     path = folder / FILE
     return read(path) if path.exists() else {}

@@ -1,20 +1,13 @@
-"""What a run said about each claim: records, and the tables made of them for a terminal and for Markdown."""
+"""What a run said about each claim: records, what twins say of each other, and the words that tables share."""
 
 import json
 import math
 import re
-import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from io import StringIO
-from itertools import groupby
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from ws.errors import DataError
 from ws.stats.verdict import Outcome, Verdict
@@ -22,17 +15,6 @@ from ws.stats.verdict import Outcome, Verdict
 Outcomes = dict[tuple[str | None, ...], str]
 """The outcome of each case by what names it: model, claim, test, case, measure and footing."""
 
-Columns = tuple[int, int, int, int]
-
-STYLES = {
-    Outcome.HOLDS: "green",
-    Outcome.REFUTED: "red",
-    Outcome.INCONCLUSIVE: "yellow",
-    Outcome.INVALID: "magenta",
-}
-# Room for "-12.25 [-13.10, -11.60] > 0", "holds raw only" and INCONCLUSIVE; the rest of 80 columns takes a
-# case such as `delora-lora-corrected`.
-EFFECT_WIDTH, VERDICT_WIDTH, SNAPSHOT_WIDTH = 28, 14, 12
 RAW_ONLY = "holds raw only"
 ONE, ISO_KL = "one", "iso-kl"
 RANDOM_WEIGHTS = "random weights: numbers are compared, verdicts are shown but not asserted"
@@ -107,21 +89,6 @@ def recorded(folder: Path) -> list[Record]:
         raise DataError(f"a snapshot in {folder} is not what this version writes ({error}); record it anew") from None
 
 
-TABLE_START, TABLE_END = "<!-- table -->", "<!-- end of table -->"
-
-
-def with_table(page: str, table: str) -> str:
-    """A page with `table` between its markers, in place of what stood there.
-
-    Raises: DataError if the page does not have both markers, in order.
-    """
-    head, start, rest = page.partition(TABLE_START)
-    _, end, tail = rest.partition(TABLE_END)
-    if not start or not end:
-        raise DataError(f"the page lacks {TABLE_START} or, after it, {TABLE_END}; add both where the table belongs")
-    return f"{head}{start}\n{table}{end}{tail}"
-
-
 def ordered(records: Iterable[Record]) -> list[Record]:
     """Records by model, claim, test and case, whatever order they were made in, the footings of a case side by side."""
     return sorted(records, key=_place)
@@ -169,14 +136,14 @@ def _swapped(case: str, part: str | None, other: str) -> str:
     return case if part is None else re.sub(rf"(?<![^-]){re.escape(part)}(?![^-])", other, case)
 
 
-def _notes(record: Record, found: Outcomes) -> list[str]:
+def notes(record: Record, found: Outcomes) -> list[str]:
     """What its twins say about a record's verdict."""
     raw_only = [RAW_ONLY] if is_raw_only(record, found) else []
     before = flipped_from(record, found)
     return raw_only + ([f"flipped from {before}"] if before else [])
 
 
-def _flips(records: list[Record]) -> str:
+def flips(records: list[Record]) -> str:
     """How many of the cases judged at both footings flip; empty if none was."""
     found = outcomes(records)
     both = [record for record in records if _at_one(record, found)]
@@ -202,126 +169,18 @@ def effect(record: Record) -> str:
     return "\n".join([shown, *record.gates, *record.beside])
 
 
-def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False) -> str:
-    """One table a model, no line longer than `width`; plain text unless in colour."""
-    groups = groupby(ordered(records), key=lambda record: record.model)
-    models = [_of_model(list(group), width) for _, group in groups]
-    out = StringIO()
-    system = "standard" if colour else None
-    console = Console(file=out, width=width, force_terminal=colour, color_system=system, markup=False)
-    console.print(Group(*models), highlight=False)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-
-
-def _of_model(records: list[Record], width: int) -> RenderableType:
-    columns = _columns(width)
-    header = _grid(columns)
-    header.add_row("claim and case", "effect [interval]", "verdict", "snapshot", style="bold")
-    tests = groupby(records, key=lambda record: (record.claim, record.test))
-    body = [part for _, group in tests for part in _of_test(list(group), columns)]
-    return Group(Text(_title(records), style="bold"), header, *body, Text(_summary(records)), Text())
-
-
-def _title(records: list[Record]) -> str:
+def title(records: list[Record]) -> str:
     devices = ", ".join(sorted({record.device for record in records}))
     seeds = " or ".join(str(n) for n in sorted({record.n_seeds for record in records}))
     return f"{records[0].model} ({devices}, {seeds} seed{'' if seeds == '1' else 's'})"
 
 
-def _summary(records: list[Record]) -> str:
+def tally(records: list[Record]) -> str:
     counts = Counter(record.outcome for record in records)
     found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     lines = [f"{len(records)} case{'' if len(records) == 1 else 's'}: {found}"]
-    if flips := _flips(records):
-        lines.append(f"verdicts that flip from coefficient 1 to iso-KL: {flips}")
+    if turned := flips(records):
+        lines.append(f"verdicts that flip from coefficient 1 to iso-KL: {turned}")
     if any(record.random_weights for record in records):
         lines.append(RANDOM_WEIGHTS)
     return "\n".join(lines)
-
-
-def _columns(width: int) -> Columns:
-    gaps = 3
-    case = max(12, width - gaps - EFFECT_WIDTH - VERDICT_WIDTH - SNAPSHOT_WIDTH)
-    return case, EFFECT_WIDTH, VERDICT_WIDTH, SNAPSHOT_WIDTH
-
-
-def _grid(columns: Columns) -> Table:
-    grid = Table.grid(padding=(0, 1))
-    for width in columns:
-        grid.add_column(width=width, overflow="fold")
-    return grid
-
-
-def _of_test(records: list[Record], columns: Columns) -> list[RenderableType]:
-    grid = _grid(columns)
-    found = outcomes(records)
-    for record in records:
-        notes = "".join(f"\n{note}" for note in _notes(record, found))
-        verdict = Text(record.outcome, style=STYLES[Outcome(record.outcome)]).append(notes, style="yellow")
-        grid.add_row(_case(record.case or "(one case)", columns[0]), effect(record), verdict, record.snapshot)
-    return [Text(_heading(records[0], sum(columns) + 3)), grid]
-
-
-def _heading(record: Record, width: int) -> str:
-    published = f" (published: {record.published})" if record.published else ""
-    text = f"{record.claim}  {sentence(record.test)}{published}"
-    return textwrap.fill(text, width, subsequent_indent=" " * (len(record.claim) + 2))
-
-
-def _case(case: str, width: int) -> str:
-    """A case's name, indented and wrapped behind hyphens, underscores and blanks rather than within words."""
-    lines = [""]
-    for piece in re.findall(r"[^-_ ]*[-_ ]|[^-_ ]+", case):
-        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width - 2:
-            lines.append("")
-        lines[-1] += piece
-    return "\n".join(f"  {line}" for line in lines)
-
-
-def markdown(records: Iterable[Record]) -> str:
-    """One table a model, each under its own heading."""
-    models = groupby(ordered(records), key=lambda record: record.model)
-    return "\n".join(_markdown_of_model(list(group)) for _, group in models)
-
-
-def summary(records: Iterable[Record]) -> str:
-    """One table a model with a line per claim test: how many of its cases came out how, and how many flip."""
-    models = groupby(ordered(records), key=lambda record: record.model)
-    return "\n".join(_summary_of_model(list(group)) for _, group in models)
-
-
-def _summary_of_model(records: list[Record]) -> str:
-    flips = ["flips"] if _flips(records) else []
-    head = ["claim", "in words", *map(str, Outcome), *flips, "published"]
-    tests = groupby(records, key=lambda record: (record.claim, record.test))
-    lines = [_markdown_row(cells) for cells in (head, ["---"] * len(head))]
-    lines += [_markdown_row(_counted(list(group), with_flips=bool(flips))) for _, group in tests]
-    return "\n".join([f"### {_title(records)}", "", *lines, "", _summary(records).replace("\n", "; "), ""])
-
-
-def _counted(records: list[Record], *, with_flips: bool) -> list[str]:
-    counts = Counter(record.outcome for record in records)
-    shown = [str(counts[outcome] or "") for outcome in Outcome]
-    shown += [_flips(records)] if with_flips else []
-    return [records[0].claim, sentence(records[0].test), *shown, records[0].published]
-
-
-def _markdown_of_model(records: list[Record]) -> str:
-    head = ["claim", "case", "effect [interval]", "verdict", "snapshot", "published"]
-    found = outcomes(records)
-    rows = [_markdown_cells(record, found) for record in records]
-    lines = [_markdown_row(cells) for cells in (head, ["---"] * len(head), *rows)]
-    summary = _summary(records).replace("\n", "; ")
-    return "\n".join([f"### {_title(records)}", "", *lines, "", summary, ""])
-
-
-def _markdown_cells(record: Record, found: Outcomes) -> list[str]:
-    case = f": {record.case}" if record.case else ""
-    notes = "; ".join(_notes(record, found))
-    verdict = f"{record.outcome} ({notes})" if notes else record.outcome
-    shown = effect(record).replace("\n", "; ")
-    return [record.claim, sentence(record.test) + case, shown, verdict, record.snapshot, record.published]
-
-
-def _markdown_row(cells: list[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

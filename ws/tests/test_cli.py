@@ -12,7 +12,8 @@ import pytest
 from ws import cli
 from ws.adapters import FAMILIES
 from ws.report import figures, joint, joint_text
-from ws.report.verdicts import TABLE_END, TABLE_START, Record
+from ws.report.markdown import TABLE_END, TABLE_START
+from ws.report.verdicts import Record
 from ws.store import Store
 from ws.study import search as search_module
 from ws.study.subject import Subject
@@ -63,7 +64,7 @@ def test_help_lists_the_commands_and_what_they_do(run: Run, capsys: pytest.Captu
     text = helped(run, capsys)
     assert "usage: ws" in text
     assert "search Choose each family's recipe on validation rows" in text
-    assert "table Print the recorded verdicts as Markdown" in text
+    assert "table Show the recorded verdicts" in text
 
 
 SEARCHED = Path(cli.__file__).parent / "training" / "searched"
@@ -76,7 +77,7 @@ SEARCHED = Path(cli.__file__).parent / "training" / "searched"
             "search",
             ["ws search smollm2-135m --families lora delora", "Held-out claims are never scored", "WS_STORE"],
         ),
-        ("table", ["ws table --write", "between its markers", "recorded snapshots"]),
+        ("table", ["ws table --pages docs/verdicts", "between its markers", "recorded snapshots"]),
         ("lenses", ["ws lenses smollm2-135m --families lora delora --build", "joint.csv", "--no-png", "which claims"]),
     ],
 )

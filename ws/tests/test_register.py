@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ws.errors import DataError
-from ws.report.register import FILE, Register, beside, published, read
+from ws.report.register import FILE, Register, published, read, read_beside
 from ws.tests.conftest import Project
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def test_what_reasons_point_at_exists(ours: Register) -> None:
 
 def test_a_register_gives_each_test_its_figures(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(ASKED + UNASKED)
-    found = beside(tmp_path)
+    found = read_beside(tmp_path)
     assert published(found, "C05", "test_claims.py::test_it_steers") == "23.85"
     assert published(found, "C05", "test_claims.py::test_another") == ""
     assert published(found, "C99", "test_claims.py::test_it_steers") == ""
@@ -76,7 +76,7 @@ def test_a_register_gives_each_test_its_figures(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_register_has_an_empty_one(tmp_path: Path) -> None:
-    assert beside(tmp_path) == {}
+    assert read_beside(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_folder_without_a_register_has_an_empty_one(tmp_path: Path) -> None:
 def test_a_register_that_says_too_little_or_too_much_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(DataError, match=message):
-        beside(tmp_path)
+        read_beside(tmp_path)
 
 
 @pytest.mark.parametrize(("mark", "figures"), [("", "23.85"), (', published="9.76"', "9.76")])

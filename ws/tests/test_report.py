@@ -6,6 +6,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from ws.report import verdicts as report
+from ws.report.markdown import markdown, summary
+from ws.report.terminal import terminal
 from ws.report.verdicts import Record
 from ws.stats.verdict import Outcome
 from ws.tests.conftest import Project
@@ -76,11 +78,11 @@ def words(text: str) -> str:
 
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    assert max(map(len, report.terminal(RECORDS, width=width).splitlines())) <= width
+    assert max(map(len, terminal(RECORDS, width=width).splitlines())) <= width
 
 
 def test_nothing_is_cut_at_80_columns() -> None:
-    text = report.terminal([GATED], width=80)
+    text = terminal([GATED], width=80)
     assert "…" not in text
     assert {"denominator", "INVALID", "C23"} <= set(text.split())
     assert GATED.published.replace(" ", "") in words(text)
@@ -88,23 +90,23 @@ def test_nothing_is_cut_at_80_columns() -> None:
 
 
 def test_a_long_case_is_wrapped_behind_its_parts() -> None:
-    lines = report.terminal([GATED], width=80).splitlines()
+    lines = terminal([GATED], width=80).splitlines()
     starts = [line[2:23].strip() for line in lines[4:] if line.startswith("  ") and line[2:23].strip()]
     assert "".join(starts) == GATED.case
     assert all(start.endswith(("-", "_")) for start in starts[:-1])
 
 
 def test_a_case_that_fits_stays_on_one_line() -> None:
-    assert "  delora-lora-corrected 12.25 [11.60, 13.10] > 0" in report.terminal([CORRECTED], width=80)
+    assert "  delora-lora-corrected 12.25 [11.60, 13.10] > 0" in terminal([CORRECTED], width=80)
 
 
 def test_plain_text_carries_no_escape_codes_and_colour_does() -> None:
-    assert "\x1b" not in report.terminal(RECORDS)
-    assert "\x1b[32mHOLDS" in report.terminal(RECORDS, colour=True)
+    assert "\x1b" not in terminal(RECORDS)
+    assert "\x1b[32mHOLDS" in terminal(RECORDS, colour=True)
 
 
 def test_each_model_has_its_own_table() -> None:
-    lines = report.terminal(RECORDS).splitlines()
+    lines = terminal(RECORDS).splitlines()
     titles = [line for line in lines if line.endswith(("seed)", "seeds)"))]
     assert titles == ["smollm2-135m (cpu, 3 seeds)", "tiny-random-qwen3 (cpu, 1 seed)"]
     assert "3 cases: 1 HOLDS, 1 INCONCLUSIVE, 1 INVALID" in lines
@@ -122,43 +124,43 @@ def test_each_model_has_its_own_table() -> None:
 )
 def test_a_corrected_case_that_only_holds_raw_says_so(raw: str, corrected: str, noted: bool) -> None:
     records = [replace(RECORD, outcome=raw), replace(CORRECTED, outcome=corrected)]
-    assert ("holds raw only" in report.terminal(records)) == noted
-    assert (f"{corrected} (holds raw only)" in report.markdown(records)) == noted
+    assert ("holds raw only" in terminal(records)) == noted
+    assert (f"{corrected} (holds raw only)" in markdown(records)) == noted
 
 
 @pytest.mark.parametrize("field", ["model", "claim", "test", "case"])
 def test_a_raw_case_of_something_else_is_no_twin(field: str) -> None:
     other = replace(RECORD, **{field: "other-raw"})
-    assert "holds raw only" not in report.terminal([other, CORRECTED])
+    assert "holds raw only" not in terminal([other, CORRECTED])
 
 
 @pytest.mark.parametrize("case", ["raws-straw-{}", "uncorrected-{}", "{}-correctedly"])
 def test_the_measure_is_found_as_a_whole_part_of_the_case(case: str) -> None:
     records = [replace(record, case=case.format(record.measure)) for record in (RECORD, CORRECTED)]
-    assert "holds raw only" in report.terminal(records)
+    assert "holds raw only" in terminal(records)
 
 
 def test_a_third_measure_is_no_raw_one() -> None:
     third = replace(RECORD, case="delora-lora-neutral", measure="neutral")
-    assert "holds raw only" not in report.terminal([third, CORRECTED])
+    assert "holds raw only" not in terminal([third, CORRECTED])
 
 
 @pytest.mark.parametrize("iso_kl", list(Outcome))
 @pytest.mark.parametrize("one", list(Outcome))
 def test_a_case_is_shown_as_flipped_iff_it_comes_out_otherwise_at_iso_kl(one: Outcome, iso_kl: Outcome) -> None:
     records = [replace(AT_ONE, outcome=str(one)), replace(AT_ISO_KL, outcome=str(iso_kl))]
-    lines = report.markdown(records).splitlines()
+    lines = markdown(records).splitlines()
     verdict = f"{iso_kl} (flipped from {one})" if one != iso_kl else f"{iso_kl}"
     assert f" | {one} | " in lines[4]
     assert f" | {verdict} | " in lines[5]
     assert f"verdicts that flip from coefficient 1 to iso-KL: {int(one != iso_kl)} of 1" in lines[7]
-    text = report.terminal(records)
+    text = terminal(records)
     assert (f"flippedfrom{one}" in words(text)) == (one != iso_kl)
     assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_flip_stands_under_the_verdict_it_belongs_to() -> None:
-    lines = report.terminal([AT_ISO_KL, AT_ONE], width=80).splitlines()
+    lines = terminal([AT_ISO_KL, AT_ONE], width=80).splitlines()
     at_iso_kl = next(i for i, line in enumerate(lines) if line.startswith("  delora-lora-raw-iso"))
     verdict = lines[at_iso_kl].index("REFUTED")
     assert [line[verdict:].split() for line in lines[at_iso_kl - 1 : at_iso_kl + 3]] == [
@@ -172,7 +174,7 @@ def test_a_flip_stands_under_the_verdict_it_belongs_to() -> None:
 @pytest.mark.parametrize("field", ["model", "claim", "test", "case", "measure", "footing"])
 def test_a_case_of_something_else_at_coefficient_1_is_no_twin(field: str) -> None:
     other = replace(AT_ONE, **{field: "other-one"})
-    for table in (report.terminal, report.markdown, report.summary):
+    for table in (terminal, markdown, summary):
         assert "flip" in table([AT_ONE, AT_ISO_KL])
         assert "flip" not in table([other, AT_ISO_KL])
 
@@ -180,7 +182,7 @@ def test_a_case_of_something_else_at_coefficient_1_is_no_twin(field: str) -> Non
 @pytest.mark.parametrize("case", ["one-{}", "alone-{}-none", "{}-iso-kls", "miso-kl-{}"])
 def test_the_footing_is_found_as_a_whole_part_of_the_case(case: str) -> None:
     records = [replace(record, case=case.format(record.footing)) for record in (AT_ONE, AT_ISO_KL)]
-    assert "REFUTED (flipped from HOLDS)" in report.markdown(records)
+    assert "REFUTED (flipped from HOLDS)" in markdown(records)
 
 
 def test_each_measure_flips_for_itself() -> None:
@@ -188,10 +190,10 @@ def test_each_measure_flips_for_itself() -> None:
         replace(record, case=record.case.replace("raw", "corrected"), measure="corrected", outcome="INCONCLUSIVE")
         for record in (AT_ONE, AT_ISO_KL)
     ]
-    text = report.markdown([AT_ONE, replace(AT_ISO_KL, outcome="HOLDS"), *corrected])
+    text = markdown([AT_ONE, replace(AT_ISO_KL, outcome="HOLDS"), *corrected])
     assert text.count("INCONCLUSIVE (holds raw only)") == 2
     assert "flipped" not in text
-    text = report.markdown([AT_ONE, AT_ISO_KL, *corrected])
+    text = markdown([AT_ONE, AT_ISO_KL, *corrected])
     assert text.count("INCONCLUSIVE (holds raw only)") == 1
     assert text.count("flipped") == 1
 
@@ -200,8 +202,8 @@ def test_a_case_may_hold_raw_only_and_have_flipped() -> None:
     one = replace(AT_ONE, case="corrected-one", measure="corrected")
     iso_kl = replace(AT_ISO_KL, case="corrected-iso-kl", measure="corrected")
     raw = replace(AT_ISO_KL, case="raw-iso-kl", outcome="HOLDS")
-    assert "REFUTED (holds raw only; flipped from HOLDS)" in report.markdown([raw, iso_kl, one])
-    assert "REFUTEDsameholdsrawonlyflippedfromHOLDS" in words(report.terminal([raw, iso_kl, one]))
+    assert "REFUTED (holds raw only; flipped from HOLDS)" in markdown([raw, iso_kl, one])
+    assert "REFUTEDsameholdsrawonlyflippedfromHOLDS" in words(terminal([raw, iso_kl, one]))
 
 
 @pytest.mark.parametrize("case", ["lora-{}", "{}-lora"])
@@ -221,7 +223,7 @@ def test_the_footings_of_a_case_stand_side_by_side(case: str) -> None:
 
 def test_a_summary_counts_the_flips_of_each_test() -> None:
     kept = [replace(one, case=one.case.replace("lora", "dora"), outcome="INVALID") for one in (AT_ONE, AT_ISO_KL)]
-    lines = report.summary([AT_ONE, AT_ISO_KL, *kept, replace(RECORD, claim="C07"), TINY]).splitlines()
+    lines = summary([AT_ONE, AT_ISO_KL, *kept, replace(RECORD, claim="C07"), TINY]).splitlines()
     assert lines[2] == "| claim | in words | HOLDS | REFUTED | INCONCLUSIVE | INVALID | flips | published |"
     assert " | 1 | 1 |  | 2 | 1 of 2 | " in lines[4]
     assert " | 1 |  |  |  |  | " in lines[5]
@@ -233,22 +235,22 @@ def test_a_summary_counts_the_flips_of_each_test() -> None:
 
 def test_the_order_of_the_records_does_not_matter() -> None:
     records = [*RECORDS, AT_ONE, AT_ISO_KL]
-    for table in (report.terminal, report.markdown, report.summary):
+    for table in (terminal, markdown, summary):
         assert table(reversed(records)) == table(records)
 
 
 def test_markdown_has_every_column_in_every_row() -> None:
-    rows = [line for line in report.markdown(RECORDS).splitlines() if line.startswith("|")]
+    rows = [line for line in markdown(RECORDS).splitlines() if line.startswith("|")]
     assert rows[0] == "| claim | case | effect [interval] | verdict | snapshot | published |"
     assert {row.count(" | ") for row in rows} == {5}
 
 
 def test_markdown_escapes_its_own_separator() -> None:
-    assert "beyond \\|alpha\\| 1" in report.markdown([replace(RECORD, published="beyond |alpha| 1")])
+    assert "beyond \\|alpha\\| 1" in markdown([replace(RECORD, published="beyond |alpha| 1")])
 
 
 def test_a_summary_counts_the_cases_of_each_test() -> None:
-    lines = [line for line in report.summary(reversed(RECORDS)).splitlines() if line.startswith("|")]
+    lines = [line for line in summary(reversed(RECORDS)).splitlines() if line.startswith("|")]
     head = "| claim | in words | HOLDS | REFUTED | INCONCLUSIVE | INVALID | published |"
     assert lines[0] == lines[4] == head
     assert lines[2] == "| C05 | delora spreads further than | 1 |  | 1 |  | DeLoRA 23.85 vs LoRA 9.76 |"
@@ -270,7 +272,7 @@ def test_a_run_ends_with_the_table(project: Project) -> None:
     project.record()
     result = project.run()
     result.assert_outcomes(passed=2, xfailed=2)
-    table = report.terminal(project.records, width=80)
+    table = terminal(project.records, width=80)
     assert table in result.stdout.str()
     assert table.count("holds raw only") == 2
     assert table.count(" same") == 4
@@ -293,8 +295,8 @@ def test_a_worker_leaves_the_same_table(project: Project) -> None:
     shared.assert_outcomes(passed=2, xfailed=2)
     assert shared.ret == pytest.ExitCode.OK
     assert report.ordered(project.records) == report.ordered(records)
-    assert report.terminal(records) in shared.stdout.str()
-    assert report.terminal(records) in alone.stdout.str()
+    assert terminal(records) in shared.stdout.str()
+    assert terminal(records) in alone.stdout.str()
 
 
 def test_a_run_without_claims_shows_no_table(project: Project) -> None:

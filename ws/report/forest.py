@@ -1,0 +1,134 @@
+"""A forest plot as SVG: each case of a claim with its interval and its verdict, raw and corrected side by side.
+
+Grey is one that can be read on a light and on a dark page, and nothing is drawn behind.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import groupby
+
+from ws.errors import DataError
+from ws.report.register import Entry
+from ws.report.verdicts import Record, number, ordered, sentence, title
+from ws.stats.verdict import Outcome
+
+COLOURS = {
+    Outcome.HOLDS: "#2e9e5b",
+    Outcome.REFUTED: "#d1453b",
+    Outcome.INCONCLUSIVE: "#b8860b",
+    Outcome.INVALID: "#9b59b6",
+}
+GREY = "#7a8088"
+LABELS, PANEL, WORDS, LINE, MARGIN = 90.0, 215.0, 110.0, 24.0, 12.0
+"""Widths of the cases' names, of one panel and of the verdicts beside it, and heights, in pixels."""
+
+
+def forest(records: Iterable[Record], entry: Entry) -> str:
+    """The plot of a claim's cases on one model: those that have a measure, or all where none has.
+
+    Raises: DataError if there is nothing to draw.
+    """
+    found = [record for record in ordered(records) if record.claim == entry.id and _has_interval(record)]
+    drawn = [record for record in found if record.measure] or found
+    if not drawn:
+        raise DataError(f"no case of {entry.id} has a number to draw; record some with --snapshot-update")
+    measures = list(dict.fromkeys(record.measure for record in drawn))[::-1]  # raw first
+    scales = [_Scale([record for record in drawn if record.measure == measure]) for measure in measures]
+    rows = _rows(drawn)
+    width, top = LABELS + len(measures) * (PANEL + WORDS) + MARGIN, 3 * LINE
+    height = top + len(rows) * LINE + 2 * LINE
+    parts = [_text(0.0, LINE - 6, f"{entry.id}: {entry.sentence}", size=15, bold=True)]
+    parts.append(_text(0.0, 2 * LINE - 10, f"{title(drawn)}; dashed: what the claim compares with"))
+    for place, (measure, scale) in enumerate(zip(measures, scales, strict=True)):
+        left = LABELS + place * (PANEL + WORDS)
+        parts += _panel(left, top, len(rows), scale, measure or "")
+        parts += [
+            mark for line, row in enumerate(rows) for mark in _marks(left, top + line * LINE, scale, row, measure)
+        ]
+    parts += [_label(top + line * LINE, row) for line, row in enumerate(rows)]
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img"'
+    )
+    style = f'font-family="system-ui, sans-serif" font-size="12" fill="{GREY}" stroke-width="2"'
+    return "\n".join([f"{head} {style}>", f"<title>{escape(entry.sentence)}</title>", *parts, "</svg>", ""])
+
+
+def _has_interval(record: Record) -> bool:
+    return None not in (record.low, record.value, record.high)
+
+
+class _Scale:
+    """Where a value lies in a panel."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.thresholds = sorted({record.threshold for record in records if record.threshold is not None})
+        ends = [end for record in records for end in (record.low, record.high, record.value) if end is not None]
+        self.low, self.high = min(ends + self.thresholds), max(ends + self.thresholds)
+        self._unit = PANEL / ((self.high - self.low) or 1.0)
+
+    def x(self, value: float) -> float:
+        return (value - self.low) * self._unit
+
+
+Row = str | list[Record]
+"""The words of a test, or the measures of one of its cases."""
+
+
+def _rows(records: list[Record]) -> list[Row]:
+    rows: list[Row] = []
+    for test, of_test in groupby(records, key=lambda record: record.test):
+        rows.append(sentence(test))
+        rows += [list(group) for _, group in groupby(of_test, key=_name)]
+    return rows
+
+
+def _name(record: Record) -> str:
+    """A case without its measure."""
+    return "-".join(part for part in record.case.split("-") if part != record.measure)
+
+
+def _label(y: float, row: Row) -> str:
+    return _text(0.0, y + 16, row, bold=True) if isinstance(row, str) else _text(10.0, y + 16, _name(row[0]))
+
+
+def _panel(left: float, top: float, lines: int, scale: _Scale, measure: str) -> list[str]:
+    bottom = top + lines * LINE
+    at = [scale.low, *scale.thresholds, scale.high]
+    ticks = [_text(left + scale.x(value), bottom + 18, number(value), anchor="middle") for value in at]
+    dashed = [
+        f'<line x1="{left + scale.x(value):.1f}" x2="{left + scale.x(value):.1f}" y1="{top}" y2="{bottom}" '
+        f'stroke="{GREY}" stroke-width="1" stroke-dasharray="3 3"/>'
+        for value in scale.thresholds
+    ]
+    name = _text(left + PANEL / 2, bottom + 2 * LINE - 10, measure, anchor="middle", bold=True)
+    axis = f'<line x1="{left}" x2="{left + PANEL}" y1="{bottom}" y2="{bottom}" stroke="{GREY}" stroke-width="1"/>'
+    return [axis, *dashed, *ticks, name]
+
+
+def _marks(left: float, y: float, scale: _Scale, row: Row, measure: str | None) -> list[str]:
+    return [
+        mark
+        for record in row
+        if not isinstance(record, str) and record.measure == measure
+        for mark in _interval(left, y + 12, scale, record)
+    ]
+
+
+def _interval(left: float, y: float, scale: _Scale, record: Record) -> list[str]:
+    colour = COLOURS[Outcome(record.outcome)]
+    low, value, high = (left + scale.x(end) for end in (record.low, record.value, record.high) if end is not None)
+    return [
+        f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}"/>',
+        f'<circle cx="{value:.1f}" cy="{y}" r="4" fill="{colour}"/>',
+        _text(left + PANEL + 10, y + 4, record.outcome, colour=colour),
+    ]
+
+
+def _text(
+    x: float, y: float, words: str, *, size: int = 12, bold: bool = False, anchor: str = "", colour: str = ""
+) -> str:
+    look = f' font-size="{size}"' if size != 12 else ""
+    look += ' font-weight="600"' if bold else ""
+    look += f' text-anchor="{anchor}"' if anchor else ""
+    look += f' fill="{colour}"' if colour else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}"{look}>{escape(words)}</text>'

@@ -1,0 +1,79 @@
+"""What `ws table` does with recorded verdicts: tables, pages and pictures, printed or written."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from ws.errors import DataError, UnknownNameError
+from ws.report.forest import forest
+from ws.report.markdown import markdown, summary, with_table
+from ws.report.pages import MADE, pages, themes
+from ws.report.register import Register
+from ws.report.terminal import terminal
+from ws.report.verdicts import Record
+
+FORMS: dict[str, Callable[[Iterable[Record]], str]] = {"cases": markdown, "counts": summary, "plain": terminal}
+"""The ways to show records as text, by name."""
+
+
+def of_claims(records: Iterable[Record], claims: Sequence[str], register: Register) -> list[Record]:
+    """The records of some claims, named in whatever case; of all where none is named.
+
+    Raises: UnknownNameError if a name is no claim's; DataError with the reason if nothing of the claims is recorded.
+    """
+    found = list(records)
+    if not claims:
+        return found
+    known = {record.claim for record in found} | set(register)
+    wanted = {claim.upper() for claim in claims}
+    if unknown := sorted(wanted - known):
+        raise UnknownNameError("claim", unknown[0], known)
+    chosen = [record for record in found if record.claim in wanted]
+    if not chosen:
+        reasons = [f"; {id}: {register[id].unasked}" for id in sorted(wanted & register.keys()) if register[id].unasked]
+        raise DataError(f"no verdict on {', '.join(sorted(wanted))} is recorded{''.join(reasons)}")
+    return chosen
+
+
+def table(records: Iterable[Record], form: str) -> str:
+    """Records as text in one of the forms."""
+    return FORMS[form](records)
+
+
+def write_table(page: Path, records: Iterable[Record], form: str) -> None:
+    """Put a table between a page's markers.
+
+    Raises: DataError if the page lacks the markers.
+    """
+    text = table(records, form)
+    shown = f"```\n{text.strip()}\n```\n" if form == "plain" else text
+    page.write_text(with_table(page.read_text(encoding="utf-8"), shown), encoding="utf-8")
+
+
+def write_pages(folder: Path, records: Iterable[Record], register: Register, tests: Path) -> None:
+    """Write a page per theme and one that counts, and remove what was written of themes that are no more.
+
+    Raises: DataError if a module that the register names is not there.
+    """
+    texts = pages(records, register, themes(tests, register))
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.md"):
+        if path.name not in texts and path.read_text(encoding="utf-8").startswith(MADE):
+            path.unlink()
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def write_picture(path: Path, records: Sequence[Record], register: Register) -> None:
+    """Draw the forest plot of the one claim that the records are of.
+
+    Raises: DataError if they are of several, or of one that the register does not list.
+    """
+    claims = sorted({record.claim for record in records})
+    models = sorted({record.model for record in records})
+    if len(claims) != 1 or len(models) != 1 or claims[0] not in register:
+        raise DataError(
+            f"a picture is of one claim of the register on one model, not of {', '.join(claims)} on "
+            f"{', '.join(models)}; choose with --claims C05 --models smollm2-135m"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(forest(records, register[claims[0]]), encoding="utf-8")
