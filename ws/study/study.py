@@ -1,0 +1,125 @@
+"""A study: a subject, the store that keeps what is made of it, and the steps from one to a verdict.
+
+    behavior -> pairs -> adapters -> dW -> rows -> estimate -> verdict
+
+Each step is an artifact of the store, the very one that a claim reads: what a claim has trained or scored is not made
+again, and a script that was stopped goes on where it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from ws.delta.weight_delta import WeightDelta
+from ws.engine.loading import loaded
+from ws.errors import DataError
+from ws.models.language import LanguageModel
+from ws.models.own import chosen_model
+from ws.scoring.rows import COEFFS, read_rows
+from ws.scoring.side_effects import answers_at
+from ws.stats.sweep import Measure, Sweep
+from ws.steering.interventions import Ready, untouched
+from ws.store import Store, default_root
+from ws.study.subject import Subject
+from ws.training.direction import Direction, direction_delta
+from ws.training.pairs import read_pairs
+
+
+def load(
+    model: str,
+    *,
+    behavior: str = "sycophancy",
+    device: Literal["cpu", "cuda"] = "cpu",
+    store: Path | str | None = None,
+) -> "Study":
+    """The study of a behavior of a model; nothing dear is made before it is asked for.
+
+    `model` is what `--model` takes: a name of the table, a folder, a GGUF file, a repository of the hub. `store` is the
+    folder of artifacts; None is WS_STORE, else the user's cache.
+    Raises: UnknownNameError for a model or a behavior that is not known; ModelError, ChatError or DownloadError for a
+        model that cannot be steered here.
+    """
+    kept = Store(default_root() if store is None else Path(store))
+    subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
+    # Asked for now, so that a wrong name is refused before anything is trained.
+    _ = subject.behavior
+    return Study(subject, kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One model with one behavior, and the store of what is made of them."""
+
+    subject: Subject
+    """The recipes of everything below, and of more: controls, cuts, validation rows."""
+    store: Store
+
+    @property
+    def model(self) -> LanguageModel:
+        """The unchanged model in float32, read once a process."""
+        return loaded(self.subject.on, self.store)
+
+    def pairs(self, *, seed: int = 0) -> pd.DataFrame:
+        """The text that adapters learn from: a line per question and pair of personas, with columns question_id,
+        question, persona, plus and minus (the model's own answers), plus_end and minus_end (the tokens that end them).
+
+        Raises: DataError if the personas do not separate on this model.
+        """
+        return read_pairs(self.store, self.subject.pairs(seed))
+
+    def train(self, family: str, *, seed: int = 0) -> Direction:
+        """The direction of two adapters, one trained on the answers that show the behavior, one on their opposites.
+
+        `family` is a name of `ws.adapters.FAMILIES`; `seed` varies pairs, start values and the order of steps.
+        Raises: UnknownNameError for a family that does not exist; TrainingError for a run whose numbers are broken.
+        """
+        direction = self.subject.direction(family, seed=seed)
+        for adapter in (direction.plus, direction.minus):
+            self.store.get(adapter)
+        return direction
+
+    def dW(self, direction: Direction) -> WeightDelta:
+        """`theta_plus - theta_minus`, exact in fp32, tensor by tensor; deltas add, subtract and scale as numbers do.
+
+        Units: of the base model's weights.
+        Raises: MismatchError if the adapters are of another model, or are identical.
+        """
+        return direction_delta(direction, self.model, self.store)
+
+    def score(self, *directions: Direction, coeffs: Sequence[float] = COEFFS, measure: Measure = "corrected") -> Sweep:
+        """The held-out questions under each direction at each coefficient, and in the unchanged model, coefficient 0.
+
+        Directions are seeds of one training, told apart by their place: the first of one call is compared with the
+        first of another. `measure` is "corrected", turned so that a mere push towards Yes cancels, or "raw", the
+        journal's.
+        Units: log-ratios of Yes to No, in nats a row.
+        Raises: DataError without a direction or a coefficient, MismatchError for a direction of another model.
+        """
+        if not directions or not coeffs:
+            raise DataError(
+                f"{len(directions)} directions at {len(coeffs)} coefficients; give one or more of each: "
+                'study.score(study.train("lora"))'
+            )
+        steered = tuple(dict.fromkeys(float(coeff) for coeff in coeffs if coeff))
+        base = read_rows(self.store, self.subject.rows(None))
+        tables = [
+            table.assign(seed=seed)
+            for seed, direction in enumerate(directions)
+            for table in (base, *self._steered(direction, steered))
+        ]
+        return Sweep(pd.concat(tables, ignore_index=True), measure)
+
+    def _steered(self, direction: Direction, coeffs: tuple[float, ...]) -> list[pd.DataFrame]:
+        return [read_rows(self.store, self.subject.rows(direction, coeffs=coeffs))] if coeffs else []
+
+
+def answers(model: LanguageModel, messages: Sequence[str], *, new_tokens: int = 48) -> list[str]:
+    """What a model answers to each user message, likeliest token by likeliest token, as it is steered now.
+
+    Raises: DataError without a message.
+    """
+    table = answers_at(model, messages, Ready(0, untouched), 0.0, system=None, new_tokens=new_tokens)
+    return table["answer"].tolist()
