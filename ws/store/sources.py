@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ws.errors import StoreError
 
@@ -189,6 +190,9 @@ class _Walk:
                 return f"{_name(type(value))}({', '.join(written)})"
             case set() | frozenset():
                 return f"{_name(type(value))}({', '.join(sorted(write(label, item) for item in value))})"
+            case WeakKeyDictionary() | WeakValueDictionary():
+                # A cache: what it holds now is no part of the code, so that the statement that makes it stands for it.
+                raise _Opaque(f"{label} is a {type(value).__name__}")
             case Mapping():
                 return self._mapping(label, value)
             case _ if callable(getattr(value, "__wrapped__", None)):

@@ -404,3 +404,12 @@ def test_code_without_a_file_is_refused() -> None:
     exec("def made(): return 1", space)
     with pytest.raises(StoreError, match=r"cannot find the source of .*:made.*define it with def"):
         source_hash(space["made"])
+
+
+def test_what_a_process_remembers_does_not_count(lab: Imported) -> None:
+    text = "import weakref\n\nKNOWN = weakref.WeakKeyDictionary()\n\n\ndef make(x):\n    return KNOWN.get(x)\n"
+    module = lab(LAB | {"work": text})
+    before = source_hash(module.make)
+    remembered = type("Remembered", (), {})()
+    module.KNOWN[remembered] = 1
+    assert source_hash(module.make) == before
