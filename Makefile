@@ -24,14 +24,17 @@ versions := $(versions_$(set))
 package := $(if $(filter pinned,$(set)),.,'.[hub,figures]')
 pip := $(bin)/python -m pip install $(if $(CI),--quiet --quiet) $(addprefix --constraint ,$(versions))
 pytest := $(bin)/python -m pytest
+docs_pip := .venv-docs/bin/python -m pip install $(if $(CI),--quiet --quiet) --constraint constraints.txt
+# It tells of its successor at every build.
+mkdocs := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke newest lowest lint table search survey bench clean
+.PHONY: help claims test unit smoke newest lowest lint table docs docs-serve search survey bench clean
 
 help: ## list the targets (also: plain `make`)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  ARGS='-k delora' goes on to pytest; PYTHON=python3.12 chooses the interpreter; TORCH_INDEX=URL the"
 	@echo "  index of torch, such as https://download.pytorch.org/whl/cpu. The last two count when .venv is made."
@@ -65,6 +68,12 @@ table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture
 	$(bin)/ws table --claims C05 --picture docs/pictures/c05.svg
 	$(bin)/ws table --claims C01 C02 C03 C05 C23 --form counts --write README.md
 
+docs: .venv-docs/installed ## build the documents into site/, warnings as errors
+	$(mkdocs) build --strict
+
+docs-serve: .venv-docs/installed ## show them on this machine, anew whenever a page changes
+	$(mkdocs) serve
+
 search: $(installed) ## choose the training recipe of each adapter family on validation data
 	$(bin)/ws search $(MODEL)
 
@@ -74,10 +83,10 @@ survey: $(installed) ## every causal architecture of transformers and every adap
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)
-	$(bin)/ws bench --write README.md
+	$(bin)/ws bench --write docs/speed.md
 
 clean: ## remove environments and caches, never the store of trained adapters
-	rm -rf .venv .venv-newest .venv-lowest .pytest_cache .ruff_cache .hypothesis __pycache__
+	rm -rf .venv .venv-newest .venv-lowest .venv-docs site .pytest_cache .ruff_cache .hypothesis __pycache__
 	find ws fixtures claims -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(installed): pyproject.toml $(versions) | $(bin)/python
@@ -86,6 +95,13 @@ $(installed): pyproject.toml $(versions) | $(bin)/python
 	$(pip) $(if $(filter newest,$(set)),--upgrade --upgrade-strategy eager) \
 	  $(addprefix --build-constraint ,$(versions)) $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
 	  --group dev --editable $(package)
+	@touch $@
+
+# What builds the documents reads our code and does not import it, so it needs nothing of ours.
+.venv-docs/installed: pyproject.toml constraints.txt | $(bin)/python
+	$(bin)/python -m venv --clear .venv-docs
+	$(docs_pip) --upgrade pip
+	$(docs_pip) --group docs
 	@touch $@
 
 .venv-lowest/versions.txt: pyproject.toml .ci/lowest.py | $(bin)/python

@@ -73,7 +73,7 @@ def table(
     Those of your own model are what `pytest claims/ --model ... --snapshot-update` recorded.
 
         ws table
-        ws table --claims C03 C05 --form plain --write README.md
+        ws table --claims C03 C05 --form counts --write README.md
         ws table --pages docs/verdicts
         ws table --claims C05 --picture docs/pictures/c05.svg
         ws table --models ./my-model --form counts
@@ -129,7 +129,7 @@ def bench(
         ws bench --quick
         ws bench --only train --families lora delora
         ws bench --only parity
-        ws bench --write README.md
+        ws bench --write docs/speed.md
     """
     from ws.bench.run import bench as run
     from ws.bench.run import write as write_tables

@@ -552,7 +552,7 @@ def test_the_help_teaches(bench: Bench, capsys: pytest.CaptureFixture[str]) -> N
     taught = [
         "ws bench --only train --families lora delora",
         "the ways take turns",
-        "ws bench --write README.md",
+        "ws bench --write docs/speed.md",
         "--claims",
     ]
     assert [phrase for phrase in taught if phrase not in text] == []

@@ -1,6 +1,5 @@
-"""The family that README.md writes out in full keeps the contract of all families, trains, and is PEFT's."""
+"""The family that the documents write out in full keeps the contract of all families, trains, and is PEFT's."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +16,13 @@ from ws.adapters.peft.layers import SIDES, PeftSide, peft_family
 from ws.delta.folders.peft_files import load_peft, save_peft
 from ws.errors import MismatchError, ShapeError
 from ws.models.language import LanguageModel
+from ws.tests.documents import blocks
 from ws.tests.small import LAYERS, PAIRS, TRAINING, fingerprint, tiny_model
 from ws.tests.test_train import table
 from ws.training.inject import Engine, injected
 from ws.training.train import Adapter, Below, question_rows, trained
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "adding-a-family.md"
 CONFIG = AdapterConfig("road")
 IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
 
@@ -31,16 +31,15 @@ quick = settings(max_examples=20, deadline=None)
 
 
 def block() -> str:
-    """The one Python block under the heading."""
-    section = README.read_text(encoding="utf-8").split("## Adding a family\n")[1].split("\n## ")[0]
-    (code,) = re.findall(r"^```python\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+    """The one Python block of the page."""
+    (code,) = blocks(PAGE, "python")
     return code
 
 
 def example() -> ModuleType:
     """The block as a module."""
     module = ModuleType("road")
-    exec(compile(block(), README.name, "exec"), vars(module))
+    exec(compile(block(), PAGE.name, "exec"), vars(module))
     return module
 
 

@@ -1,0 +1,193 @@
+"""The documents say what is so: their code runs, their names exist, their examples are what is recorded."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from ws.adapters import FAMILIES, AdapterConfig
+from ws.behaviors import BEHAVIORS, HONESTY, SYCOPHANCY, Behavior
+from ws.models import table
+from ws.models.table import KnownModel, ModelSource, known_model
+from ws.report.register import read
+from ws.report.terminal import terminal
+from ws.report.verdicts import recorded
+from ws.scoring.rows import Rows, read_rows
+from ws.study.subject import Subject
+from ws.tests.conftest import Project
+from ws.tests.documents import DOCS, ROOT, blocks, prose
+from ws.tests.small import ON, TRAINING, shared_store
+from ws.tests.test_rooms import ROOMS
+from ws.training.direction import Direction
+from ws.training.pairs import read_pairs
+from ws.training.train import Adapter
+
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+CLAIM = DOCS / "adding-a-claim.md"
+
+STAND_IN = """
+import pandas as pd
+import pytest
+
+from ws.stats.sweep import Sweep
+
+REACH = {"oft": 2.0, "ia3": 1.0}
+
+
+@pytest.fixture
+def sweep(measure):
+    def arm(family, control=None):
+        reach = REACH[family] if control is None else CONTROL
+        rows = [
+            (seed, claim, f"{claim}{sign}", "agree", sign, coeff, sign * coeff * (reach + 0.01 * (claim + seed)), 1.0)
+            for seed in range(3) for claim in range(12) for sign in (1, -1) for coeff in (-2.0, 0.0, 1.0, 2.0)
+        ]
+        columns = ["seed", "cluster", "question_id", "pair", "sign", "coeff", "log_ratio", "pmass"]
+        return Sweep(pd.DataFrame(rows, columns=columns), measure)
+
+    return arm
+
+
+@pytest.fixture
+def measure():
+    return "corrected"
+
+
+@pytest.fixture
+def must_not_hold():
+    from ws.stats.verdict import judge
+
+    def check(hypothesis):
+        assert judge(hypothesis).outcome != "HOLDS", "the control holds"
+
+    return check
+"""
+
+
+def test_the_readme_is_short_and_points_at_what_is_there() -> None:
+    readme = ROOT / "README.md"
+    assert len(readme.read_bytes()) <= 6_000
+    links = re.findall(r"\]\(([^)#]+)", readme.read_text(encoding="utf-8"))
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_claim_of_the_readme_is_one_of_ours() -> None:
+    (code,) = blocks(ROOT / "README.md", "python")
+    (shown,) = ast.parse(code).body
+    ours = {
+        node.name: node
+        for path in (ROOT / "claims").glob("test_*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }[shown.name]
+    assert [ast.dump(part) for part in shown.body] == [ast.dump(part) for part in ours.body]
+    assert {ast.dump(mark) for mark in shown.decorator_list} <= {ast.dump(mark) for mark in ours.decorator_list}
+
+
+def test_every_target_and_module_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    missing = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        missing += [f"{page.name}: make {name}" for name in re.findall(r"`make ([a-z-]+)", text) if name not in targets]
+        paths = re.findall(r"`((?:ws|fixtures|claims|docs|findings)/[\w./*-]*)", text)
+        missing += [f"{page.name}: {path}" for path in paths if not _exists(page, path)]
+    assert missing == []
+
+
+def _exists(page: Path, path: str) -> bool:
+    # What changed is told in the names of its time.
+    return page.name == "CHANGELOG.md" or any(ROOT.glob(path.rstrip("/")))
+
+
+def test_the_architecture_names_every_room_in_the_order_of_imports() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^## `(\w+)`$", page, re.MULTILINE)) == ROOMS
+
+
+def test_the_glossary_cites_every_family_and_is_in_order() -> None:
+    general, families = (DOCS / "glossary.md").read_text(encoding="utf-8").split("## Adapter families")
+    told = re.findall(r"^\*\*(\w+)\*\*\n: (.*?)(?=\n\n|\Z)", families, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in told] == list(FAMILIES)
+    for name, text in told:
+        cited = re.search(r"arXiv:\d+\.\d+", FAMILIES[name].__doc__).group()
+        assert cited in text
+    words = [word.casefold() for word in re.findall(r"^\*\*(.+)\*\*$", general, re.MULTILINE)]
+    assert words == sorted(words)
+
+
+def test_the_verdict_that_is_read_word_by_word_is_the_recorded_one() -> None:
+    (example,) = [block for block in blocks(DOCS / "reading-a-verdict.md", "") if "C05" in block]
+    records = [r for r in recorded(ROOT / "claims/__snapshots__/smollm2-135m") if r.test.endswith("further_than_lora")]
+    shown = terminal(record for record in records if (record.claim, record.case) == ("C05", "raw"))
+    assert example.replace("same", "recorded") in shown
+
+
+@pytest.fixture
+def claim(project: Project) -> Project:
+    """A project with the claim of the page, where families steer as far as they are told to."""
+    project.pytester.makeconftest(project.pytester.path.joinpath("conftest.py").read_text() + STAND_IN)
+    (source,) = blocks(CLAIM, "python")
+    project.claims(source, name="test_families")
+    (register,) = blocks(CLAIM, "toml")
+    (project.pytester.path / "claims" / "register.toml").write_text(register)
+    return project
+
+
+@pytest.mark.parametrize(("control", "failed"), [(0.5, 0), (1.5, 1)])
+def test_the_claim_of_the_page_is_recorded_and_its_control_is_heeded(
+    claim: Project, control: float, failed: int
+) -> None:
+    conftest = claim.pytester.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + f"\nCONTROL = {control}\n")
+    claim.record("-k", "c43")
+    claim.run("claims/test_families.py").assert_outcomes(passed=3 - failed, failed=failed)
+    records = {record.case: (record.outcome, record.published) for record in claim.records}
+    assert records == {"raw": ("HOLDS", "not asked"), "corrected": ("HOLDS", "not asked")}
+
+
+def test_the_id_that_the_page_takes_is_free() -> None:
+    assert "C43" not in read(ROOT / "claims" / "register.toml")
+
+
+@pytest.fixture(scope="module")
+def patience() -> Behavior:
+    names: dict[str, object] = {}
+    exec(blocks(DOCS / "adding-a-behavior.md", "python")[0], names)
+    return names["PATIENCE"]
+
+
+def test_the_behavior_of_the_page_is_registered_as_the_page_says(patience: Behavior) -> None:
+    names = {"HONESTY": HONESTY, "SYCOPHANCY": SYCOPHANCY, "PATIENCE": patience}
+    exec(blocks(DOCS / "adding-a-behavior.md", "python")[1], names)
+    assert names["BEHAVIORS"] == {**BEHAVIORS, "patience": patience}
+
+
+def test_the_behavior_of_the_page_is_trained_and_scored(
+    patience: Behavior, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setitem(BEHAVIORS, patience.name, patience)
+    store, subject = shared_store(tmp_path_factory), Subject("tiny-random-qwen3", behavior_name="patience")
+    pairs = subject.pairs(0)
+    assert len(read_pairs(store, pairs)) == 2 * len(patience.training) * len(patience.positive) // 2
+    config = AdapterConfig("lora", rank=4)
+    plus, minus = (Adapter(pairs, sign, config, TRAINING, 0) for sign in ("plus", "minus"))
+    rows = read_rows(store, Rows(ON, patience.questions("heldout"), patience.prefill, Direction(plus, minus), (1.0,)))
+    assert sorted(rows["question_id"]) == sorted(question.id for question in patience.questions("heldout"))
+
+
+def test_the_model_of_the_page_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = blocks(DOCS / "adding-a-model.md", "python")
+    model = eval(code, {"KnownModel": KnownModel, "ModelSource": ModelSource})
+    monkeypatch.setitem(table.MODELS, model.name, model)
+    assert known_model("my-model-0.5b").weights.pins == model.pins
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for _, digest in model.pins)
+
+
+def test_prose_counts_no_cases_and_no_verdicts() -> None:
+    # Of what is recorded, `make table` counts; a number typed into a page would stay when it moves.
+    typed = re.compile(r"\b\d+ (?:of \d+ )?(?:cases|verdicts|hold\b|are refuted|are inconclusive)")
+    pages = [page for page in PAGES if page.parent != DOCS / "verdicts"] + [ROOT / "claims" / "LOG.md"]
+    assert {page.name: found for page in pages if (found := typed.findall(prose(page)))} == {}
