@@ -13,7 +13,8 @@ import pytest
 from ws.behaviors.prompts import prompts_for
 from ws.contest.contest import RANKED
 from ws.contest.directions import METHODS
-from ws.scoring.arms import KEY, check_identical
+from ws.scoring.identical import check_identical
+from ws.scoring.rows import KEY
 
 NEAR_ZERO = 0.10
 """Share of DeLoRA's effect; the journal's IA3 has 5%."""

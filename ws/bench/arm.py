@@ -124,13 +124,13 @@ def _flops(lm: LanguageModel, recipe: Adapter, steps: Sequence[work.Tokens]) -> 
 def eval_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
     """What `Rows.build` runs, for the unchanged model and for all other coefficients."""
     rows = scoring(settings)
-    other = settings.subject.validation_rows(rows.direction, coeffs=(1.0,))
+    other = settings.subject.validation_rows(rows.intervention, coeffs=(1.0,))
     ours.log_ratios(replace(other, questions=other.questions[:2]), store)
     prompts = prompts_of(lm, rows.questions, rows.prefill)
     began = now(lm.device)
     found = ours.log_ratios(rows, store)
     seconds = now(lm.device) - began
-    start = lowest_layer(direction_delta(rows.direction, lm, store).tensors)
+    start = lowest_layer(direction_delta(rows.intervention.direction, lm, store).tensors)
     sizes = work.sizes(lm, start=start)
     whole, upper = (
         work.shared(packed_batch(lm, prompts, start=first).sequences, read=len(prompts)) for first in (0, start)
@@ -156,7 +156,7 @@ def eval_plain(lm: LanguageModel, store: Store, settings: Settings, family: str,
 
 def svd_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
     """Crops of dW by its factors."""
-    delta = direction_delta(scoring(settings).direction, lm, store)
+    delta = direction_delta(scoring(settings).intervention.direction, lm, store)
     keep = _crops(settings)
     next(ours.cropped(delta.select(lambda path: path == min(delta.tensors)), keep))
     return _projected(ours.cropped(delta, keep), lm.device)
@@ -180,12 +180,12 @@ def _projected(crops: Iterator[dict[str, tuple[Tensor, Tensor]]], device: torch.
 
 
 def _dense(lm: LanguageModel, store: Store, settings: Settings) -> dict[str, Tensor]:
-    delta = direction_delta(scoring(settings).direction, lm, store)
+    delta = direction_delta(scoring(settings).intervention.direction, lm, store)
     return {path: update.dense().to(lm.device) for path, update in delta.tensors.items()}
 
 
 def _crops(settings: Settings) -> tuple[slice, ...]:
-    return crops(2 * scoring(settings).direction.plus.shape.rank)
+    return crops(2 * scoring(settings).intervention.direction.plus.shape.rank)
 
 
 def _projection(crop: dict[str, tuple[Tensor, Tensor]]) -> float:
@@ -216,7 +216,7 @@ def prepare(job: Job) -> None:
     store, settings = Store(Path(job.store)), job.settings
     store.get(training(settings, "lora").pairs)
     if job.section != "train":
-        direction = scoring(settings).direction
+        direction = scoring(settings).intervention.direction
         for adapter in (direction.plus, direction.minus):
             store.get(adapter)
 

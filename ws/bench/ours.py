@@ -13,13 +13,17 @@ from torch import Tensor
 from ws.delta.update import spectra
 from ws.delta.weight_delta import WeightDelta
 from ws.scoring.rows import Rows
+from ws.steering.interventions import Nothing
 from ws.store import Store
 
 
 def log_ratios(rows: Rows, store: Store) -> Float[Tensor, "coeffs prompts"]:
     """log P(yes) - log P(no) of every question: the unchanged model first, then every coefficient."""
     with tempfile.TemporaryDirectory() as scratch:
-        parts = [_built(recipe, store, Path(scratch)) for recipe in (replace(rows, direction=None), rows)]
+        parts = [
+            _built(recipe, store, Path(scratch))
+            for recipe in (replace(rows, intervention=Nothing(), coeffs=(0.0,)), rows)
+        ]
     values = torch.tensor(pd.concat(parts)["log_ratio"].to_list())
     return values.reshape(-1, len(rows.questions))
 

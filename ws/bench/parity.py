@@ -51,8 +51,8 @@ def agreements(settings: Settings, store: Store) -> list[Agreement]:
 def agreement(family: str, ours: Subject, theirs: Subject, store: Store) -> Agreement:
     """One family."""
     # Ours are the rows of claims, at every coefficient; PEFT's are scored for this alone.
-    mine = _with_base(ours, ours.rows(ours.direction(family, seed=SEED)), store)
-    its = _with_base(theirs, theirs.rows(theirs.direction(family, seed=SEED), coeffs=(1.0,)), store)
+    mine = _with_base(ours, ours.rows(ours.weights(family, seed=SEED)), store)
+    its = _with_base(theirs, theirs.rows(theirs.weights(family, seed=SEED), coeffs=(1.0,)), store)
     raw, corrected = ([Sweep(table, measure).effect.value for table in (mine, its)] for measure in get_args(Measure))
     return Agreement(
         family=family,
@@ -66,7 +66,7 @@ def agreement(family: str, ours: Subject, theirs: Subject, store: Store) -> Agre
 
 def _with_base(subject: Subject, rows: Rows, store: Store) -> pd.DataFrame:
     """Rows at coefficients 0 and +1."""
-    table = pd.concat([read_rows(store, recipe) for recipe in (subject.rows(None), rows)], ignore_index=True)
+    table = pd.concat([read_rows(store, recipe) for recipe in (subject.base_rows, rows)], ignore_index=True)
     return table[table["coeff"].isin((0.0, 1.0))].reset_index(drop=True).assign(seed=SEED)
 
 

@@ -60,7 +60,7 @@ def training(settings: Settings, family: str) -> Adapter:
 
 def scoring(settings: Settings) -> Rows:
     """The first held-out questions under dW of LoRA."""
-    rows = settings.subject.rows(settings.subject.direction("lora", seed=SEED))
+    rows = settings.subject.rows(settings.subject.weights("lora", seed=SEED))
     return replace(rows, questions=rows.questions[: settings.rows])
 
 

@@ -22,8 +22,8 @@ from ws.contest.rivals import RandomVectors
 from ws.dilemmas import INFINITIVE, LISTED, Dilemma, of_split, questions, read_hub, read_own
 from ws.errors import DataError, UnknownNameError
 from ws.models.table import known_model
-from ws.scoring.arms import ArmRows
 from ws.scoring.fluency import FluentRange
+from ws.scoring.rows import Rows
 from ws.scoring.side_effects import SideEffects
 from ws.scoring.thought import ThoughtRows
 from ws.steering.interventions import Activations, Intervention, SystemPrompt, Vectors, Weights
@@ -123,19 +123,19 @@ class Contest:
         vectors = self.vectors(method, seed=seed)
         return Activations(RandomVectors(vectors, seed) if random else vectors, blocks)
 
-    def rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+    def rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Rows:
         """Held-out dilemmas and facts under an intervention."""
         return self._rows(self.questions, intervention, coeffs)
 
-    def validation_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+    def validation_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Rows:
         """Validation dilemmas under an intervention: for choosing, never for a claim."""
         return self._rows(self.validation_questions, intervention, coeffs)
 
-    def axis_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+    def axis_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Rows:
         """Off-target axes under an intervention."""
         return self._rows(self.axis_questions, intervention, coeffs)
 
-    def conduct_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> ArmRows:
+    def conduct_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Rows:
         """Honest conduct under an intervention."""
         return self._rows(self.conduct_questions, intervention, coeffs)
 
@@ -174,8 +174,8 @@ class Contest:
         asked, gate = self.validation_questions[:FLUENT_ROWS], {"pmass_gate": 0.0} if self.tiny else {}
         return FluentRange(self.subject.on, intervention, asked, self.subject.behavior.prefill, passages, **gate)
 
-    def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> ArmRows:
-        return ArmRows(self.subject.on, asked, self.subject.behavior.prefill, intervention, coeffs)
+    def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> Rows:
+        return Rows(self.subject.on, asked, self.subject.behavior.prefill, intervention, coeffs)
 
 
 def a_side(dilemmas: Iterable[Dilemma], n: int) -> tuple[Dilemma, ...]:

@@ -21,9 +21,10 @@ from ws.errors import DataError
 from ws.models.language import Placed
 from ws.models.table import known_model
 from ws.models.yesno import YES_NO, Answers, answer_start
-from ws.scoring.arms import ArmRows, check_identical, prompts_under, read_arm_rows
+from ws.scoring.identical import check_identical
 from ws.scoring.own_lengths import check_lengths
 from ws.scoring.own_rows import answers_to, first_excess, line_of, read_rows_file
+from ws.scoring.rows import Rows, prompts_of, read_rows
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
@@ -121,14 +122,14 @@ def scored(
     store: Store,
     answers: Answers = YES_NO,
 ) -> pd.DataFrame:
-    """A line per seed, coefficient and question: the columns of `ws.scoring.arms.read_arm_rows`, and `seed`."""
+    """A line per seed, coefficient and question: the columns of `ws.scoring.rows.read_rows`, and `seed`."""
     at = {
         # The unchanged model is the same under every seed and intervention, so that one artifact serves them all.
-        (seed, coeff): ArmRows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,), answers.kind)
+        (seed, coeff): Rows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,), answers.kind)
         for seed, intervention in arms.interventions.items()
         for coeff in sorted(set(arms.coeffs))
     }
-    rows = {where: read_arm_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {arms.name}")}
+    rows = {where: read_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {arms.name}")}
     check_identical({f"seed {seed} at {coeff:+g}": table for (seed, coeff), table in rows.items()})
     return pd.concat([table.assign(seed=seed) for (seed, _), table in rows.items()], ignore_index=True)
 
@@ -283,7 +284,7 @@ def _check_lengths(
     lm = loaded(on, store)
     start = answer_start(lm.tokenizer, prefill, answers)
     for system in {it.system(coeff) for it in arms.interventions.values() for coeff in arms.coeffs}:
-        prompts = prompts_under(lm, questions, start, system)
+        prompts = prompts_of(lm, questions, start, system=system)
         check_lengths(file, lm, zip(map(line_of, questions), prompts, strict=True))
 
 

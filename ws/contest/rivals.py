@@ -29,7 +29,7 @@ from ws.engine.loading import loaded
 from ws.errors import DataError, MismatchError, ShapeError
 from ws.models.chat import prompt_ids, text_ids
 from ws.models.language import LanguageModel, Placed
-from ws.scoring.arms import check_identical
+from ws.scoring.identical import check_identical
 from ws.stats.sweep import PMASS_GATE
 from ws.steering.interventions import Vectors, read_vectors
 from ws.steering.states import Prompt, States, read_states

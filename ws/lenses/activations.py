@@ -24,9 +24,9 @@ from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError, MismatchError, ShapeError, UnknownNameError
 from ws.lenses.base import NormMatched
 from ws.lenses.bases import LayerBases
+from ws.lenses.cuts import WRITES, Cut, whole_delta
 from ws.lenses.modules import layer_of
 from ws.lenses.shared import Projected
-from ws.lenses.variants import WRITES, Variant, whole_delta
 from ws.models.language import LanguageModel, Placed
 from ws.steering.states import Prompt, States, read_states
 from ws.store import Recipe, Store
@@ -141,7 +141,7 @@ def leading(layers: LayerBases, layer: int, k: int) -> Float[Tensor, "d_model _"
 
 
 @dataclass(frozen=True)
-class ActivationCut(Variant):
+class ActivationCut(Cut):
     """A direction's residual writes inside (or outside) the first k activation directions of each layer.
 
     matched: scaled to the norm of the residual writes, with one factor for all tensors.
@@ -159,7 +159,7 @@ class ActivationCut(Variant):
         _check_scope(self.scope)
         if self.k < 1:
             raise ShapeError(f"K = {self.k} activation directions; choose 1 or more")
-        if self.basis.on != self.direction.plus.pairs.on:
+        if self.basis.on != self.direction.on:
             raise MismatchError(
                 f"activation directions of {self.basis.on.describe()} cannot cut {self.direction.describe()}; "
                 "read states of the model that this dW was trained on"
@@ -214,7 +214,7 @@ def persona_basis(on: Placed, behavior: Behavior, prompts: tuple[Prompt, ...]) -
 
 
 def _readings(direction: Direction, prompts: tuple[Prompt, ...]) -> tuple[States, States, States]:
-    on = direction.plus.pairs.on
+    on = direction.on
     return States(on, prompts, direction, 1.0), States(on, prompts), States(on, prompts, direction, -1.0)
 
 

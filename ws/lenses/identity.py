@@ -9,7 +9,7 @@ from ws.delta.weight_delta import WeightDelta
 from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.lenses.base import joined
-from ws.lenses.variants import Variant
+from ws.lenses.cuts import Cut
 from ws.store import Recipe, Store
 
 
@@ -20,8 +20,8 @@ class Identity(Recipe):
     Raises: MismatchError if there are less than two parts, or if they are not of the whole's direction.
     """
 
-    parts: tuple[Variant, ...]
-    whole: Variant
+    parts: tuple[Cut, ...]
+    whole: Cut
 
     def __post_init__(self) -> None:
         if len(self.parts) < 2 or any(part.direction != self.whole.direction for part in self.parts):
@@ -35,7 +35,7 @@ class Identity(Recipe):
         return f"identity of {parts} with {self.whole.cut()}, {self.whole.direction.describe()}"
 
     def build(self, out: Path, store: Store) -> None:
-        lm = loaded(self.whole.direction.plus.pairs.on, store)
+        lm = loaded(self.whole.direction.on, store)
         whole = self.whole.delta(lm, store)
         together = reduce(joined, (part.delta(lm, store) for part in self.parts))
         (out / "gap.json").write_text(json.dumps({"gap": largest_gap(together, whole) / whole.norm}))

@@ -18,11 +18,11 @@ from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.lenses.activations import ActivationBasis, leading, read_directions
 from ws.lenses.bases import LayerBases
+from ws.lenses.cuts import WRITES, whole_delta
 from ws.lenses.modules import layer_of
 from ws.lenses.overlap import overlap, overlap_by_chance
 from ws.lenses.shared import shared_basis
 from ws.lenses.spectrum import orthonormal
-from ws.lenses.variants import WRITES, whole_delta
 from ws.store import Recipe, Store
 from ws.training.direction import Direction
 
@@ -53,7 +53,7 @@ class OracleOverlaps(Recipe):
         names = [*OWN, *(view.name for view in self.views)]
         if len(set(names)) < len(names):
             raise MismatchError(f"oracles named {names}; expected every name once, rename a view")
-        if any(view.basis.on != self.direction.plus.pairs.on for view in self.views):
+        if any(view.basis.on != self.direction.on for view in self.views):
             raise MismatchError(
                 f"a view of another model beside {self.direction.describe()}; read states of the model of this dW"
             )
@@ -62,7 +62,7 @@ class OracleOverlaps(Recipe):
         return f"overlap of {len(self.views) + len(OWN)} oracles at K = {self.k}, {self.direction.describe()}"
 
     def build(self, out: Path, store: Store) -> None:
-        lm = loaded(self.direction.plus.pairs.on, store)
+        lm = loaded(self.direction.on, store)
         writes = WRITES.apply(whole_delta(self.direction, lm, store), lm)
         own = shared_basis([writes], self.k, per="layer")
         weight = {layer_of(path): basis.cpu() for path, basis in own.items()}

@@ -66,10 +66,10 @@ class Overlaps(Recipe):
     k: int
 
     def describe(self) -> str:
-        return f"top {self.k} of {len(self.directions)} directions on {self.directions[0].plus.pairs.on.describe()}"
+        return f"top {self.k} of {len(self.directions)} directions on {self.directions[0].on.describe()}"
 
     def build(self, out: Path, store: Store) -> None:
-        lm = loaded(self.directions[0].plus.pairs.on, store)
+        lm = loaded(self.directions[0].on, store)
         names = map(overlap_name, self.directions)
         tops = {
             name: _tops(name, direction_delta(one, lm, store), self.k)

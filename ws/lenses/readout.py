@@ -88,7 +88,7 @@ class Moved:
 
 def moved(direction: Direction, questions: tuple[Question, ...], prefill: str) -> Moved:
     """The recipes of all states of these questions, their answers begun by `prefill`."""
-    on = direction.plus.pairs.on
+    on = direction.on
     prompts = tuple(Prompt(question.text, prefill=prefill) for question in questions)
     plus, minus = (States(on, prompts, direction, coeff) for coeff in (1.0, -1.0))
     return Moved(questions, States(on, prompts), plus, minus)

@@ -13,13 +13,13 @@ import pandas as pd
 from ws.adapters import FAMILIES
 from ws.errors import DataError, UnknownNameError
 from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
+from ws.lenses.cuts import Cut, LensCut, SharedCut
 from ws.lenses.names import named
-from ws.lenses.rows import CutRows, read_cut_rows
-from ws.lenses.variants import Cut, SharedCut, Variant
 from ws.models.table import known_model
-from ws.scoring.rows import read_rows
+from ws.scoring.rows import Rows, read_rows
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure, Sweep
+from ws.steering.interventions import Weights
 from ws.steering.states import Prompt
 from ws.store import Recipe, Store, default_root
 from ws.store.progress import track
@@ -234,16 +234,17 @@ class Asked:
         """The family's dW, seed by seed."""
         return [self.subject.direction(family, seed=seed) for seed in self.seeds]
 
-    def cuts(self, family: str, cut: CutOf) -> list[CutRows]:
+    def cuts(self, family: str, cut: CutOf) -> list[Rows]:
         """The scored rows of a cut, seed by seed."""
         return [self.subject.cut_rows(variant(self.subject, family, cut, seed)) for seed in self.seeds]
 
     def recipes(self) -> dict[Recipe, tuple[str, ...]]:
         """Every artifact that the table reads, and the claims whose tests build it."""
-        found: dict[Recipe, tuple[str, ...]] = {self.subject.rows(None): WHOLE_CLAIMS}
+        found: dict[Recipe, tuple[str, ...]] = {self.subject.base_rows: WHOLE_CLAIMS}
         for family in self.families:
             directions = self.directions(family)
-            found |= dict.fromkeys([*directions, *map(self.subject.rows, directions)], WHOLE_CLAIMS)
+            whole = (self.subject.rows(Weights(one)) for one in directions)
+            found |= dict.fromkeys([*directions, *whole], WHOLE_CLAIMS)
             for view in self.views(family):
                 cuts = [cut for cut in (view.of, *view.sides.values()) if cut != "whole"]
                 for rows in (rows for cut in cuts for rows in self.cuts(family, cut)):
@@ -251,7 +252,7 @@ class Asked:
         return found
 
 
-def variant(subject: Subject, family: str, cut: CutOf, seed: int) -> Variant:
+def variant(subject: Subject, family: str, cut: CutOf, seed: int) -> Cut:
     """A cut of a family's dW. Raises: UnknownNameError for a name that is no lens."""
     direction = subject.direction(family, seed=seed)
     match cut:
@@ -261,7 +262,7 @@ def variant(subject: Subject, family: str, cut: CutOf, seed: int) -> Variant:
         case Moved():
             basis = steered_basis(direction, _prompts(subject))
             return ActivationCut(direction, basis, cut.k, keep=cut.keep, matched=cut.matched)
-    return Cut(direction, named(cut))
+    return LensCut(direction, named(cut))
 
 
 def _prompts(subject: Subject) -> tuple[Prompt, ...]:
@@ -298,7 +299,7 @@ def _command(asked: Asked, store: Store, claims: Iterable[tuple[str, ...]]) -> s
 
 def joint(asked: Asked, store: Store) -> Joint:
     """The table, from what the store holds; what it lacks is built."""
-    still = means([_whole_rows(asked.subject, None, store)] * len(asked.seeds), asked.seeds, coeff=0.0)
+    still = means([_of_cuts(asked.subject, asked.subject.base_rows, store)] * len(asked.seeds), asked.seeds, coeff=0.0)
     lines = [_lines(asked, family, still, store) for family in track(asked.families, "estimate effects of cuts")]
     return Joint(asked.subject.model, tuple(line for of_family in lines for line in of_family))
 
@@ -306,19 +307,19 @@ def joint(asked: Asked, store: Store) -> Joint:
 def _lines(asked: Asked, family: str, still: Estimates, store: Store) -> list[Line]:
     directions = asked.directions(family)
     norms = [summary(read_geometry(store, one))["norm"] for one in directions]
-    whole = [_whole_rows(asked.subject, one, store) for one in directions]
+    whole = [_of_cuts(asked.subject, asked.subject.rows(Weights(one)), store) for one in directions]
     known: dict[CutOf, Estimates] = {"whole": effects(whole, still, asked.seeds)}
     shares: dict[CutOf, float] = {}
     for cut in dict.fromkeys(cut for view in asked.views(family) for cut in (view.of, *view.sides.values())):
         if cut not in known:
-            rows = [read_cut_rows(store, recipe) for recipe in asked.cuts(family, cut)]
+            rows = [read_rows(store, recipe) for recipe in asked.cuts(family, cut)]
             known[cut], shares[cut] = effects(rows, still, asked.seeds), norm_share(rows, norms)
     return [line for view in asked.views(family) for line in _of_view(family, view, known, shares)]
 
 
-def _whole_rows(subject: Subject, direction: Direction | None, store: Store) -> pd.DataFrame:
-    """The rows of a whole dW that its cuts are scored on too."""
-    table = read_rows(store, subject.rows(direction))
+def _of_cuts(subject: Subject, rows: Rows, store: Store) -> pd.DataFrame:
+    """Those of the rows that cuts are scored on too."""
+    table = read_rows(store, rows)
     return table[table["question_id"].isin({question.id for question in subject.cut_questions})]
 
 
@@ -350,5 +351,5 @@ def side(part: Estimate, of: Estimate, norm_share: float) -> Side:
 
 def norm_share(cuts: Sequence[pd.DataFrame], norms: Sequence[float]) -> float:
     """The norm of what was added over the norm of dW, mean over seeds."""
-    shares = [rows["cut_norm"].iloc[0] / norm for rows, norm in zip(cuts, norms, strict=True)]
+    shares = [rows["norm"].iloc[0] / norm for rows, norm in zip(cuts, norms, strict=True)]
     return float(sum(shares) / len(shares))

@@ -16,8 +16,7 @@ from ws.engine.choice import prepared
 from ws.engine.loading import loaded
 from ws.errors import DataError
 from ws.models.language import LanguageModel, Placed
-from ws.scoring.arms import prompts_under
-from ws.scoring.rows import answers_of, score
+from ws.scoring.rows import answers_of, prompts_of, score
 from ws.scoring.side_effects import check_made_for, check_passages, passages_at, perplexity
 from ws.stats.sweep import PMASS_GATE
 from ws.steering.interventions import Intervention, Ready
@@ -162,7 +161,7 @@ def walked(grid: Iterable[float], point: Callable[[float], Point]) -> Walk:
 def fluency_at(lm: LanguageModel, recipe: FluentRange, ready: Ready, coeff: float) -> Fluency:
     """Both measures at one coefficient."""
     system = recipe.intervention.system(coeff)
-    batch = prepared(lm, prompts_under(lm, recipe.questions, recipe.prefill, system), start=ready.start)
+    batch = prepared(lm, prompts_of(lm, recipe.questions, recipe.prefill, system=system), start=ready.start)
     with ready.at(coeff, tokens=batch.nodes):
         pmass = float(score(lm, batch, answers_of(lm)).pmass.mean())
     return Fluency(pmass, perplexity(passages_at(lm, recipe.passages, ready, coeff, system=system)))

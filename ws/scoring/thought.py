@@ -21,8 +21,7 @@ from ws.errors import ChatError, DataError
 from ws.models.chat import prompt_ids, text_ids, turn_ends
 from ws.models.language import LanguageModel, Placed
 from ws.models.marks import MARKS, marks_of
-from ws.scoring.arms import ArmRows, frame
-from ws.scoring.rows import answers_of, score
+from ws.scoring.rows import Rows, answers_of, frame, score
 from ws.steering.interventions import Intervention, Nothing
 from ws.store import Recipe, Store
 from ws.store.progress import track
@@ -46,7 +45,7 @@ class Thoughts(Recipe):
     """After so many tokens a thought is cut off; the model's own end of it counts as one."""
 
     def __post_init__(self) -> None:
-        ArmRows(self.on, self.questions, "", self.intervention, (self.coeff,))  # Refuses what it could not score.
+        Rows(self.on, self.questions, "", self.intervention, (self.coeff,))  # Refuses what it could not score.
         _check_length(self.new_tokens)
 
     def describe(self) -> str:
@@ -96,7 +95,7 @@ class ThoughtRows(Recipe):
     new_tokens: int = 64
 
     def __post_init__(self) -> None:
-        ArmRows(self.on, self.questions, self.prefill, self.intervention, self.coeffs)  # Refuses what it would.
+        Rows(self.on, self.questions, self.prefill, self.intervention, self.coeffs)  # Refuses what it would.
         _check_length(self.new_tokens)
         if self.policy not in ("on", "off"):
             raise DataError(
@@ -133,8 +132,9 @@ class ThoughtRows(Recipe):
 
 
 def read_thought_rows(store: Store, recipe: ThoughtRows) -> pd.DataFrame:
-    """The columns of `ws.scoring.arms.read_arm_rows`, then closed and thought_tokens (the thought's length without
-    marks).
+    """The columns of `ws.scoring.rows.read_rows` but norm, then closed and thought_tokens.
+
+    thought_tokens: the length of the thought, without its marks.
     """
     return pd.read_parquet(store.get(recipe) / "rows.parquet")
 
@@ -149,7 +149,7 @@ def think_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
         missing = [mark for mark in MARKS[0] if mark not in known]
         raise ChatError(
             f"the tokenizer {tokenizer.name_or_path!r} has no token {' and no '.join(missing)}; expected both, to "
-            "begin and end a thought: use a model that thinks, such as qwen3-0.6b, or score without thoughts (ArmRows)"
+            "begin and end a thought: use a model that thinks, such as qwen3-0.6b, or score without thoughts (Rows)"
         )
     return known[marks.opening], known[marks.closing]
 
@@ -191,4 +191,4 @@ def _by_length(lm: LanguageModel, prompts: Sequence[list[int]], *, new_tokens: i
 
 def _check_length(new_tokens: int) -> None:
     if new_tokens < 1:
-        raise DataError(f"thoughts of up to {new_tokens} tokens; expected 1 or more; for none at all, use ArmRows")
+        raise DataError(f"thoughts of up to {new_tokens} tokens; expected 1 or more; for none at all, use Rows")

@@ -38,6 +38,13 @@ class Ready:
     start: int
     """The lowest block it changes: what enters that block is the same at every coefficient."""
     applies: Applies
+    added: WeightDelta | None = None
+    """What coefficient 1 adds to the weights."""
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm of what coefficient 1 adds to the weights, in base-weight units."""
+        return 0.0 if self.added is None else self.added.norm
 
     def at(self, coeff: float, *, tokens: int | None = None) -> AbstractContextManager[object]:
         """The model steered by so much, and the very same model afterwards; at 0 it is not touched at all."""
@@ -114,39 +121,50 @@ class SystemPrompt(Intervention):
         return f"system prompt {self.text[:40]!r}"
 
 
+class WeightIntervention(Intervention):
+    """`coeff` times an update added to the weights. A subclass says which: a whole direction, or a cut of one."""
+
+    @abstractmethod
+    def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
+        """What coefficient 1 adds."""
+
+    def ready(self, lm: LanguageModel, store: Store) -> Ready:
+        return weights_ready(lm, self.delta(lm, store))
+
+
 @dataclass(frozen=True)
-class Weights(Intervention):
-    """`coeff * dW` added to the weights."""
+class Weights(WeightIntervention):
+    """dW of a direction."""
 
     direction: Direction
 
     @property
     def on(self) -> Placed:
-        return self.direction.plus.pairs.on
+        return self.direction.on
 
-    def ready(self, lm: LanguageModel, store: Store) -> Ready:
-        return weights_ready(lm, direction_delta(self.direction, lm, store))
+    def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
+        return direction_delta(self.direction, lm, store)
 
     def describe(self) -> str:
         return self.direction.describe()
 
 
 @dataclass(frozen=True)
-class FolderWeights(Intervention):
-    """`coeff * dW` of two adapters or models in folders; `folder_weights` makes one."""
+class FolderWeights(WeightIntervention):
+    """dW of two adapters or models in folders; `folder_weights` makes one."""
 
     plus: str
     minus: str
     contents: tuple[str, str]
     """`folder_sha256` of both, so that rows of a folder that has changed since are made anew."""
 
-    def ready(self, lm: LanguageModel, store: Store) -> Ready:
+    def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
         folders = Path(self.plus), Path(self.minus)
         if tuple(map(folder_sha256, folders)) != self.contents:
             raise MismatchError(
                 f"{self.plus} or {self.minus} has changed since the run began; start again when both are written"
             )
-        return weights_ready(lm, _latest_delta(self, lm))
+        return _latest_delta(self, lm)
 
     def describe(self) -> str:
         return f"dW {Path(self.plus).name} minus {Path(self.minus).name}"
@@ -168,7 +186,7 @@ def folder_weights(plus: Path, minus: Path) -> FolderWeights:
 
 def weights_ready(lm: LanguageModel, delta: WeightDelta) -> Ready:
     """An update of weights as an intervention. Raises: DataError if it touches no block."""
-    return Ready(lowest_layer(delta.tensors), partial(steered, lm, delta))
+    return Ready(lowest_layer(delta.tensors), partial(steered, lm, delta), delta)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class States(Recipe):
                 f"states at coefficient {self.coeff:+g} of {self.direction and self.direction.describe()}; "
                 "give a direction and a coefficient, or neither for the unchanged model"
             )
-        if self.direction is not None and self.direction.plus.pairs.on != self.on:
+        if self.direction is not None and self.direction.on != self.on:
             raise MismatchError(
                 f"cannot read states of {self.on.describe()} under {self.direction.describe()}: "
                 "adapter for another model"

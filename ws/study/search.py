@@ -15,6 +15,7 @@ from pathlib import Path
 from ws.adapters import FAMILIES, AdapterConfig
 from ws.errors import DataError, TrainingError, UnknownNameError
 from ws.scoring.rows import read_rows
+from ws.steering.interventions import Nothing, Weights
 from ws.store import Store
 from ws.store.progress import say
 from ws.study.subject import Subject
@@ -165,7 +166,7 @@ def at_edge(candidates: list[Candidate]) -> list[str]:
 
 def _pmass(subject: Subject, store: Store, recipe: Hyperparameters | None) -> float:
     if recipe is None:
-        return float(read_rows(store, subject.validation_rows(None))["pmass"].mean())
+        return float(read_rows(store, subject.validation_rows(Nothing(), coeffs=(0.0,)))["pmass"].mean())
     direction = subject.custom_direction(recipe, seed=SEED)
-    rows = read_rows(store, subject.validation_rows(direction, coeffs=(-1.0, 1.0)))
+    rows = read_rows(store, subject.validation_rows(Weights(direction), coeffs=(-1.0, 1.0)))
     return float(rows.groupby("coeff")["pmass"].mean().min())

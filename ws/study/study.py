@@ -21,7 +21,7 @@ from ws.models.own import chosen_model
 from ws.scoring.rows import COEFFS, read_rows
 from ws.scoring.side_effects import answers_at
 from ws.stats.sweep import Measure, Sweep
-from ws.steering.interventions import Ready, untouched
+from ws.steering.interventions import Ready, Weights, untouched
 from ws.store import Store, default_root
 from ws.study.subject import Subject
 from ws.training.direction import Direction, direction_delta
@@ -104,7 +104,7 @@ class Study:
                 'study.score(study.train("lora"))'
             )
         steered = tuple(dict.fromkeys(float(coeff) for coeff in coeffs if coeff))
-        base = read_rows(self.store, self.subject.rows(None))
+        base = read_rows(self.store, self.subject.base_rows)
         tables = [
             table.assign(seed=seed)
             for seed, direction in enumerate(directions)
@@ -113,7 +113,7 @@ class Study:
         return Sweep(pd.concat(tables, ignore_index=True), measure)
 
     def _steered(self, direction: Direction, coeffs: tuple[float, ...]) -> list[pd.DataFrame]:
-        return [read_rows(self.store, self.subject.rows(direction, coeffs=coeffs))] if coeffs else []
+        return [read_rows(self.store, self.subject.rows(Weights(direction), coeffs=coeffs))] if coeffs else []
 
 
 def answers(model: LanguageModel, messages: Sequence[str], *, new_tokens: int = 48) -> list[str]:

@@ -7,11 +7,10 @@ from typing import Literal
 
 from ws.behaviors import Behavior, Question, behavior
 from ws.behaviors.honesty import HONESTY, from_pool
-from ws.lenses.rows import CutRows
-from ws.lenses.variants import Variant
 from ws.models.language import Placed
 from ws.models.table import known_model, weights_of
 from ws.scoring.rows import COEFFS, Rows
+from ws.steering.interventions import Intervention, Nothing, Weights
 from ws.training.direction import Direction
 from ws.training.hyperparameters import Hyperparameters, hyperparameters_of
 from ws.training.inject import Engine
@@ -76,6 +75,10 @@ class Subject:
         plus, minus = (self.custom_adapter(recipe, sign=sign, seed=seed) for sign in ("plus", "minus"))
         return Direction(plus, minus)
 
+    def weights(self, family: str, *, seed: int) -> Weights:
+        """The intervention of adding dW of a family."""
+        return Weights(self.direction(family, seed=seed))
+
     def random_direction(self, family: str, *, seed: int) -> Direction:
         """The control of equal norm and rank in every tensor."""
         return replace(self.direction(family, seed=seed), random_seed=seed)
@@ -84,13 +87,18 @@ class Subject:
         """The control of two adapters of one sign: plus of `seed` minus plus of `other`."""
         return Direction(self.adapter(family, sign="plus", seed=seed), self.adapter(family, sign="plus", seed=other))
 
-    def rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
-        """Held-out and neutral questions under a direction."""
-        return self._rows("heldout", direction, coeffs)
+    def rows(self, intervention: Intervention, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
+        """Held-out and neutral questions under an intervention."""
+        return self._rows(_asked(self.model, self.behavior_name, "heldout"), intervention, coeffs)
 
-    def validation_rows(self, direction: Direction | None, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
-        """Validation questions under a direction: for choosing recipes, never for a claim."""
-        return self._rows("validation", direction, coeffs)
+    @property
+    def base_rows(self) -> Rows:
+        """Held-out and neutral questions in the unchanged model."""
+        return self.rows(Nothing(), coeffs=(0.0,))
+
+    def validation_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Rows:
+        """Validation questions under an intervention: for choosing hyper-parameters, never for a claim."""
+        return self._rows(_asked(self.model, self.behavior_name, "validation"), intervention, coeffs)
 
     @property
     def cut_questions(self) -> tuple[Question, ...]:
@@ -100,12 +108,12 @@ class Subject:
         """
         return _asked_of_cuts(self.model, self.behavior_name)
 
-    def cut_rows(self, variant: Variant) -> CutRows:
-        """Held-out questions under a cut of a direction, at coefficient +1."""
-        return CutRows(self.on, self.cut_questions, self.behavior.prefill, variant)
+    def cut_rows(self, cut: Intervention, *, coeffs: tuple[float, ...] = (1.0,)) -> Rows:
+        """Held-out questions under a cut of a direction."""
+        return self._rows(self.cut_questions, cut, coeffs)
 
-    def _rows(self, split: str, direction: Direction | None, coeffs: tuple[float, ...]) -> Rows:
-        return Rows(self.on, _asked(self.model, self.behavior_name, split), self.behavior.prefill, direction, coeffs)
+    def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> Rows:
+        return Rows(self.on, asked, self.behavior.prefill, intervention, coeffs)
 
 
 @lru_cache(maxsize=2)

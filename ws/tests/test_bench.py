@@ -372,7 +372,7 @@ def test_what_is_measured_is_built_beforehand(
     job = Job(section, "prepare", "lora", 0, SETTINGS, str(store.root))
     monkeypatch.setattr(sys, "stdin", io.StringIO(job.to_json()))
     arm.main()
-    direction = scoring(SETTINGS).direction
+    direction = scoring(SETTINGS).intervention.direction
     assert store.has(training(SETTINGS, "lora").pairs)
     assert section == "train" or (store.has(direction.plus) and store.has(direction.minus))
 

@@ -15,8 +15,8 @@ from ws.behaviors.neutral_text import read_passages
 from ws.errors import DataError, MismatchError
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
-from ws.scoring.arms import ArmRows, read_arm_rows
 from ws.scoring.fluency import Fluency, FluencyRange, FluentRange, Point, read_range, walked
+from ws.scoring.rows import Rows, read_rows
 from ws.scoring.side_effects import SideEffects, perplexity, read_text
 from ws.stats.sweep import PMASS_GATE
 from ws.steering.interventions import Activations, Intervention, Nothing, Ready, SystemPrompt
@@ -94,7 +94,7 @@ def test_a_walk_downwards_reaches_a_negative_coefficient() -> None:
 def test_every_point_is_what_the_arms_and_the_passages_say(store: Store) -> None:
     found = read_range(store, replace(RANGE, grid=(1.0, 2.0)))
     coeffs = (-2.0, -1.0, 0.0, 1.0, 2.0)
-    rows = read_arm_rows(store, ArmRows(ON, QUESTIONS, SYCOPHANCY.prefill, VECTORS, coeffs))
+    rows = read_rows(store, Rows(ON, QUESTIONS, SYCOPHANCY.prefill, VECTORS, coeffs))
     text = read_text(store, SideEffects(ON, VECTORS, coeffs, PASSAGES, ("Hi",), 1))
     expected = {
         coeff: Fluency(
@@ -136,7 +136,7 @@ def test_perplexity_ends_a_range_and_nothing_beyond_is_evaluated(store: Store, t
 
 def test_pmass_ends_a_range(store: Store) -> None:
     top = Activations(Given(1.0), (5,))
-    rows = read_arm_rows(store, ArmRows(ON, QUESTIONS, SYCOPHANCY.prefill, top, (0.0, 4.0, 8.0)))
+    rows = read_rows(store, Rows(ON, QUESTIONS, SYCOPHANCY.prefill, top, (0.0, 4.0, 8.0)))
     base, four, eight = rows.groupby("coeff")["pmass"].mean()
     assert base > four > eight
     found = read_range(store, replace(RANGE, intervention=top, pmass_gate=float(four + eight) / 2))

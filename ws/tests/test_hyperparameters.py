@@ -13,6 +13,7 @@ from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
 from ws.errors import UnknownNameError
 from ws.models.table import MODELS
+from ws.steering.interventions import Nothing
 from ws.study.subject import Subject
 from ws.tests.small import every_family
 from ws.training import hyperparameters
@@ -28,6 +29,7 @@ from ws.training.hyperparameters import (
 from ws.training.train import TrainConfig
 
 SUBJECT = Subject("smollm2-135m")
+VALIDATION = SUBJECT.validation_rows(Nothing(), coeffs=(0.0,))
 
 rates = st.floats(1e-7, 1.0)
 fractions = st.floats(0, 1)
@@ -170,15 +172,15 @@ def test_arms_share_their_pairs(package: Path) -> None:
 
 
 def test_validation_rows_and_claim_rows_share_no_question() -> None:
-    validation, judged = ({q.id for q in rows(None).questions} for rows in (SUBJECT.validation_rows, SUBJECT.rows))
+    validation, judged = ({q.id for q in rows.questions} for rows in (VALIDATION, SUBJECT.base_rows))
     assert validation
     assert validation.isdisjoint(judged)
-    assert {q.sign for q in SUBJECT.rows(None).questions} == {-1, 0, 1}
+    assert {q.sign for q in SUBJECT.base_rows.questions} == {-1, 0, 1}
 
 
 def test_training_questions_are_never_measured() -> None:
     trained = {text for _, text in SUBJECT.pairs(0).questions}
-    measured = {q.text for rows in (SUBJECT.rows(None), SUBJECT.validation_rows(None)) for q in rows.questions}
+    measured = {q.text for rows in (SUBJECT.base_rows, VALIDATION) for q in rows.questions}
     assert trained.isdisjoint(measured)
 
 
@@ -195,7 +197,7 @@ def test_a_bench_of_the_reference_engine_trains_with_it() -> None:
 
 def test_cuts_are_scored_on_half_of_the_held_out_claims_of_every_topic() -> None:
     subject = Subject("smollm2-135m")
-    cut, asked = subject.cut_questions, [q for q in subject.rows(None).questions if q.pair == "agree"]
+    cut, asked = subject.cut_questions, [q for q in subject.base_rows.questions if q.pair == "agree"]
     assert len(cut) == len(asked) / 2
     assert set(cut) < set(asked)
     assert {q.topic for q in cut} == {q.topic for q in asked}
@@ -205,7 +207,7 @@ def test_cuts_are_scored_on_half_of_the_held_out_claims_of_every_topic() -> None
 
 def test_cuts_of_random_weights_are_scored_on_all_claims() -> None:
     subject = Subject("tiny-random-qwen3")
-    assert subject.cut_questions == tuple(q for q in subject.rows(None).questions if q.pair == "agree")
+    assert subject.cut_questions == tuple(q for q in subject.base_rows.questions if q.pair == "agree")
 
 
 def test_a_search_decides_for_its_behavior_alone(package: Path) -> None:

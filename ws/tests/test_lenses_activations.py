@@ -28,9 +28,9 @@ from ws.lenses.activations import (
 )
 from ws.lenses.base import joined
 from ws.lenses.modules import Modules, layer_of
-from ws.lenses.rows import CutRows, read_cut_rows
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
+from ws.scoring.rows import Rows, read_rows
 from ws.steering.states import States, read_states
 from ws.store import Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, shared_store, tiny_model
@@ -194,10 +194,10 @@ def test_as_many_directions_as_the_width_let_everything_through(
 def test_rows_of_a_cut_are_scored_at_every_coefficient(lm: LanguageModel, store: Store) -> None:
     questions = SYCOPHANCY.questions("heldout")[:4]
     cut = ActivationCut(DIRECTION, BASIS, 2)
-    rows = read_cut_rows(store, CutRows(ON, questions, SYCOPHANCY.prefill, cut, (0.5, 4.0)))
+    rows = read_rows(store, Rows(ON, questions, SYCOPHANCY.prefill, cut, (0.5, 4.0)))
     for coeff in (0.5, 4.0):
         assert list(rows[rows["coeff"] == coeff]["question_id"]) == [question.id for question in questions]
-    np.testing.assert_allclose(rows["cut_norm"], cut.delta(lm, store).norm, rtol=1e-6)
+    np.testing.assert_allclose(rows["norm"], cut.delta(lm, store).norm, rtol=1e-6)
 
 
 def test_a_layer_without_directions_cannot_be_cut() -> None:

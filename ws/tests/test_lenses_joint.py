@@ -11,14 +11,14 @@ import pytest
 from ws.adapters import FAMILIES
 from ws.errors import DataError, UnknownNameError
 from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
+from ws.lenses.cuts import LensCut, SharedCut
 from ws.lenses.names import LENSES
-from ws.lenses.rows import CutRows
-from ws.lenses.variants import Cut, SharedCut
 from ws.report import joint as module
 from ws.report.joint import ACTIVATION, MEASURES, Asked, Joint, Line, Moved, Shared, check, joint, variant, views
 from ws.report.joint_text import TOO_SMALL, csv, interval, markdown, terminal
 from ws.scoring.rows import Rows
 from ws.stats.sweep import Sweep
+from ws.steering.interventions import Nothing, Weights
 from ws.store import Store, default_root
 from ws.study.subject import Subject
 from ws.training.direction import Direction
@@ -29,16 +29,16 @@ SEEDS = (0, 1)
 NORM = 2.0
 
 
-def frame(recipe: Rows | CutRows, *, whole: float = 1.0) -> pd.DataFrame:
-    """Made-up rows of a recipe: an effect of its own, around `whole` for dW itself, and noise of its own."""
-    direction = recipe.direction if isinstance(recipe, Rows) else recipe.variant.direction
+def frame(recipe: Rows, *, whole: float = 1.0) -> pd.DataFrame:
+    """Made-up rows of a recipe: an effect of its own, `whole` for dW itself, and noise of its own."""
+    steered = recipe.intervention
     noise = np.random.default_rng(zlib.crc32(recipe.describe().encode()))
-    effect = 0.0 if direction is None else whole if isinstance(recipe, Rows) else noise.uniform(-1, 2)
+    effect = 0.0 if steered == Nothing() else whole if isinstance(steered, Weights) else noise.uniform(-1, 2)
     questions = [(q.cluster, q.pair, q.sign, q.id) for q in recipe.questions]
     table = pd.DataFrame(questions, columns=["cluster", "pair", "sign", "question_id"])
-    coeff = 0.0 if direction is None else 1.0
+    coeff = 0.0 if steered == Nothing() else 1.0
     moved = effect * table["sign"] + noise.normal(0, 0.3, len(table))
-    return table.assign(coeff=coeff, log_ratio=moved, pmass=0.9, cut_norm=abs(effect))
+    return table.assign(coeff=coeff, log_ratio=moved, pmass=0.9, norm=abs(effect))
 
 
 def geometry(direction: Direction) -> pd.DataFrame:
@@ -55,7 +55,6 @@ def made(*, whole: float = 1.0) -> Joint:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "views", lambda model: few)
         patch.setattr(module, "read_rows", lambda store, recipe: frame(recipe, whole=whole))
-        patch.setattr(module, "read_cut_rows", lambda store, recipe: frame(recipe))
         patch.setattr(module, "read_geometry", lambda store, direction: geometry(direction))
         return joint(Asked(TINY, ("lora", "oft"), SEEDS), Store(Path("nowhere")))
 
@@ -69,10 +68,10 @@ def arm(line: Line, side: str | None) -> Sweep:
     """The sweep that a claim would make of a side of a line, or of the whole dW."""
     tables = []
     for seed in SEEDS:
-        rows = TINY.rows(TINY.direction(line.family, seed=seed))
+        rows = TINY.rows(TINY.weights(line.family, seed=seed))
         if side is not None:
             rows = TINY.cut_rows(variant(TINY, line.family, line.view.sides[side], seed))
-        tables += [frame(one).assign(seed=seed) for one in (rows, TINY.rows(None))]
+        tables += [frame(one).assign(seed=seed) for one in (rows, TINY.base_rows)]
     return Sweep(pd.concat(tables, ignore_index=True), line.measure, pair="agree")
 
 
@@ -96,7 +95,7 @@ def test_directions_are_shares_of_the_residual_writes(table: Joint) -> None:
 def test_a_norm_share_is_the_mean_over_seeds(table: Joint) -> None:
     line = table.lines[0]
     cuts = [frame(TINY.cut_rows(variant(TINY, line.family, line.view.keep, seed))) for seed in SEEDS]
-    expected = np.mean([rows["cut_norm"].iloc[0] / NORM for rows in cuts])
+    expected = np.mean([rows["norm"].iloc[0] / NORM for rows in cuts])
     assert line.sides["keep"].norm_share == pytest.approx(expected)
 
 
@@ -152,7 +151,7 @@ def test_cuts_are_the_recipes_of_the_claims() -> None:
     direction = REAL.direction("lora", seed=1)
     basis = steered_basis(direction, fit_prompts(REAL.behavior))
     everyone = tuple(REAL.direction(name, seed=1) for name in FAMILIES)
-    assert variant(REAL, "lora", "mlp", 1) == Cut(direction, LENSES["mlp"])
+    assert variant(REAL, "lora", "mlp", 1) == LensCut(direction, LENSES["mlp"])
     assert variant(REAL, "lora", Moved(32, keep=False), 1) == ActivationCut(direction, basis, 32, keep=False)
     assert variant(REAL, "lora", Moved(32, matched=True), 1) == ActivationCut(direction, basis, 32, matched=True)
     assert variant(REAL, "lora", Shared(8), 1) == SharedCut(direction, everyone, 8)
@@ -204,6 +203,6 @@ def test_an_unknown_family_is_refused() -> None:
 
 def test_the_whole_is_taken_on_the_rows_of_its_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "read_rows", lambda store, recipe: frame(recipe))
-    rows = module._whole_rows(REAL, None, Store(Path("nowhere")))
+    rows = module._of_cuts(REAL, REAL.base_rows, Store(Path("nowhere")))
     assert set(rows["question_id"]) == {question.id for question in REAL.cut_questions}
-    assert len(rows) < len(REAL.rows(None).questions) / 2
+    assert len(rows) < len(REAL.base_rows.questions) / 2

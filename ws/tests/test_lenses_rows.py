@@ -2,25 +2,26 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 import torch
 
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
 from ws.lenses.base import RandomLike, Whole
+from ws.lenses.cuts import Cut, LensCut, PartCut, SharedBasis, SharedCut, read_shared_basis, whole_delta
 from ws.lenses.identity import Identity, largest_gap, read_gap
 from ws.lenses.modules import Layers, Modules
 from ws.lenses.names import LENSES, named
-from ws.lenses.rows import CutRows, read_cut_rows
 from ws.lenses.shared import shared_basis
 from ws.lenses.spectrum import EqualSpectrum, SpectrumCrop
-from ws.lenses.variants import Cut, PartCut, SharedBasis, SharedCut, Variant, read_shared_basis, whole_delta
+from ws.models.chat import prompt_ids
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
-from ws.scoring.rows import swept
+from ws.models.yesno import answer_tokens
+from ws.scoring.guards import score_alone
+from ws.scoring.rows import Rows, read_rows
 from ws.store import Store
-from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, shared_store, tiny_model
+from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, merged, shared_store, tiny_model
 from ws.training.direction import Direction, direction_delta
 
 QUESTIONS = SYCOPHANCY.questions("validation")[:4]
@@ -40,11 +41,11 @@ def direction(family: str = "lora") -> Direction:
     return Direction(adapter(family), adapter(family, sign="minus"))
 
 
-WHOLE = Cut(direction(), Whole())
+WHOLE = LensCut(direction(), Whole())
 
 
-def rows(variant: Variant) -> CutRows:
-    return CutRows(ON, QUESTIONS, SYCOPHANCY.prefill, variant)
+def rows(cut: Cut) -> Rows:
+    return Rows(ON, QUESTIONS, SYCOPHANCY.prefill, cut)
 
 
 def together(first: WeightDelta, second: WeightDelta) -> dict[str, torch.Tensor]:
@@ -52,31 +53,33 @@ def together(first: WeightDelta, second: WeightDelta) -> dict[str, torch.Tensor]
 
 
 def test_rows_are_those_of_the_cut_update(lm: LanguageModel, store: Store) -> None:
-    variant = Cut(direction(), named("residual_writes"))
+    table = read_rows(store, rows(LensCut(direction(), named("residual_writes"))))
     update = Modules("writers").apply(direction_delta(direction(), lm, store), lm)
-    expected = swept(lm, QUESTIONS, update, coeffs=[1.0], prefill=SYCOPHANCY.prefill).assign(cut_norm=update.norm)
-    pd.testing.assert_frame_equal(read_cut_rows(store, rows(variant)), expected)
+    prompts = [prompt_ids(lm.tokenizer, user=q.text, prefill=SYCOPHANCY.prefill) for q in QUESTIONS]
+    expected = score_alone(replace(lm, model=merged(lm, update, coeff=1.0)), prompts, answer_tokens(lm.tokenizer))
+    assert table["log_ratio"].to_list() == pytest.approx(expected.log_ratio.tolist(), abs=1e-4)
+    assert table["norm"].to_list() == [update.norm] * len(QUESTIONS)
 
 
 def test_the_whole_is_the_direction_itself(lm: LanguageModel, store: Store) -> None:
-    delta = Cut(direction(), Whole()).delta(lm, store)
+    delta = LensCut(direction(), Whole()).delta(lm, store)
     assert (delta - direction_delta(direction(), lm, store)).norm <= 1e-7 * delta.norm
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        Cut(direction(), SpectrumCrop("top", 0.25)),
-        Cut(direction(), SpectrumCrop("top", 0.5, keep=False)),
-        Cut(direction(), SpectrumCrop("top", 0.5, by="energy")),
-        Cut(direction("pissa"), SpectrumCrop("top", 0.5)),
-        Cut(direction(), RandomLike(SpectrumCrop("top", 0.5), seed=0)),
+        LensCut(direction(), SpectrumCrop("top", 0.25)),
+        LensCut(direction(), SpectrumCrop("top", 0.5, keep=False)),
+        LensCut(direction(), SpectrumCrop("top", 0.5, by="energy")),
+        LensCut(direction("pissa"), SpectrumCrop("top", 0.5)),
+        LensCut(direction(), RandomLike(SpectrumCrop("top", 0.5), seed=0)),
         PartCut(direction(), "low_rank"),
     ],
     ids=["share", "keep", "by", "family", "control", "kind"],
 )
-def test_every_cut_is_an_artifact_of_its_own(store: Store, changed: Variant) -> None:
-    assert store.key(rows(changed)) != store.key(rows(Cut(direction(), SpectrumCrop("top", 0.5))))
+def test_every_cut_is_an_artifact_of_its_own(store: Store, changed: Cut) -> None:
+    assert store.key(rows(changed)) != store.key(rows(LensCut(direction(), SpectrumCrop("top", 0.5))))
 
 
 def test_shared_directions_split_the_residual_writes(lm: LanguageModel, store: Store) -> None:
@@ -116,7 +119,7 @@ def test_a_basis_of_another_model_is_refused() -> None:
 
 
 def test_cuts_of_one_direction_read_it_once(lm: LanguageModel, store: Store) -> None:
-    first, same = (Cut(direction(), Whole()).delta(lm, store) for _ in range(2))
+    first, same = (LensCut(direction(), Whole()).delta(lm, store) for _ in range(2))
     assert first is same is whole_delta(direction(), lm, store)
     assert whole_delta(direction("pissa"), lm, store) is not first
     assert largest_gap(first, direction_delta(direction(), lm, store)) < 1e-6 * first.norm
@@ -131,7 +134,7 @@ def test_native_parts_split_the_direction(lm: LanguageModel, store: Store) -> No
 
 @pytest.mark.parametrize("name", [name for name in LENSES if not name.startswith("drop_") and name != "whole"])
 def test_keep_and_drop_are_the_direction(store: Store, name: str) -> None:
-    parts = tuple(Cut(direction(), named(lens)) for lens in (name, f"drop_{name}"))
+    parts = tuple(LensCut(direction(), named(lens)) for lens in (name, f"drop_{name}"))
     assert read_gap(store, Identity(parts, WHOLE)) < 1e-5
 
 
@@ -141,7 +144,7 @@ def test_keep_and_drop_are_the_direction(store: Store, name: str) -> None:
     ids=" ".join,
 )
 def test_three_parts_are_the_direction_too(store: Store, names: tuple[str, ...]) -> None:
-    parts = [Cut(direction(), named(name)) for name in names]
+    parts = [LensCut(direction(), named(name)) for name in names]
     assert read_gap(store, Identity(tuple(parts), WHOLE)) < 1e-5
     twice = (*parts[1:], parts[1])
     assert read_gap(store, Identity(twice, WHOLE)) > 0.1
@@ -156,26 +159,26 @@ def test_a_gap_is_the_largest_of_any_tensor(lm: LanguageModel, store: Store) -> 
 
 
 def test_what_is_no_part_of_a_direction_has_no_identity_with_it() -> None:
-    part = Cut(direction(), named("attention"))
+    part = LensCut(direction(), named("attention"))
     with pytest.raises(MismatchError, match=r"1 cuts as parts of dW lora seed 0.*; expected two or more cuts of that"):
         Identity((part,), WHOLE)
     with pytest.raises(MismatchError, match="2 cuts as parts of dW lora seed 0"):
-        Identity((part, Cut(direction("pissa"), named("mlp"))), WHOLE)
+        Identity((part, LensCut(direction("pissa"), named("mlp"))), WHOLE)
 
 
 def test_a_lens_without_meaning_for_a_family_is_refused() -> None:
     with pytest.raises(MismatchError, match=r"has no meaning here: the dW of ia3 has full rank.*; choose another"):
-        Cut(direction("ia3"), EqualSpectrum(seed=0))
+        LensCut(direction("ia3"), EqualSpectrum(seed=0))
 
 
 def test_rows_on_another_model_are_refused() -> None:
-    with pytest.raises(MismatchError, match="adapter for another model"):
-        replace(rows(Cut(direction(), Whole())), on=Placed(weights_of("smollm2-135m")))
+    with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
+        replace(rows(LensCut(direction(), Whole())), on=Placed(weights_of("smollm2-135m")))
 
 
 def test_a_cut_says_what_it_is() -> None:
-    cut = Cut(direction(), named("drop_top_90_energy"))
-    assert rows(cut).describe().startswith("4 rows x 1, dW lora seed 0 on tiny-random-qwen3: ")
+    cut = LensCut(direction(), named("drop_top_90_energy"))
+    assert rows(cut).describe().startswith("4 rows at +1, dW lora seed 0 on tiny-random-qwen3: ")
     assert SharedCut(direction(), (direction(),), 8, keep=False, random_seed=1).cut() == (
         "writes outside 8 directions, random"
     )

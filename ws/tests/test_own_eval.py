@@ -19,7 +19,7 @@ from ws.errors import DataError, UnknownNameError
 from ws.models.chat import prompt_ids
 from ws.models.language import LanguageModel
 from ws.models.yesno import A_B, answer_tokens
-from ws.scoring.arms import ArmRows, read_arm_rows
+from ws.scoring.rows import Rows, read_rows
 from ws.steering.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
 from ws.store import Store
 from ws.study.subject import Subject
@@ -128,7 +128,7 @@ def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
     assert rows.groupby(["seed", "coeff"]).size().to_dict() == {
         (seed, coeff): len(QUESTIONS) for seed in (0, 1) for coeff in (0.0, 1.0)
     }
-    base = read_arm_rows(store, ArmRows(SUBJECT.on, QUESTIONS, "", Nothing(), (0.0,)))
+    base = read_rows(store, Rows(SUBJECT.on, QUESTIONS, "", Nothing(), (0.0,)))
     for (seed, coeff), part in rows.groupby(["seed", "coeff"]):
         same = part["log_ratio"].reset_index(drop=True).equals(base["log_ratio"])
         assert same == (coeff == 0), (seed, coeff)

@@ -19,7 +19,7 @@ from ws.engine.nucleus import Nucleus
 from ws.engine.plain import PlainBatch, groups, own_logits
 from ws.errors import DataError, MismatchError
 from ws.models.language import LanguageModel
-from ws.scoring.rows import swept
+from ws.scoring.rows import answers_of, prompts_of, score
 from ws.scoring.side_effects import passages_at
 from ws.steering.interventions import Ready, shifted, weights_ready
 from ws.steering.iso_kl import divergence_at
@@ -57,8 +57,13 @@ def numbers(table: pd.DataFrame, *columns: str) -> Tensor:
 
 
 def scored(lm: LanguageModel) -> Tensor:
-    rows = swept(lm, QUESTIONS, random_update(lm), coeffs=(-0.5, 1.0), prefill=SYCOPHANCY.prefill)
-    return numbers(rows, "log_yes", "log_no")
+    ready, found = steering(lm), []
+    batch = prepared(lm, prompts_of(lm, QUESTIONS, SYCOPHANCY.prefill), start=ready.start)
+    for coeff in (-0.5, 1.0):
+        with ready.at(coeff, tokens=batch.nodes):
+            seen = score(lm, batch, answers_of(lm))
+        found += [seen.log_yes, seen.log_no]
+    return torch.stack(found)
 
 
 def diverged(lm: LanguageModel) -> Tensor:

@@ -67,9 +67,7 @@ def by_hand(store: Store, *, seeds: tuple[int, ...]) -> Sweep:
     """The sweep of LoRA, read from the store as claims read it."""
     subject = load("tiny-random-qwen3", store=store.root).subject
     recipes = [
-        (seed, rows)
-        for seed in seeds
-        for rows in (subject.rows(subject.direction("lora", seed=seed)), subject.rows(None))
+        (seed, rows) for seed in seeds for rows in (subject.rows(subject.weights("lora", seed=seed)), subject.base_rows)
     ]
     return Sweep(pd.concat([read_rows(store, rows).assign(seed=seed) for seed, rows in recipes], ignore_index=True))
 

@@ -13,6 +13,7 @@ from ws.behaviors import Question
 from ws.errors import DataError
 from ws.models.language import Placed
 from ws.scoring.rows import Rows
+from ws.steering.interventions import Weights
 from ws.store import Recipe
 from ws.store.recall import RecipeGone, recalled, written_down
 from ws.tests.small import ON, PAIRS, adapter
@@ -96,7 +97,7 @@ def test_an_input_of_many_is_written_once() -> None:
 
 def test_recipes_of_the_claims_come_back() -> None:
     question = Question("q", "c", "t", "p", "pair", "Is it?", +1)
-    recipe = Rows(ON, (question,), "So:", Direction(adapter("oft"), adapter("oft", sign="minus")))
+    recipe = Rows(ON, (question,), "So:", Weights(Direction(adapter("oft"), adapter("oft", sign="minus"))))
     assert exact(recalled(said(recipe))) == exact(recipe)
 
 
@@ -140,7 +141,8 @@ def older(value: object) -> Any:
 
 def test_a_manifest_of_an_older_store_is_understood() -> None:
     question = Question("q", "c", "t", "p", "pair", "Is it?", +1)
-    recipe = Rows(ON, (question,), "So:", Direction(adapter("boft"), adapter("boft", sign="minus")), coeffs=(-1.0, 1.0))
+    weights = Weights(Direction(adapter("boft"), adapter("boft", sign="minus")))
+    recipe = Rows(ON, (question,), "So:", weights, coeffs=(-1.0, 1.0))
     values = {one.name: older(getattr(recipe, one.name)) for one in fields(recipe)}
     back = recalled({"class": "ws.evaluate.Rows", "fields": values})
     assert exact(back) == exact(recipe)

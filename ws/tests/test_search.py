@@ -12,10 +12,12 @@ from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
 from ws.errors import DataError, TrainingError, UnknownNameError
 from ws.scoring.rows import Rows
+from ws.steering.interventions import Nothing, Weights
 from ws.store import Store
 from ws.study import search as module
 from ws.study.search import BOUNDS, LEARNING_RATES, MAX_EPOCHS, PMASS_KEPT, SEED, Candidate, at_edge, grid, search
 from ws.tests.small import every_family
+from ws.training.direction import Direction
 from ws.training.hyperparameters import Hyperparameters, hyperparameters_from
 from ws.training.train import Adapter, TrainConfig
 
@@ -38,6 +40,11 @@ class World:
     asked: list[Adapter] = field(default_factory=list)
     scored: list[Rows] = field(default_factory=list)
 
+    @property
+    def directions(self) -> list[Direction]:
+        """What was scored besides the unchanged model."""
+        return [rows.intervention.direction for rows in self.scored if isinstance(rows.intervention, Weights)]
+
     def read_curves(self, store: Store, adapter: Adapter) -> dict[str, list[float]]:
         self.asked.append(adapter)
         if adapter.training.lr in self.diverges:
@@ -46,11 +53,11 @@ class World:
 
     def read_rows(self, store: Store, rows: Rows) -> pd.DataFrame:
         self.scored.append(rows)
-        if rows.direction is None:
+        if rows.intervention == Nothing():
             return pd.DataFrame({"coeff": [0.0, 0.0], "pmass": [BASE_PMASS - 0.1, BASE_PMASS + 0.1]})
-        plus = rows.direction.plus
+        plus, minus = rows.intervention.direction.plus, rows.intervention.direction.minus
         if plus.training.lr in self.diverges | self.minus_diverges:
-            raise TrainingError(f"loss is nan at step 3 of {rows.direction.minus.describe()}")
+            raise TrainingError(f"loss is nan at step 3 of {minus.describe()}")
         return pd.DataFrame({"coeff": rows.coeffs, "pmass": [self.pmass(plus, coeff) for coeff in rows.coeffs]})
 
 
@@ -101,7 +108,7 @@ def test_the_lowest_validation_loss_wins(
 
 def test_only_the_winner_is_scored_where_it_keeps_pmass(world: World, out: Path) -> None:
     found(out)
-    assert [rows.direction is None for rows in world.scored] == [True, False]
+    assert [rows.intervention == Nothing() for rows in world.scored] == [True, False]
 
 
 def test_the_next_best_wins_where_the_best_loses_pmass(world: World, out: Path) -> None:
@@ -141,7 +148,7 @@ def test_a_candidate_that_diverged_is_dropped(world: World, out: Path) -> None:
     assert winner(candidates) == (SLOW, 2)
     assert [c.recipe.training.lr for c in candidates] == [SLOW, SLOW, FAST]
     assert candidates[-1].validation_loss == float("inf")
-    assert {rows.direction.plus.training.lr for rows in world.scored if rows.direction} == {SLOW}
+    assert {direction.plus.training.lr for direction in world.directions} == {SLOW}
 
 
 def test_the_loss_of_a_candidate_that_diverged_is_null_in_the_file(world: World, out: Path) -> None:
@@ -244,7 +251,7 @@ def test_held_out_claims_are_never_scored_and_claim_seeds_never_trained(world: W
     asked = {question for rows in world.scored for question in rows.questions}
     assert asked == set(sycophancy.questions("validation"))
     assert {adapter.seed for adapter in world.asked} == {adapter.pairs.seed for adapter in world.asked} == {SEED}
-    scored = [rows.direction for rows in world.scored if rows.direction]
+    scored = world.directions
     assert len(scored) > 2
     assert {(one.plus.seed, one.minus.seed, one.random_seed) for one in scored} == {(SEED, SEED, None)}
 
@@ -252,7 +259,7 @@ def test_held_out_claims_are_never_scored_and_claim_seeds_never_trained(world: W
 def test_candidates_are_judged_by_the_plus_adapter_and_scored_with_both_signs(world: World, out: Path) -> None:
     found(out)
     assert {(adapter.sign, adapter.training.epochs) for adapter in world.asked} == {("plus", MAX_EPOCHS)}
-    [direction] = [rows.direction for rows in world.scored if rows.direction]
+    [direction] = world.directions
     assert (direction.plus.sign, direction.minus.sign) == ("plus", "minus")
 
 

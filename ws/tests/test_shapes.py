@@ -176,8 +176,8 @@ def test_only_the_modules_named_and_those_below_are_loaded_so() -> None:
     hook = shapes.Hook(frozenset({"ws.delta.weight_delta", "ws.scoring.arm"}))
     found = {
         name: hook.find_spec(name, [str(Path(shapes.__file__).parents[1] / "ws" / name.split(".")[1])])
-        for name in ("ws.delta.weight_delta", "ws.scoring.arms")
+        for name in ("ws.delta.weight_delta", "ws.scoring.rows")
     }
     assert isinstance(found["ws.delta.weight_delta"].loader, shapes.Loader)
-    assert found["ws.scoring.arms"] is None
+    assert found["ws.scoring.rows"] is None
     assert hook.find_spec("ws.delta.weight_delta.none_such", []) is None

@@ -21,7 +21,8 @@ from ws.models.marks import MARKS
 from ws.models.table import weights_of
 from ws.models.yesno import Scores, answer_tokens, scores
 from ws.scoring import thought
-from ws.scoring.arms import KEY, ArmRows, check_identical, frame, read_arm_rows
+from ws.scoring.identical import check_identical
+from ws.scoring.rows import KEY, Rows, frame, read_rows
 from ws.scoring.thought import (
     ThoughtRows,
     Thoughts,
@@ -193,12 +194,12 @@ def test_rows_of_all_arms_and_coefficients_are_comparable(store: Store, policy: 
     arms = {
         "weights": read_thought_rows(store, rows(WEIGHTS, -1.0, 0.0, 2.0, policy=policy)),
         "prompt": read_thought_rows(store, rows(TERSE, 0.0, 1.0, policy=policy)),
-        "without a thought": read_arm_rows(store, ArmRows(ON, QUESTIONS, PREFILL, WEIGHTS)),
+        "without a thought": read_rows(store, Rows(ON, QUESTIONS, PREFILL, WEIGHTS)),
     }
     check_identical(arms)
     with pytest.raises(DataError, match="arm 'weights', coeff 2 lacks 1 of 6 rows"):
         check_identical(arms | {"weights": arms["weights"].iloc[:-1]})
-    assert list(arms["weights"]) == [*arms["without a thought"], "closed", "thought_tokens"]
+    assert list(arms["weights"]) == [*arms["without a thought"].drop(columns="norm"), "closed", "thought_tokens"]
     assert set(KEY) < set(arms["weights"])
 
 
@@ -364,7 +365,7 @@ def test_a_model_that_cannot_think_is_refused_before_anything_is_made(
         ({"questions": ()}, "0 rows at 1 coefficients; give one or more of each"),
         ({"coeffs": ()}, "6 rows at 0 coefficients; give one or more of each"),
         ({"coeffs": (1.0, 2.0)}, "words have no strength"),
-        ({"new_tokens": 0}, "thoughts of up to 0 tokens; expected 1 or more; for none at all, use ArmRows"),
+        ({"new_tokens": 0}, "thoughts of up to 0 tokens; expected 1 or more; for none at all, use Rows"),
     ],
     ids=["questions", "coeffs", "strength", "tokens"],
 )

@@ -16,7 +16,7 @@ from ws.delta.weight_delta import WeightDelta, difference, random_like
 from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.models.anatomy import matrix
-from ws.models.language import LanguageModel
+from ws.models.language import LanguageModel, Placed
 from ws.store import Recipe, Store
 from ws.training.train import Adapter, read_adapter
 
@@ -37,13 +37,18 @@ class Direction(Recipe):
                 "both need the same model and adapter shape; train both from one recipe"
             )
 
+    @property
+    def on(self) -> Placed:
+        """The model it was trained on."""
+        return self.plus.pairs.on
+
     def describe(self) -> str:
         seeds = "/".join(dict.fromkeys(str(adapter.seed) for adapter in (self.plus, self.minus)))
         kind = "random as" if self.random_seed is not None else "dW"
-        return f"{kind} {self.plus.shape.family} seed {seeds} on {self.plus.pairs.on.describe()}"
+        return f"{kind} {self.plus.shape.family} seed {seeds} on {self.on.describe()}"
 
     def build(self, out: Path, store: Store) -> None:
-        lm = loaded(self.plus.pairs.on, store)
+        lm = loaded(self.on, store)
         plus, minus = (adapter_delta(lm, adapter, store) for adapter in (self.plus, self.minus))
         geometry(plus, minus, direction_delta(self, lm, store), weak=weak_readout(lm)).to_parquet(
             out / "geometry.parquet"

@@ -19,14 +19,23 @@ from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
 from ws.models.yesno import Scores, answer_tokens, scores
 from ws.scoring.rows import Rows, prompts_of, read_rows, score
+from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
 from ws.store import MANIFEST, Store
 from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.tests.test_interventions import Given
 from ws.training.direction import Direction, direction_delta
 
 QUESTIONS = (*SYCOPHANCY.questions("validation")[:6], *SYCOPHANCY.neutral_questions()[:2])
 DIRECTION = Direction(adapter(), adapter(sign="minus"))
-ROWS = Rows(ON, QUESTIONS, SYCOPHANCY.prefill, DIRECTION, (-1.0, 0.5))
-BASE = replace(ROWS, direction=None)
+TERSE = SystemPrompt("You are terse.")
+WEIGHTS, VECTORS = Weights(DIRECTION), Activations(Given(), (2, 4))
+
+
+def under(intervention: Intervention, *coeffs: float) -> Rows:
+    return Rows(ON, QUESTIONS, SYCOPHANCY.prefill, intervention, coeffs)
+
+
+ROWS, BASE = under(WEIGHTS, -1.0, 0.5), under(Nothing(), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +108,12 @@ def test_a_manifest_says_how_prompts_were_run(store: Store) -> None:
     assert notes == [{"passes": "packed"}, {}]
 
 
-def test_scoring_leaves_the_model_as_it_was(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("intervention", [WEIGHTS, VECTORS], ids=lambda one: type(one).__name__)
+def test_scoring_leaves_the_model_as_it_was(
+    lm: LanguageModel, store: Store, tmp_path: Path, intervention: Intervention
+) -> None:
     before = fingerprint(lm)
-    replace(ROWS, questions=QUESTIONS[:3]).build(tmp_path, store)
+    replace(under(intervention, 1.0), questions=QUESTIONS[:3]).build(tmp_path, store)
     assert fingerprint(lm) == before
 
 
@@ -125,14 +137,70 @@ def test_an_update_of_no_layer_is_refused(paths: list[str]) -> None:
         lowest_layer(paths)
 
 
+@pytest.mark.parametrize("intervention", [Nothing(), TERSE, WEIGHTS, VECTORS], ids=lambda one: type(one).__name__)
+def test_rows_at_zero_are_the_base_rows_bit_for_bit(store: Store, intervention: Intervention) -> None:
+    rows, base = read_rows(store, under(intervention, 0.0)), read_rows(store, BASE)
+    pd.testing.assert_frame_equal(rows.drop(columns="norm"), base.drop(columns="norm"), check_exact=True)
+
+
 @pytest.mark.parametrize(
-    "on", [Placed(weights_of("smollm2-135m")), replace(ON, device="cuda")], ids=["model", "device"]
+    ("intervention", "coeff"), [(TERSE, 1.0), (VECTORS, -2.0)], ids=["SystemPrompt", "Activations"]
 )
-def test_an_adapter_of_another_model_is_refused(on: Placed) -> None:
-    with pytest.raises(MismatchError, match=r"cannot score dW lora .* adapter for another model"):
-        replace(ROWS, on=on)
+def test_rows_are_those_of_each_prompt_alone(
+    store: Store, lm: LanguageModel, intervention: Intervention, coeff: float
+) -> None:
+    system = TERSE.text if intervention is TERSE else None
+    prompts = [
+        prompt_ids(lm.tokenizer, user=question.text, system=system, prefill=SYCOPHANCY.prefill)
+        for question in QUESTIONS
+    ]
+    with torch.no_grad(), intervention.ready(lm, store).at(coeff):
+        logits = torch.stack([lm.model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts])
+    expected = scores(logits, answer_tokens(lm.tokenizer))
+    rows = read_rows(store, under(intervention, coeff))
+    assert rows["log_ratio"].to_list() == pytest.approx(expected.log_ratio.tolist(), abs=1e-4)
+    assert rows["pmass"].to_list() == pytest.approx(expected.pmass.tolist(), abs=1e-4)
+    assert (rows["log_ratio"] - read_rows(store, BASE)["log_ratio"]).abs().min() > 1e-3
+
+
+def test_a_key_covers_the_intervention_and_its_code(store: Store) -> None:
+    recipes = (under(TERSE, 1.0), under(SystemPrompt("You are wordy."), 1.0), under(WEIGHTS, 1.0), under(VECTORS, 1.0))
+    assert len({store.key(recipe) for recipe in recipes}) == len(recipes)
+    covered = reached_by(under(VECTORS, 1.0))
+    assert "ws.steering.interventions:Activations.ready" in covered
+    assert "ws.steering.interventions:shifted" in covered
+    assert "ws.steering.interventions:Weights.ready" not in covered
+
+
+def reached_by(recipe: Rows) -> set[str]:
+    from ws.store.sources import reached
+
+    return set(reached(Rows.build, owners=(type(recipe), type(recipe.intervention))))
+
+
+@pytest.mark.parametrize("coeffs", [(1.0, 2.0), (-1.0,)])
+def test_a_coefficient_without_meaning_is_refused(coeffs: tuple[float, ...]) -> None:
+    with pytest.raises(DataError, match="words have no strength"):
+        under(TERSE, *coeffs)
+
+
+@pytest.mark.parametrize("intervention", [WEIGHTS, VECTORS], ids=lambda one: type(one).__name__)
+def test_an_intervention_of_another_model_is_refused(intervention: Intervention) -> None:
+    with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
+        Rows(Placed(weights_of("smollm2-135m")), QUESTIONS, "", intervention)
+
+
+@pytest.mark.parametrize(("questions", "coeffs"), [((), (1.0,)), (QUESTIONS, ())])
+def test_nothing_to_score_is_refused(questions: tuple, coeffs: tuple[float, ...]) -> None:
+    with pytest.raises(DataError, match="give one or more of each"):
+        Rows(ON, questions, "", WEIGHTS, coeffs)
+
+
+def test_the_norm_is_that_of_what_coefficient_one_adds(lm: LanguageModel, store: Store) -> None:
+    assert set(read_rows(store, ROWS)["norm"]) == {direction_delta(DIRECTION, lm, store).norm}
+    assert {*read_rows(store, BASE)["norm"], *read_rows(store, under(VECTORS, -2.0))["norm"]} == {0.0}
 
 
 def test_rows_name_themselves() -> None:
-    assert BASE.describe() == "8 rows x 1, base model"
-    assert ROWS.describe() == "8 rows x 2, dW lora seed 0 on tiny-random-qwen3"
+    assert BASE.describe() == "8 rows at +0, base model"
+    assert under(TERSE, 0.0, 1.0).describe() == "8 rows at +0 +1, system prompt 'You are terse.'"

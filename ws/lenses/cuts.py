@@ -1,6 +1,6 @@
-"""What a lens claim steers with: a direction cut one way, described so that a recipe can hold it."""
+"""Interventions that steer with a part of a direction: what a lens, a shared basis or a native part leaves of dW."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,8 @@ from ws.lenses.base import Lens
 from ws.lenses.modules import Modules, layer_of
 from ws.lenses.parts import keep_part, part_deltas
 from ws.lenses.shared import Projected, first, random_bases, shared_directions
-from ws.models.language import LanguageModel
+from ws.models.language import LanguageModel, Placed
+from ws.steering.interventions import WeightIntervention
 from ws.store import Recipe, Store
 from ws.training.direction import Direction, direction_delta
 from ws.training.train import read_adapter
@@ -27,22 +28,25 @@ WRITES = Modules("writers")
 BASIS = "basis.safetensors"
 
 
-class Variant(ABC):
-    """A cut of one direction; a small frozen dataclass with the field `direction`."""
+class Cut(WeightIntervention):
+    """A part of one direction; its dataclasses have the field `direction`."""
 
     direction: Direction
 
-    @abstractmethod
-    def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
-        """The update that is added to the model."""
+    @property
+    def on(self) -> Placed:
+        return self.direction.on
 
     @abstractmethod
     def cut(self) -> str:
         """The cut as one short human phrase, without the direction."""
 
+    def describe(self) -> str:
+        return f"{self.direction.describe()}: {self.cut()}"
+
 
 @dataclass(frozen=True)
-class Cut(Variant):
+class LensCut(Cut):
     """A direction seen through a lens."""
 
     direction: Direction
@@ -72,7 +76,7 @@ class SharedBasis(Recipe):
         return f"basis shared by {len(self.directions)}: {', '.join(one.describe() for one in self.directions)}"
 
     def build(self, out: Path, store: Store) -> None:
-        lm = loaded(self.directions[0].plus.pairs.on, store)
+        lm = loaded(self.directions[0].on, store)
         writes = [WRITES.apply(direction_delta(one, lm, store), lm) for one in self.directions]
         bases = shared_directions(writes, per="layer", equal=True)
         save_file({str(layer_of(path)): basis.cpu().contiguous() for path, basis in bases.items()}, out / BASIS)
@@ -92,7 +96,7 @@ def read_shared_basis(
 
 
 @dataclass(frozen=True)
-class SharedCut(Variant):
+class SharedCut(Cut):
     """A direction's residual writes inside (or outside) k output directions that several directions share.
 
     The directions of the basis are given; the cut direction may be one of them, as in the journal's T6 (2026-04-27).
@@ -107,8 +111,8 @@ class SharedCut(Variant):
     random_seed: int | None = None
 
     def __post_init__(self) -> None:
-        on = self.direction.plus.pairs.on
-        for its in (one.plus.pairs.on for one in self.basis):
+        on = self.direction.on
+        for its in (one.on for one in self.basis):
             if its != on:
                 raise MismatchError(
                     f"a basis of {its.describe()} for a direction on {on.describe()}; share directions on one model"
@@ -129,7 +133,7 @@ class SharedCut(Variant):
 
 
 @dataclass(frozen=True)
-class PartCut(Variant):
+class PartCut(Cut):
     """One native part of a direction, or all others: `ws.lenses.parts`."""
 
     direction: Direction

@@ -1,0 +1,55 @@
+"""The proof that arms are scored on the same rows.
+
+A way of steering that is scored on fewer, other or differently labelled rows is not comparable, so nothing is dropped:
+a row that one arm has and another lacks is an error.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ws.errors import DataError
+from ws.scoring.rows import KEY
+
+Key = tuple[str | int, ...]
+
+
+def check_identical(arms: Mapping[str, pd.DataFrame]) -> None:
+    """Whether every arm has the same rows, equally labelled, under each of its seeds and coefficients.
+
+    Arms may differ in their seeds and coefficients: a prompt has neither -1 nor a seed.
+    Raises: DataError naming an arm, the rows that it lacks or repeats, and what to do; also for no arm, or one without
+        rows.
+    """
+    if not arms or any(table.empty for table in arms.values()):
+        empty = [arm for arm, table in arms.items() if table.empty]
+        raise DataError(f"nothing to compare: {f'{empty[0]!r} has no rows' if empty else 'no arm'}; score some first")
+    parts = {(arm, *part): rows for arm, table in arms.items() for part, rows in _parts(table)}
+    every = {row: arm for (arm, *_), rows in parts.items() for row in rows}
+    for (arm, where), rows in parts.items():
+        if repeated := len(rows) - len(set(rows)):
+            raise DataError(f"arm {arm!r}{where} repeats {repeated} rows; expected each once; score it anew")
+        if missing := sorted(every.keys() - set(rows)):
+            raise DataError(
+                f"arm {arm!r}{where} lacks {len(missing)} of {len(every)} rows that {every[missing[0]]!r} has: "
+                f"{', '.join(map(_named, missing[:3]))}{' ...' if len(missing) > 3 else ''}; "
+                "score all arms on one tuple of questions"
+            )
+
+
+def _parts(table: pd.DataFrame) -> list[tuple[tuple[str], list[Key]]]:
+    """The keys of the rows of each seed and coefficient, and in words which these are."""
+    by = [name for name in ("seed", "coeff") if name in table]
+    groups = table.groupby(by) if by else [((), table)]
+    return [
+        (("".join(f", {name} {value:g}" for name, value in zip(by, values, strict=True)),), _keys(rows))
+        for values, rows in groups
+    ]
+
+
+def _keys(rows: pd.DataFrame) -> list[Key]:
+    return list(rows[list(KEY)].itertuples(index=False, name=None))
+
+
+def _named(key: Key) -> str:
+    return f"{key[0]} (sign {key[-1]:+d}, cluster {key[1]})"
