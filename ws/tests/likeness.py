@@ -1,9 +1,9 @@
 """How much of their wording two texts share, for tests that look for near-duplicates."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
-from itertools import combinations
 
 NEAR_DUPLICATE = 0.5
 """Shared runs of three words as a share of all runs; a reworded copy lies above it."""
@@ -15,9 +15,14 @@ def likeness(a: str, b: str) -> float:
     return len(mine & other) / len(mine | other)
 
 
-def nearest(texts: Iterable[str]) -> tuple[float, str, str]:
-    """The two most alike of the texts, after how alike they are."""
-    return max((likeness(a, b), a, b) for a, b in combinations(texts, 2))
+def near_duplicates(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """The pairs of texts that are too like each other; only those with a run in common need a look."""
+    having: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for text in texts:
+        for run in runs(text):
+            having[run].append(text)
+    sharing = {(a, b) for found in having.values() for i, a in enumerate(found) for b in found[:i]}
+    return sorted(pair for pair in sharing if likeness(*pair) >= NEAR_DUPLICATE)
 
 
 @cache

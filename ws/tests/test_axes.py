@@ -11,7 +11,7 @@ import pytest
 from ws.behaviors import Question
 from ws.behaviors.axes import AXES, MIN_STATEMENTS, read_axes
 from ws.errors import DataError
-from ws.tests.likeness import NEAR_DUPLICATE, likeness, nearest
+from ws.tests.likeness import near_duplicates
 
 READ = read_axes()
 QUESTIONS = [question for questions in READ.values() for question in questions]
@@ -21,8 +21,6 @@ TARGETS = re.compile(
     r"|admit|confess|pretend|fake|compliment|candid|frank|mislead|fool|trick|agree|disagree|correct)",
     re.IGNORECASE,
 )
-
-every_axis = pytest.mark.parametrize("axis", READ)
 
 
 def statement(question: Question) -> str:
@@ -57,14 +55,11 @@ def written(folder: Path, axes: object) -> Path:
     return file
 
 
-def test_at_least_six_axes_hold_22_statements_a_side() -> None:
+def test_axes_hold_as_many_statements_a_side_each_a_cluster() -> None:
     assert len(READ) >= 6
-    assert {axis: tuple(map(len, sides(axis))) for axis in READ} == dict.fromkeys(READ, (22, 22))
-
-
-@every_axis
-def test_always_yes_scores_zero(axis: str) -> None:
-    assert sum(question.sign * 1.0 for question in READ[axis]) == 0
+    assert {tuple(map(len, sides(axis))) for axis in READ} == {(22, 22)}
+    assert len({question.cluster for question in QUESTIONS}) == len(QUESTIONS)
+    assert all(q.id == q.cluster and q.topic == axis for axis, asked in READ.items() for q in asked)
 
 
 def test_question_quotes_the_statement() -> None:
@@ -74,59 +69,28 @@ def test_question_quotes_the_statement() -> None:
     assert entry["answer_matching_behavior"] == "No"
 
 
-def test_every_statement_is_a_cluster_of_its_axis() -> None:
-    assert len({question.cluster for question in QUESTIONS}) == len(QUESTIONS)
-    assert all(q.id == q.cluster and q.topic == axis for axis, asked in READ.items() for q in asked)
+def test_statements_are_short_plain_sentences_of_a_speaker_about_something_else() -> None:
+    wanted: dict[str, Callable[[str], object]] = {
+        "ascii": str.isascii,
+        "one sentence": re.compile(r"[A-Z][^.!?]*\.").fullmatch,
+        "5 to 20 words": lambda text: 5 <= len(text.split()) <= 20,
+        "first person": re.compile(r"\b(I|me|my|mine)\b", re.IGNORECASE).search,
+        "no name or brand": lambda text: not re.search(r"\b[A-Z]\w+", text[1:]),
+        "not of honesty or flattery": lambda text: not TARGETS.search(text),
+    }
+    assert [(what, text) for text in map(statement, QUESTIONS) for what, ok in wanted.items() if not ok(text)] == []
 
 
-def offending(axis: str, ok: Callable[[str], object]) -> list[str]:
-    return [text for text in map(statement, READ[axis]) if not ok(text)]
+def test_sides_are_alike_in_length_and_in_negations() -> None:
+    def alike(plus: list[str], minus: list[str]) -> bool:
+        negated = [sum(NEGATION.search(text.casefold()) is not None for text in side) for side in (plus, minus)]
+        return abs(words(plus) - words(minus)) < 0.15 * words(plus) and abs(negated[0] - negated[1]) < 22 / 5
 
-
-@every_axis
-def test_statements_are_short_plain_sentences(axis: str) -> None:
-    assert offending(axis, str.isascii) == []
-    assert offending(axis, re.compile(r"[A-Z][^.!?]*\.").fullmatch) == []
-    assert offending(axis, lambda text: 5 <= len(text.split()) <= 20) == []
-
-
-@every_axis
-def test_statements_are_in_the_first_person(axis: str) -> None:
-    assert offending(axis, re.compile(r"\b(I|me|my|mine)\b", re.IGNORECASE).search) == []
-
-
-@every_axis
-def test_statements_name_nobody_and_no_brand(axis: str) -> None:
-    assert offending(axis, lambda text: not re.search(r"\b[A-Z]\w+", text[1:])) == []
-
-
-@every_axis
-def test_no_axis_is_about_honesty_or_flattery(axis: str) -> None:
-    assert offending(axis, lambda text: not TARGETS.search(text)) == []
-
-
-@every_axis
-def test_sides_are_alike_in_length_and_in_negations(axis: str) -> None:
-    plus, minus = sides(axis)
-    assert abs(words(plus) - words(minus)) < 0.15 * words(plus)
-    negated = [sum(NEGATION.search(text.casefold()) is not None for text in side) for side in (plus, minus)]
-    assert abs(negated[0] - negated[1]) < 22 / 5
+    assert [axis for axis in READ if not alike(*sides(axis))] == []
 
 
 def test_no_statement_resembles_another() -> None:
-    share, a, b = nearest(map(statement, QUESTIONS))
-    assert share < NEAR_DUPLICATE, f"{a!r} is like {b!r}"
-
-
-def test_likeness_is_the_share_of_common_runs_of_three_words() -> None:
-    text = "A room full of people gives me energy."
-    assert likeness(text, text.lower()) == 1
-    assert likeness(text, "Rocks are just rocks to me.") == 0
-    assert likeness(text, "A room full of people gives me lots of energy.") == 5 / 9 >= NEAR_DUPLICATE
-
-
-def test_small_file_is_read(tmp_path: Path) -> None:
-    assert [question.sign for question in read_axes(written(tmp_path, small()))["tidiness"]] == [+1, -1] * 20
+    assert near_duplicates(map(statement, QUESTIONS)) == []
 
 
 @pytest.mark.parametrize(
@@ -147,13 +111,6 @@ def test_unusable_entry_is_refused(tmp_path: Path, changes: dict[str, object], m
     axes = deepcopy(small())
     axes["tidiness"][2] |= changes
     with pytest.raises(DataError, match=rf"axes\.json, .*{message}"):
-        read_axes(written(tmp_path, axes))
-
-
-def test_missing_key_is_refused(tmp_path: Path) -> None:
-    axes = small()
-    del axes["tidiness"][4]["answer_matching_behavior"]
-    with pytest.raises(DataError, match=r"entry 5: .*expected the keys"):
         read_axes(written(tmp_path, axes))
 
 
@@ -184,14 +141,10 @@ def test_unbalanced_axis_is_refused(tmp_path: Path, extra: str, missing: str) ->
         ('["a"]', "holds no axis"),
         ('{"a": 1}', "axis 'a': expected one list"),
         ('{"a": [], "a": []}', "axis 'a': expected one list of statements under this name; merge or rename"),
+        ('{"a": [{"statement": "I dust."}]}', "entry 1: .*expected the keys"),
+        ('{"a": [{"statement": "I dust.", "statement": "I mop.", "answer_matching_behavior": "Yes"}]}', "each once"),
     ],
 )
 def test_file_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_axes(written(tmp_path, text))
-
-
-def test_key_written_twice_is_refused(tmp_path: Path) -> None:
-    twice = '{"statement": "I dust.", "statement": "I mop.", "answer_matching_behavior": "Yes"}'
-    with pytest.raises(DataError, match=r"entry 1: .*each once"):
-        read_axes(written(tmp_path, f'{{"a": [{twice}]}}'))

@@ -5,22 +5,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.behaviors.base import ANSWER, SPLITS, Question
-from ws.dilemmas import INFINITIVE, LISTED, Dilemma, Wording, of_split, questions, read_own
+from ws.dilemmas import INFINITIVE, Dilemma, Wording, of_split, questions, read_own
 from ws.dilemmas.base import SIDES
 from ws.errors import DataError, UnknownNameError
+from ws.tests.likeness import near_duplicates
 
 OWN = read_own()
 TOPICS = sorted({dilemma.topic for dilemma in OWN})
-
-NEAR_DUPLICATE = 0.5
-"""Jaccard similarity of word 3-grams; a paraphrase of one situation lies above it."""
 
 PERSONAL = re.compile(r"\d|@|://|www\.|(?<![.?!] )(?<!\A)\b[A-Z][a-z]+ [A-Z][a-z]+")
 """Numbers, addresses, and two capitalised words in a row, which would be a full name or a brand."""
@@ -50,11 +47,6 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
 
 
-def grams(text: str) -> set[tuple[str, ...]]:
-    listed = words(text)
-    return set(zip(listed, listed[1:], listed[2:], strict=False))
-
-
 def text(dilemma: Dilemma) -> str:
     return f"{dilemma.situation} {dilemma.action_a}. {dilemma.action_b}."
 
@@ -82,9 +74,11 @@ BLIND = {
 
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("own_right", [False, True])
-@pytest.mark.parametrize("says_yes", BLIND.values(), ids=BLIND.keys())
-def test_blind_answers_score_exactly_zero(split: str, own_right: bool, says_yes: Callable[[Question], bool]) -> None:
-    assert score(questions(of_split(OWN, split), own_right=own_right), says_yes) == 0
+def test_blind_answers_score_exactly_zero_and_honest_ones_one(split: str, own_right: bool) -> None:
+    asked = questions(of_split(OWN, split), own_right=own_right)
+    honest = {dilemma.id: dilemma.honest == "a" for dilemma in OWN}
+    assert {name: score(asked, says_yes) for name, says_yes in BLIND.items()} == dict.fromkeys(BLIND, 0)
+    assert score(asked, lambda question: is_first(question) == honest[question.cluster]) == 1
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -92,14 +86,6 @@ def test_preferring_the_active_action_scores_exactly_zero(split: str) -> None:
     chosen = of_split(OWN, split)
     doing = {(d.id, side == "a") for d in chosen for side in SIDES if active(d, side)}
     assert score(questions(chosen), lambda question: (question.cluster, is_first(question)) in doing) == 0
-
-
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("own_right", [False, True])
-def test_answering_honestly_scores_one(split: str, own_right: bool) -> None:
-    honest = {dilemma.id: dilemma.honest == "a" for dilemma in OWN}
-    asked = questions(of_split(OWN, split), own_right=own_right)
-    assert score(asked, lambda question: is_first(question) == honest[question.cluster]) == 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -120,10 +106,9 @@ def test_there_are_enough_dilemmas_spread_evenly_over_topics_and_splits() -> Non
     assert len(set(validation.values())) == 1
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-def test_the_honest_action_comes_first_half_of_the_time_in_each_topic(topic: str) -> None:
-    sides = Counter(dilemma.honest for dilemma in OWN if dilemma.topic == topic)
-    assert abs(sides["a"] - sides["b"]) <= 1
+def test_the_honest_action_comes_first_half_of_the_time_in_each_topic() -> None:
+    sides = Counter((dilemma.topic, dilemma.honest) for dilemma in OWN)
+    assert [topic for topic in TOPICS if abs(sides[topic, "a"] - sides[topic, "b"]) > 1] == []
 
 
 @pytest.mark.parametrize("honest", [True, False])
@@ -157,31 +142,14 @@ def test_no_opening_verb_gives_the_label_away() -> None:
     assert max((honest + other).values()) < len(OWN) / 3
 
 
-def test_texts_are_of_the_right_length() -> None:
+def test_texts_are_of_the_right_length_and_reasons_one_sentence_each() -> None:
     assert [d.id for d in OWN if not 25 <= len(d.situation.split()) <= 60] == []
     assert [d.id for d in OWN for side in SIDES if not 5 <= len(d.action(side).split()) <= 20] == []
-
-
-def test_the_reason_is_one_sentence_of_its_own() -> None:
     assert [d.id for d in OWN if not re.fullmatch(r"[A-Z][^.?!]{40,}\.", d.why)] == []
-    assert len({d.why for d in OWN}) == len(OWN)
 
 
 def test_no_two_dilemmas_are_near_duplicates() -> None:
-    known = {d.id: grams(text(d)) for d in OWN}
-    close = [(a, b) for a, b in combinations(known, 2) if similarity(known[a], known[b]) >= NEAR_DUPLICATE]
-    assert close == []
-
-
-@pytest.mark.parametrize("dilemma", OWN[::50], ids=lambda dilemma: dilemma.id)
-def test_a_text_with_two_other_words_counts_as_a_near_duplicate(dilemma: Dilemma) -> None:
-    reworded = words(text(dilemma))
-    reworded[10], reworded[25] = "yesterday", "moreover"
-    assert 1 > similarity(grams(text(dilemma)), grams(" ".join(reworded))) >= NEAR_DUPLICATE
-
-
-def similarity(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
-    return len(a & b) / len(a | b)
+    assert near_duplicates(map(text, OWN)) == []
 
 
 def test_text_is_ascii_without_personal_data() -> None:
@@ -211,11 +179,6 @@ def test_a_question_shows_the_situation_and_one_action() -> None:
     assert (second.phrasing, second.sign) == ("should-second", -1)
     assert "blame the heat" in second.text
     assert "tell the office" not in second.text
-
-
-def test_actions_in_any_form_of_words_can_be_listed() -> None:
-    (first, _) = questions([small(id="2", action_a="Not telling the office")], wordings=LISTED)
-    assert first.text.endswith(f"Possible action: Not telling the office\n\nWould this be right? {ANSWER}")
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -258,20 +221,15 @@ def test_a_dilemma_that_cannot_be_judged_is_refused(changes: dict[str, object], 
         small(**changes)
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        f"{{situation}} {ANSWER}",
-        f"{{situation}} {{action}} {{action}} {ANSWER}",
-        f"{{situation}} {{action}} {{who}} {{who}} {ANSWER}",
-        f"{{situation}} {{action}} {{claim}} {ANSWER}",
-        f"{{situation}} {{action}} {{ {ANSWER}",
+def test_a_template_that_loses_something_is_refused() -> None:
+    shown = "{action}", "{action} {action}", "{action} {who} {who}", "{action} {claim}", "{action} {"
+    for template in (
         "{situation} {action}",
-    ],
-)
-def test_a_template_that_loses_something_is_refused(template: str) -> None:
-    with pytest.raises(DataError, match=r"wording 'odd' .* reword it"):
-        Wording("odd", template)
+        *(f"{{situation}} {it} {ANSWER}" for it in shown[1:]),
+        f"{{action}} {ANSWER}",
+    ):
+        with pytest.raises(DataError, match=r"wording 'odd' .* reword it"):
+            Wording("odd", template)
 
 
 def test_a_set_that_gives_no_question_is_refused() -> None:
@@ -281,8 +239,5 @@ def test_a_set_that_gives_no_question_is_refused() -> None:
         questions([small()], wordings=())
     with pytest.raises(DataError, match="'work-1' occurs twice"):
         questions([small(), replace(small(), honest="b")])
-
-
-def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown split 'test'; known: heldout, validation"):
         of_split(OWN, "test")

@@ -2,24 +2,20 @@
 
 import json
 import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws.behaviors import pool
 from ws.behaviors.pool import CATEGORIES, PoolEntry, balanced, read_pool
 from ws.errors import DataError
+from ws.tests.likeness import near_duplicates
 
 POOL = read_pool()
 MESSAGES = [entry.user_msg for entry in POOL]
 SUFFIXES = [entry.suffix for entry in POOL]
-
-NEAR_DUPLICATE = 0.5
-"""Jaccard index of the word triples; the same sentence about another noun lies above it."""
 
 MAX_SAME_OPENING = 0.04
 """Of the pool: more messages than that with the same two first words are a template."""
@@ -45,42 +41,23 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9']+", text.casefold())
 
 
-def triples(text: str) -> set[tuple[str, ...]]:
-    """Three neighbouring words each; of a text of three words, just this one."""
-    return set(zip(*(words(text)[start:] for start in range(3)), strict=False))
-
-
-def jaccard(a: str, b: str) -> float:
-    """Shared triples by all triples of two texts."""
-    return len(triples(a) & triples(b)) / len(triples(a) | triples(b))
-
-
-def near_duplicates(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of texts too like each other; only those with a triple in common need a look."""
-    having: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for text in texts:
-        for triple in triples(text):
-            having[triple].append(text)
-    sharing = {(a, b) for found in having.values() for i, a in enumerate(found) for b in found[:i]}
-    return sorted(pair for pair in sharing if jaccard(*pair) >= NEAR_DUPLICATE)
-
-
 def written(path: Path, content: object) -> Path:
     """A file with this content as JSON."""
     path.write_text(json.dumps(content))
     return path
 
 
-def test_each_category_has_fifty_entries_of_the_schema() -> None:
+def test_categories_are_of_one_size_and_no_opening_is_a_template() -> None:
     assert Counter(entry.cat for entry in POOL) == dict.fromkeys(CATEGORIES, 50)
-    assert PoolEntry._fields == ("cat", "suffix", "user_msg")
+    openings = Counter(tuple(words(message)[:2]) for message in MESSAGES)
+    assert [opening for opening, times in openings.items() if times > MAX_SAME_OPENING * len(POOL)] == []
 
 
-def test_the_packaged_file_holds_one_entry_a_line() -> None:
-    file = Path(pool.__file__).parent / "data" / "honesty_questions.json"
-    head, *lines, tail = file.read_text(encoding="ascii").splitlines()
-    assert (head, tail) == ("[", "]")
-    assert [json.loads(line.removesuffix(",")) for line in lines] == [entry._asdict() for entry in POOL]
+def test_messages_are_finished_and_suffixes_begin_a_sentence() -> None:
+    for texts, least, most, finished in ((MESSAGES, 6, 40, True), (SUFFIXES, 3, 12, False)):
+        assert [text for text in texts if not least <= len(text.split()) <= most] == []
+        assert [text for text in texts if (text[-1] in ".!?;") != finished] == []
+        assert [text for text in texts if not (text.isascii() and text == " ".join(text.split()))] == []
 
 
 @pytest.mark.parametrize("texts", [MESSAGES, SUFFIXES], ids=["user_msg", "suffix"])
@@ -94,44 +71,16 @@ def test_the_same_sentence_about_another_noun_is_a_near_duplicate() -> None:
     assert near_duplicates([frog, "Do frogs have teeth in their mouth?", toad]) == [(toad, frog)]
 
 
-def test_no_opening_is_a_template() -> None:
-    openings = Counter(tuple(words(message)[:2]) for message in MESSAGES)
-    assert [opening for opening, times in openings.items() if times > MAX_SAME_OPENING * len(POOL)] == []
-
-
-def test_lengths_are_those_of_one_message_and_half_a_sentence() -> None:
-    assert [message for message in MESSAGES if not 6 <= len(message.split()) <= 40] == []
-    assert [suffix for suffix in SUFFIXES if not 3 <= len(suffix.split()) <= 12] == []
-
-
-def test_messages_are_finished_and_suffixes_are_not() -> None:
-    assert [message for message in MESSAGES if message[-1] not in ".!?"] == []
-    assert [suffix for suffix in SUFFIXES if suffix[-1] in ".!?;"] == []
-
-
-def test_text_is_plain_ascii_without_outer_or_double_spaces() -> None:
-    texts = MESSAGES + SUFFIXES
-    assert [text for text in texts if not text.isascii() or not text.isprintable()] == []
-    assert [text for text in texts if text != " ".join(text.split())] == []
-
-
-@pytest.mark.parametrize("kind", PERSONAL)
-def test_no_text_holds_personal_data(kind: str) -> None:
-    assert [text for text in MESSAGES + SUFFIXES if PERSONAL[kind].search(text)] == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [
-        ("address", "Write to jo@mail.example now."),
-        ("link", "See www.shop.example or shop.com."),
-        ("telephone", "Ring 030 123-4567."),
-        ("digits", "My customer number is 12345."),
-        ("title", "Ask Dr. Moon."),
-    ],
-)
-def test_personal_data_would_be_found(kind: str, text: str) -> None:
-    assert PERSONAL[kind].search(text)
+def test_no_text_holds_personal_data() -> None:
+    assert [text for text in MESSAGES + SUFFIXES for kind in PERSONAL.values() if kind.search(text)] == []
+    would_be_found = {
+        "address": "Write to jo@mail.example now.",
+        "link": "See www.shop.example or shop.com.",
+        "telephone": "Ring 030 123-4567.",
+        "digits": "My customer number is 12345.",
+        "title": "Ask Dr. Moon.",
+    }
+    assert [kind for kind, text in would_be_found.items() if not PERSONAL[kind].search(text)] == []
 
 
 def test_nobody_has_a_first_and_a_last_name() -> None:
