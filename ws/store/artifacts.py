@@ -92,7 +92,7 @@ class Store:
 
     def _new_key(self, recipe: Recipe) -> str:
         described = {
-            "class": class_name(recipe),
+            "class": type(recipe).__qualname__,
             "fields": self._fields_for_key(recipe),
             "source": self._source(recipe),
             "versions": versions(),
@@ -259,7 +259,7 @@ class Store:
             case tuple():
                 return [self._for_key(item) for item in value]
             case _ if is_dataclass(value):
-                return {"class": class_name(value), "fields": self._fields_for_key(value)}
+                return {"class": type(value).__qualname__, "fields": self._fields_for_key(value)}
             case bool() | float() if value == int(value):
                 return int(value)
             case _:
@@ -273,10 +273,6 @@ def default_root() -> Path:
     """Where artifacts live unless told otherwise: WS_STORE, else the user's cache folder."""
     chosen = os.environ.get("WS_STORE")
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("weight-steering")
-
-
-def class_name(record: object) -> str:
-    return f"{type(record).__module__}.{type(record).__qualname__}"
 
 
 def _run_id() -> str:

@@ -68,8 +68,8 @@ def make(x: int, name: str = "one", start=helpers.START) -> float:
         return y + cached(y)
 
     size: float = half(x) + helpers.doubled(x) * RATE + Scale().times(x) + late(x)
-    if name not in NAMES or WORD.match(name) is None:
-        raise DataError(name, log)
+    if name not in NAMES or WORD.match(name) is None or log.disabled:
+        raise DataError(f"{name} is no name")
     return size + inner(x) + maths.floor(x) + wave(x) + lab.deep.sunk(x) + STEP() + family(name).grow(x)
 
 
@@ -190,7 +190,8 @@ def moved(lab: Imported, files: dict[str, str], only: tuple[str, ...] = ("one",)
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        pytest.param("work", "raise DataError(name, log)", "raise DataError(x, log)", id="body"),
+        pytest.param("work", "return size + inner(x)", "return size - inner(x)", id="body"),
+        pytest.param("work", "raise DataError(", "raise KeyError(", id="kind of an error"),
         pytest.param("work", "RATE = 0.5", "RATE = 0.25", id="constant"),
         pytest.param("work", 'frozenset({"one", "two"})', 'frozenset({"one", "six"})', id="frozenset"),
         pytest.param("work", '"[a-z]+"', '"[a-y]+"', id="constant that is an object"),
@@ -228,6 +229,7 @@ def test_moves_with_what_a_result_depends_on(lab: Imported, module: str, old: st
         pytest.param("work", '    """Nothing to see."""\n', "", id="docstring of an inner function"),
         pytest.param("work", '"""A factor."""', '"""Some factor."""', id="docstring of a class"),
         pytest.param("work", '"""Makes things."""', "", id="docstring of a module"),
+        pytest.param("work", "{name} is no name", "what is {x}?", id="message of an error"),
         pytest.param("work", "x: int, name: str", "x: Callable[[], int], name: str", id="annotation"),
         pytest.param("work", ") -> float:", ") -> Callable[[], int]:", id="annotation of the result"),
         pytest.param("work", "size: float =", "size =  ", id="formatting and local annotation"),

@@ -1,0 +1,27 @@
+"""Code that no key covers: it cannot change a result."""
+
+from typing import Any
+
+MACHINERY = frozenset({"ws.store", "ws.errors", "ws.models.downloads", "ws.engine.loading:checked"})
+"""Rooms, modules, and definitions (`module:name`) that cannot change a result.
+
+They keep it, talk about it, fetch files of a known sha256, or choose between ways that differ by rounding alone.
+"""
+
+TALK = "ws.store.progress"
+"""The module whose functions talk to people: what they are given as plain text is wording."""
+
+WORDING = frozenset({"describe"})
+"""Methods that only make text for people."""
+
+
+def is_machinery(module: str, name: str = "") -> bool:
+    """Whether a module, or a definition inside it, cannot change a result."""
+    parts = module.split(".")
+    above = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+    return not MACHINERY.isdisjoint(above) or f"{module}:{name}" in MACHINERY
+
+
+def only_talks(value: Any) -> bool:
+    """Whether a function says things to people."""
+    return getattr(value, "__module__", None) == TALK

@@ -1,0 +1,39 @@
+"""What code says to people and nothing else depends on."""
+
+import ast
+from types import ModuleType
+
+from ws.store.code.forms import Ref
+from ws.store.code.machinery import is_machinery
+from ws.store.code.names import live
+from ws.store.code.trees import package_of
+
+_CARRIERS = (StopIteration, StopAsyncIteration, SystemExit)
+"""Exceptions whose arguments are no words but a result."""
+
+
+def is_message(ref: Ref, module: ModuleType, *, raised: bool) -> bool:
+    """Whether a call makes an exception that only tells people something.
+
+    One of this package's errors does wherever it is made, one of Python or a library where it is raised; what an
+    exception of a module's own carries may be read by who catches it.
+    """
+    value = live(ref, module)
+    if not isinstance(value, type):
+        return raised and value is None and ref.imported is not None
+    if not issubclass(value, BaseException):
+        return False
+    if any(is_machinery(base.__module__) for base in value.__mro__):
+        return True
+    is_own = value.__module__.partition(".")[0] == package_of(module).partition(".")[0]
+    return raised and not is_own and not issubclass(value, _CARRIERS)
+
+
+def is_text(node: ast.expr) -> bool:
+    """Whether an expression is text as it stands, or text with values filled in."""
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def is_bare_constant(statement: ast.stmt) -> bool:
+    """Whether a statement is a docstring, or the dots of a body that is empty."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

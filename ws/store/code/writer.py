@@ -1,0 +1,151 @@
+"""Text of code with holes: any node as its kind and fields, local names as numbers."""
+
+import ast
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, ClassVar
+
+from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature
+from ws.store.code.scopes import Scope
+from ws.store.code.trees import package_of
+from ws.store.code.wording import is_bare_constant
+
+_IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_params", "returns", "annotation"})
+_BODIES = frozenset({"body", "orelse", "finalbody"})
+_NO_CODE = (ast.Global, ast.Nonlocal, ast.Pass)
+
+
+class Writer:
+    """The text so far, and the scopes around what is being written, innermost last."""
+
+    writing: ClassVar[dict[type[ast.AST], Callable[[Any, Any], None]]] = {}
+    """How nodes are written that are not written like any other."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.package = package_of(module)
+        self.pieces: list[str | Ref | Keyword | Parameter] = []
+        self.scopes: list[Scope] = []
+        self.numbers = 0
+        self.attributes: set[str] = set()
+        self.asked: set[str] = set()
+        self.spread: set[Callee] = set()
+        self.strings: set[str] = set()
+
+    def form(self, signature: Signature | None = None, name: str = "", methods: dict[str, Signature] = {}) -> Form:  # noqa: B006
+        return Form(
+            tuple(_joined(self.pieces)),
+            frozenset(self.attributes),
+            frozenset(self.asked),
+            frozenset(self.spread),
+            frozenset(self.strings if self.spread else ()),
+            signature,
+            name,
+            methods,
+        )
+
+    def write(self, *parts: object) -> None:
+        """Nodes by what they are, lists and tuples item by item, text as it stands."""
+        for part in parts:
+            if isinstance(part, ast.AST):
+                writing = self.writing.get(type(part))
+                if writing is None:
+                    self.generic(part)
+                else:
+                    writing(self, part)
+            elif isinstance(part, list):
+                self.pieces.append("[")
+                self.write(*part)
+                self.pieces.append("]")
+            elif isinstance(part, str | Ref | Keyword | Parameter):
+                self.pieces.append(part)
+            else:
+                self.pieces.append(" ~")
+
+    def generic(self, node: ast.AST) -> None:
+        """Any node: its kind and fields."""
+        self.pieces.append(f"({type(node).__name__}")
+        for field in node._fields:
+            if field in _IGNORED_FIELDS:
+                continue
+            match getattr(node, field, None):
+                case [*statements] if field in _BODIES:
+                    self.block(statements)
+                case [*items]:
+                    self.write([f" {item!r}" if isinstance(item, str) else item for item in items])
+                case ast.AST() as inner:
+                    self.write(inner)
+                case value:
+                    self.pieces.append(f" {value!r}")
+        self.pieces.append(")")
+
+    def block(self, statements: Iterable[ast.stmt]) -> None:
+        self.write("{")
+        for statement in statements:
+            if not (isinstance(statement, _NO_CODE) or is_bare_constant(statement)):
+                self.write(statement)
+        self.write("}")
+
+    def within(self, scope: Scope, action: Callable[[], None]) -> None:
+        self.scopes.append(scope)
+        action()
+        self.scopes.pop()
+
+    # Names
+
+    def name(self, name: str, scope: Scope) -> None:
+        """A local name as its number, one of a class as it is called."""
+        if scope.is_class:
+            self.write(f" .{name}")
+            return
+        if name not in scope.numbers:
+            scope.numbers[name] = self.numbers
+            self.numbers += 1
+        self.write(f" v{scope.numbers[name]}")
+
+    def binder(self, name: str) -> Scope | None:
+        """The scope inside this piece of code that a name belongs to, None if it comes from outside."""
+        for scope in reversed(self.scopes):
+            if name in scope.elsewhere:
+                return None
+            hidden = scope.is_class and scope is not self.scopes[-1]
+            if not hidden and (name in scope.bound or name in scope.imports):
+                return scope
+        return None
+
+    def ref(self, node: ast.AST) -> Ref | None:
+        """The name from outside that an expression is, with attributes read from it; None if it is anything else."""
+        attributes = []
+        while isinstance(node, ast.Attribute):
+            attributes.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return None
+        scope = self.binder(node.id)
+        chain = (node.id, *reversed(attributes))
+        if scope is None:
+            return Ref(chain)
+        return Ref(chain, scope.imports[node.id]) if node.id in scope.imports else None
+
+    def stored(self, name: str | None) -> None:
+        """A name that is bound here, where the tree has it as text."""
+        scope = None if name is None else self.binder(name)
+        if name is None or scope is None:
+            self.write(f" {name!r}")
+        else:
+            self.name(name, scope)
+
+
+def _joined(pieces: Iterable[str | Ref | Keyword | Parameter]) -> Iterable[str | Ref | Keyword | Parameter]:
+    """The pieces with neighbouring text in one."""
+    text: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            text.append(piece)
+            continue
+        if text:
+            yield "".join(text)
+            text = []
+        yield piece
+    if text:
+        yield "".join(text)
