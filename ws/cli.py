@@ -101,6 +101,23 @@ def table(
         print(show.table(records, form))
 
 
+def claims(
+    ids: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help="Claims such as C05; all by default.")
+    ] = (),
+    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
+) -> None:
+    """List the claims of the register: what each says, where it was made, and which tests ask it or why none does.
+
+    ws claims
+    ws claims C05 C26
+    """
+    from ws.report.register import read_beside
+    from ws.report.show import listed
+
+    print(listed(read_beside(tests), ids))
+
+
 def bench(
     only: Annotated[
         tuple[Literal["train", "eval", "svd", "parity"], ...],
@@ -258,7 +275,7 @@ def main() -> None:
     """Entry point of the `ws` command: what is refused on purpose ends it with status 2 and its message alone."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"search": search, "table": table, "bench": bench, "eval": evaluate, "lenses": lenses},
+            {"search": search, "table": table, "claims": claims, "bench": bench, "eval": evaluate, "lenses": lenses},
             prog="ws",
             description=__doc__,
         )

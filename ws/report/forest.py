@@ -41,7 +41,7 @@ def forest(records: Iterable[Record], entry: Entry) -> str:
     parts.append(_text(0.0, 2 * LINE - 10, f"{title(drawn)}; dashed: what the claim compares with"))
     for place, (measure, scale) in enumerate(zip(measures, scales, strict=True)):
         left = LABELS + place * (PANEL + WORDS)
-        parts += _panel(left, top, len(rows), scale, measure or "")
+        parts += _panel(left, top, rows, scale, measure or "")
         parts += [
             mark for line, row in enumerate(rows) for mark in _marks(left, top + line * LINE, scale, row, measure)
         ]
@@ -91,14 +91,16 @@ def _label(y: float, row: Row) -> str:
     return _text(0.0, y + 16, row, bold=True) if isinstance(row, str) else _text(10.0, y + 16, _name(row[0]))
 
 
-def _panel(left: float, top: float, lines: int, scale: _Scale, measure: str) -> list[str]:
-    bottom = top + lines * LINE
+def _panel(left: float, top: float, rows: list[Row], scale: _Scale, measure: str) -> list[str]:
+    bottom = top + len(rows) * LINE
     at = [scale.low, *scale.thresholds, scale.high]
     ticks = [_text(left + scale.x(value), bottom + 18, number(value), anchor="middle") for value in at]
     dashed = [
-        f'<line x1="{left + scale.x(value):.1f}" x2="{left + scale.x(value):.1f}" y1="{top}" y2="{bottom}" '
-        f'stroke="{GREY}" stroke-width="1" stroke-dasharray="3 3"/>'
+        f'<line x1="{left + scale.x(value):.1f}" x2="{left + scale.x(value):.1f}" y1="{top + line * LINE:.0f}" '
+        f'y2="{top + line * LINE + LINE:.0f}" stroke="{GREY}" stroke-width="1" stroke-dasharray="3 3"/>'
         for value in scale.thresholds
+        for line, row in enumerate(rows)
+        if not isinstance(row, str)
     ]
     name = _text(left + PANEL / 2, bottom + 2 * LINE - 10, measure, anchor="middle", bold=True)
     axis = f'<line x1="{left}" x2="{left + PANEL}" y1="{bottom}" y2="{bottom}" stroke="{GREY}" stroke-width="1"/>'

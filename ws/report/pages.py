@@ -120,7 +120,7 @@ def _page(theme: Theme, records: list[Record], register: Register) -> str:
     parts += [f"The tests are in `claims/{theme.module}`.", ""]
     for entry in register.values():
         if places := theme.asks(entry):
-            parts += [f'<a id="{entry.id.lower()}"></a>', "", f"## {entry.id}: {entry.sentence}", ""]
+            parts += [f'<a id="{entry.id.lower()}"></a>', "", f"## {entry.id}: {entry.sentence.rstrip('.')}", ""]
             parts += [f"Source: {entry.source}.", ""]
             for place in places:
                 parts += _of_test(place, entry, records)

@@ -7,7 +7,7 @@ from ws.errors import DataError, UnknownNameError
 from ws.report.forest import forest
 from ws.report.markdown import markdown, summary, with_table
 from ws.report.pages import MADE, pages, themes
-from ws.report.register import Register
+from ws.report.register import Entry, Register
 from ws.report.terminal import terminal
 from ws.report.verdicts import Record
 
@@ -32,6 +32,29 @@ def of_claims(records: Iterable[Record], claims: Sequence[str], register: Regist
         reasons = [f"; {id}: {register[id].unasked}" for id in sorted(wanted & register.keys()) if register[id].unasked]
         raise DataError(f"no verdict on {', '.join(sorted(wanted))} is recorded{''.join(reasons)}")
     return chosen
+
+
+def listed(register: Register, claims: Sequence[str]) -> str:
+    """The claims of a register in words, all of them where none is named: briefly then, else with their tests.
+
+    Raises: UnknownNameError if a name is no claim's.
+    """
+    wanted = [claim.upper() for claim in claims]
+    if unknown := [claim for claim in wanted if claim not in register]:
+        raise UnknownNameError("claim", unknown[0], register)
+    if not wanted:
+        return "\n".join(f"{id:<4} {entry.sentence}" for id, entry in register.items())
+    return "\n\n".join(_entry(register[claim]) for claim in wanted)
+
+
+def _entry(entry: Entry) -> str:
+    said = [f"{entry.id}  {entry.sentence}", f"source: {entry.source}"]
+    if entry.published:
+        said.append(f"published: {entry.published}")
+    if entry.unasked:
+        return "\n  ".join([*said, f"no test asks it: {entry.unasked}"])
+    asked = [f"{place} (published: {figures})" for place, figures in entry.tests.items()]
+    return "\n  ".join([*said, f"run it: pytest claims/ -k {entry.id.lower()}", *asked])
 
 
 def table(records: Iterable[Record], form: str) -> str:

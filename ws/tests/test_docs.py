@@ -2,26 +2,28 @@
 
 import ast
 import re
+import shlex
+from collections.abc import Iterator
+from functools import wraps
 from pathlib import Path
 
 import pytest
 
-from ws.adapters import FAMILIES, AdapterConfig
+from ws import cli
+from ws.adapters import FAMILIES
 from ws.behaviors import BEHAVIORS, HONESTY, SYCOPHANCY, Behavior
 from ws.models import table
 from ws.models.table import KnownModel, ModelSource, known_model
 from ws.report.register import read
 from ws.report.terminal import terminal
 from ws.report.verdicts import recorded
-from ws.scoring.rows import Rows, read_rows
+from ws.scoring.rows import read_rows
 from ws.study.subject import Subject
 from ws.tests.conftest import Project
 from ws.tests.documents import DOCS, ROOT, blocks, prose
-from ws.tests.small import ON, TRAINING, shared_store
+from ws.tests.small import shared_store
 from ws.tests.test_rooms import ROOMS
-from ws.training.direction import Direction
 from ws.training.pairs import read_pairs
-from ws.training.train import Adapter
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 CLAIM = DOCS / "adding-a-claim.md"
@@ -102,6 +104,26 @@ def _exists(page: Path, path: str) -> bool:
     return page.name == "CHANGELOG.md" or any(ROOT.glob(path.rstrip("/")))
 
 
+def commands(page: Path) -> Iterator[list[str]]:
+    """The `ws` commands of a page, without what is said behind them."""
+    for line in "\n".join(blocks(page, "")).splitlines():
+        if line.startswith("ws "):
+            yield shlex.split(re.split(r"\s{2,}|#", line)[0])
+
+
+def test_every_command_of_the_pages_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[str] = []
+    for name in ("search", "table", "claims", "bench", "evaluate", "lenses"):
+        heard = wraps(getattr(cli, name))(lambda name=name, **_: run.append(name))
+        monkeypatch.setattr(cli, name, heard)
+    asked = [command for page in PAGES for command in commands(page)]
+    assert len(asked) > 10
+    for command in asked:
+        monkeypatch.setattr("sys.argv", command)
+        cli.main()
+    assert [{"evaluate": "eval"}.get(name, name) for name in run] == [command[1] for command in asked]
+
+
 def test_the_architecture_names_every_room_in_the_order_of_imports() -> None:
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
     assert tuple(re.findall(r"^## `(\w+)`$", page, re.MULTILINE)) == ROOMS
@@ -170,12 +192,10 @@ def test_the_behavior_of_the_page_is_trained_and_scored(
 ) -> None:
     monkeypatch.setitem(BEHAVIORS, patience.name, patience)
     store, subject = shared_store(tmp_path_factory), Subject("tiny-random-qwen3", behavior_name="patience")
-    pairs = subject.pairs(0)
-    assert len(read_pairs(store, pairs)) == 2 * len(patience.training) * len(patience.positive) // 2
-    config = AdapterConfig("lora", rank=4)
-    plus, minus = (Adapter(pairs, sign, config, TRAINING, 0) for sign in ("plus", "minus"))
-    rows = read_rows(store, Rows(ON, patience.questions("heldout"), patience.prefill, Direction(plus, minus), (1.0,)))
-    assert sorted(rows["question_id"]) == sorted(question.id for question in patience.questions("heldout"))
+    rows = read_rows(store, subject.rows(subject.weights("lora", seed=0), coeffs=(1.0,)))
+    asked = (*patience.questions("heldout"), *patience.neutral_questions())
+    assert list(rows["question_id"]) == [question.id for question in asked]
+    assert set(read_pairs(store, subject.pairs(0))["question"]) == {text for _, text in patience.training_questions()}
 
 
 def test_the_model_of_the_page_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,14 @@ def test_a_case_takes_its_figures_from_its_mark_or_the_register(project: Project
     assert [record.published for record in project.records] == [figures]
 
 
+def test_a_run_of_a_claim_that_no_test_asks_says_why(project: Project) -> None:
+    (project.pytester.path / "claims" / FILE).write_text(UNASKED)
+    said = project.run("-k", "C26 and not lora")
+    assert said.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    said.stdout.fnmatch_lines(["C26, 'It grows': no test asks it. nobody searched"])
+    project.run("-k", "c2").stdout.no_fnmatch_line("*no test asks it*")
+
+
 def test_a_run_beside_a_broken_register_says_what_is_wrong(project: Project) -> None:
     project.claims(MARKED)
     (project.pytester.path / "claims" / FILE).write_text(BARE)

@@ -36,7 +36,8 @@ def test_the_pages_and_the_picture_in_docs_are_what_make_table_writes(ours: list
     register = read_beside(CLAIMS)
     written = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "verdicts").glob("*.md")}
     made = pages(ours, register, themes(CLAIMS, register))
-    assert {name for name in made.keys() | written.keys() if made.get(name) != written.get(name)} == set()
+    stale = {name for name in made.keys() | written.keys() if made.get(name) != written.get(name)}
+    assert stale == set(), "run `make table`: snapshots, the register or what a module says of itself have changed"
     drawn = forest([record for record in ours if record.claim == "C05"], register["C05"])
     assert (DOCS / "pictures" / "c05.svg").read_text(encoding="utf-8") == drawn
 
@@ -52,7 +53,7 @@ def test_every_recorded_case_is_on_the_page_of_its_theme(ours: list[Record]) -> 
 def test_a_page_says_what_was_claimed_and_what_came_out() -> None:
     page = pages([RECORD], REGISTER, [THEME])["families.md"]
     assert '# Which family, and what "&lt;/think>" is\n\nSource: here.' in page
-    assert "## C05: DeLoRA spreads furthest." in page
+    assert "## C05: DeLoRA spreads furthest\n" in page
     assert "Published: 23.85 vs 9.76." in page
     assert "| delora-lora-raw | 12.25 [11.60, 13.10] > 0 | **HOLDS** |" in page
     assert "No case of it is recorded yet." in pages([], REGISTER, [THEME])["families.md"]
@@ -91,6 +92,16 @@ def test_claims_are_chosen_by_id_in_whatever_case() -> None:
         show.of_claims([RECORD], ["c26"], REGISTER)
     with pytest.raises(UnknownNameError, match="unknown claim 'C50'; known: C05, C26"):
         show.of_claims([RECORD], ["c50"], REGISTER)
+
+
+def test_the_register_is_listed_briefly_and_a_claim_of_it_with_its_tests() -> None:
+    assert show.listed(REGISTER, []).splitlines()[1] == "C26  It grows with rank."
+    asked, unasked = show.listed(REGISTER, ["c05", "C26"]).split("\n\n")
+    assert "  run it: pytest claims/ -k c05\n  test_families.py::" in asked
+    assert "(published: 23.85 vs 9.76)" in asked
+    assert "\n  no test asks it: Nobody searched." in unasked
+    with pytest.raises(UnknownNameError, match="unknown claim 'C50'"):
+        show.listed(REGISTER, ["c50"])
 
 
 def drawn(records: list[Record]) -> Callable[[str], list[ElementTree.Element]]:
