@@ -1,8 +1,8 @@
 """Attention over a packed sequence: each block of nodes looks at its first node's ancestors and at itself.
 
-A function of the form that transformers lets one register by name, so that every architecture's own layers call it.
-Plain matrix products and a softmax: on a CPU their backward takes a fraction of `scaled_dot_product_attention`'s, and
-the work grows with the length of the prompts, not with how many are packed.
+transformers lets one register an attention function by name; every architecture's own layers then call this one.
+It is plain matrix products and a softmax: on a CPU their backward pass takes a fraction of the time that
+`scaled_dot_product_attention` takes, and the work grows with the length of the prompts, not with how many are packed.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def packed_attention(
     s_aux: Tensor | None = None,
     **_: object,
 ) -> tuple[Float[Tensor, "1 nodes heads d_head"], None]:
-    """What each node takes from those it sees; see `ws.engine.packing.Blocks` for the mask and `before`.
+    """What each node takes from the nodes it sees; see `ws.engine.packing.Blocks` for the mask and `before`.
 
     Raises: MismatchError for a model that caps its scores or adds sinks to them.
     """
@@ -56,7 +56,7 @@ def packed_attention(
     weights = (scores + attention_mask[:, None]).softmax(dim=-1, dtype=exact).to(value.dtype)
     taken = rearrange(weights, "blocks kv group size keys -> blocks kv (group size) keys") @ value
     out = rearrange(taken, "blocks kv (group size) d -> (blocks size) (kv group) d", size=size)
-    # Some models view it in another shape.
+    # Contiguous, since some models call `view` on it.
     return out[None, :nodes].contiguous(), None
 
 
@@ -77,8 +77,8 @@ def packed_sequences(model: "PreTrainedModel") -> Iterator[None]:
 def _seen(
     x: Float[Tensor, "kv_heads nodes d_head"], before: Int[Tensor, "blocks depth"], blocks: int
 ) -> Float[Tensor, "blocks kv_heads keys d_head"]:
-    """For each block the values at its first node's ancestors and at its own nodes."""
+    """For each block the entries of x at its first node's ancestors, then at its own nodes."""
     own = rearrange(x, "kv (blocks size) d -> blocks kv size d", blocks=blocks)
-    # The backward of an embedding is deterministic on a GPU too, unlike that of an index.
+    # The backward pass of an embedding is deterministic on a GPU too; that of indexing is not.
     ancestors = nn.functional.embedding(before, rearrange(x, "kv nodes d -> nodes (kv d)"))
     return torch.cat([rearrange(ancestors, "blocks depth (kv d) -> blocks kv depth d", kv=len(x)), own], dim=2)

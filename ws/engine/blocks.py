@@ -1,4 +1,4 @@
-"""The residual stream between a model's blocks, watched or changed by hooks, whatever else a block gives out."""
+"""The residual stream between a model's blocks, watched or changed by hooks, whatever else a block returns."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def with_stream(output: Output, changed: Float[Tensor, "batch seq d_model"]) -> 
 
 @contextmanager
 def watched(lm: LanguageModel, *, start: int) -> Iterator[list[Float[Tensor, "1 seq d_model"]]]:
-    """A list that fills with what enters block `start` and what each block from there on leaves.
+    """A list that fills while the model runs: the stream that enters block `start`, then what each block leaves.
 
     Raises: MismatchError, on leaving, if a block did not run exactly once.
     """

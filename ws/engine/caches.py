@@ -1,8 +1,8 @@
 """Handing a model the cache that its keys and values go into, whatever the release of transformers calls it.
 
-transformers 5.24 renamed the argument and the output `past_key_values` to `cache`. Trying does not tell which one a
-function knows: an older one takes `cache=` into its **kwargs, caches nothing and computes wrong logits without a word;
-a newer one warns of the old name. So the name is read from the signature.
+transformers 5.24 renamed the argument and the output `past_key_values` to `cache`. Trying both names does not tell
+which one a function knows: an older function swallows `cache=` in its **kwargs, caches nothing and silently computes
+wrong logits; a newer one warns of the old name. So the name is read from the signature.
 """
 
 import inspect
@@ -33,8 +33,8 @@ def cache_name(function: Callable[..., Any]) -> str:
 
 
 def check_filled(cache: "Cache", *, tokens: int, by: str) -> None:
-    """Raises: MismatchError if a cache does not hold keys and values of the tokens that `by` has read with it."""
-    # On a GPU `generate` may read a token more before it learns that all have ended.
+    """Raises: MismatchError if a cache holds fewer tokens than `by` has read with it."""
+    # On a GPU `generate` may read one token more before it learns that all answers have ended.
     if (found := cache.get_seq_length()) < tokens:
         raise MismatchError(
             f"{by} has read {tokens} tokens and put keys and values of {found} into its cache; expected all of them: "

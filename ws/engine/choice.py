@@ -1,7 +1,7 @@
 """How a model's prompts are run: packed where that is right for the model, else by its own plain forward pass.
 
-`LanguageModel.passes` says what `ws.engine.selfcheck` found. A batch with a prompt that is longer than an attention
-window of the model, or than its rotations stay the same for, is plain in any case.
+`LanguageModel.passes` says what `ws.engine.selfcheck` found. A batch always takes the plain pass if one of its prompts
+is longer than an attention window of the model, or so long that the model would rotate its positions otherwise.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ws.store.progress import say
 
 
 def prepared(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: int) -> Batch:
-    """The prompts, read below layer `start` where that is done once; must be called on the unchanged model.
+    """The prompts, already read below layer `start` if they are packed; must be called on the unchanged model.
 
     Raises: DataError if there is no prompt or one is empty.
     """
@@ -26,7 +26,7 @@ def prepared(lm: LanguageModel, prompts: tuple[tuple[int, ...], ...], *, start: 
 
 
 def begun(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> Begun:
-    """Prompts to go on from, by the model as it is now: steered where the caller steers it.
+    """Prompts to continue, read by the model as it is now: steered if the caller steers it.
 
     Raises: DataError if there is no prompt or one is empty.
     """

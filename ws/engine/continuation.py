@@ -1,8 +1,8 @@
-"""What a model says after each of many prompts, where the beginnings that prompts share are read once.
+"""What a model says after each of many prompts, with the beginnings that prompts share read once.
 
 transformers' `generate` reads every prompt of a batch in full, with the padding before it. Here all prompts are packed
-(`ws.engine.packing`) and read once but for their last tokens; then the keys and values of a batch's prompts are laid
-into the cache that `generate` goes on from.
+(`ws.engine.packing`) and read once, each up to its second to last token; then their keys and values are put into the
+cache from which `generate` continues.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class PackedBegun(Begun):
     lm: LanguageModel
     prompts: Sequence[Sequence[int]]
     columns: Sequence[Int[Tensor, "_"]]
-    """Of each prompt: where among the nodes of `states` its tokens are, without the last."""
+    """For each prompt: the columns of `states` that hold its tokens, all but the last."""
     states: Sequence[tuple[Float[Tensor, "kv_heads nodes d_head"], Float[Tensor, "kv_heads nodes d_head"]]]
     """Keys and values, a pair a layer."""
 
@@ -52,14 +52,14 @@ class PackedBegun(Begun):
         output = model.generate(
             input_ids=ids.to(self.lm.device),
             attention_mask=attention.to(self.lm.device),
-            # `generate` names none of what it hands on to `forward`.
+            # `generate` passes this to `forward` unread, so the name is the one that `forward` uses.
             **{cache_name(model.forward): cache},
             max_new_tokens=new_tokens,
             pad_token_id=ends[0],
             eos_token_id=list(ends),
             **how,
         )
-        # The last token is said and not read.
+        # The last token is generated, but never read.
         check_filled(cache, tokens=output.shape[1] - 1, by=f"generate of {self.lm.name}")
         return [until(ends, tokens) for tokens in output[:, width:].tolist()]
 
@@ -73,11 +73,11 @@ class PackedBegun(Begun):
 
 
 def packed_begun(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> PackedBegun:
-    """Prompts read by the model as it is now: steered where the caller steers it.
+    """Prompts read by the model as it is now: steered if the caller steers it.
 
     Raises: DataError if there is no prompt, or one is empty or longer than an attention window of the model.
     """
-    # A prompt of one token has nothing before its last token: it is packed whole, and its column is not used.
+    # A prompt of a single token has nothing before it that could be read: it is packed whole, its column is not used.
     sequences = pack([prompt[:-1] or prompt for prompt in prompts])
     columns, nodes = {}, 0
     for packed in sequences:

@@ -1,8 +1,8 @@
 """Running part of a model: the layers below an intervention once, the layers above it as often as needed.
 
 An adapter or a steering direction that starts at layer k leaves every state below k as it was. `lower` computes those
-states once; `upper` starts from them. Both run the code of the model with its list of layers cut, so rotary embeddings
-and normalisation stay the library's; attention is that of packed sequences (`ws.engine.attention`).
+states once; `upper` starts from them. Both run the model's own code on a part of its list of layers, so rotary
+embeddings and normalisation stay the library's; attention is that of packed sequences (`ws.engine.attention`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_w
 """What configs call the number of tokens that a layer's attention reaches back."""
 
 CHANGING = frozenset({"longrope", "dynamic"})
-"""Rotary embeddings whose frequencies are others in a long prompt."""
+"""Types of rotary embeddings whose frequencies change in a long prompt."""
 
 OPEN = frozenset({"full_attention"})
 """Kinds of layers, as `config.layer_types` names them, whose attention reaches back to the first token."""
@@ -54,7 +54,7 @@ class PackedBatch(Batch):
 
     @cached_property
     def where(self) -> Mapping[int, tuple[int, Int[Tensor, " tokens"]]]:
-        """By the place of a prompt: the sequence that holds it, and its columns there."""
+        """For each prompt's place: the sequence that holds it, and its columns there."""
         return {
             place: (sequence, path)
             for sequence, packed in enumerate(self.sequences)
@@ -83,7 +83,7 @@ class PackedBatch(Batch):
                 yield place, torch.stack([state[0, columns] for state in seen])
 
     def predicted(self, lm: LanguageModel, places: Sequence[int], spans: Spans) -> Float[Tensor, "token vocab"]:
-        """The chosen prompts are packed together, alone."""
+        """The chosen prompts are packed anew, into one sequence without the others."""
         texts = [self._text(place) for place in places]
         [packed] = pack(texts, budget=sum(map(len, texts)))
         hidden = upper(lm, packed, self.along(packed, places), start=self.start)
@@ -95,7 +95,7 @@ class PackedBatch(Batch):
         return self.sequences[sequence].ids[path].tolist()
 
     def along(self, packed: Packed, places: Sequence[int]) -> Float[Tensor, "nodes d_model"]:
-        """The states of the nodes of some of the prompts, packed anew."""
+        """The states below `start` of some of the prompts, at the nodes of a sequence that packs only these."""
         states = self.below[0].new_empty(len(packed.ids), self.below[0].shape[1])
         for text, path in packed.paths.items():
             sequence, columns = self.where[places[text]]
@@ -117,9 +117,9 @@ def headed(lm: LanguageModel, hidden: Float[Tensor, "read d_model"]) -> Float[Te
 
 
 def window(lm: LanguageModel) -> int | None:
-    """The longest prompt that packing leaves as it is; None if any length is.
+    """The longest prompt whose numbers packing does not change; None if there is no limit.
 
-    In a longer one some layers would hide early tokens from late ones, or rotate all of them otherwise.
+    In a longer prompt some of the model's layers hide early tokens from late ones, or rotate all tokens otherwise.
     """
     config = lm.model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
@@ -130,13 +130,13 @@ def window(lm: LanguageModel) -> int | None:
 
 
 def _ropes(config: "PretrainedConfig") -> list[Mapping[str, Any]]:
-    """The settings of each kind of rotation, of which some models have one for each kind of layer."""
+    """The settings of each kind of rotation; some models have one for each kind of layer."""
     rope = getattr(config, "rope_parameters", None) or {}
     return [value for value in rope.values() if isinstance(value, Mapping)] or [rope]
 
 
 def _unchanged(rope: Mapping[str, Any], config: "PretrainedConfig") -> int | None:
-    """How long a prompt is rotated as a short one is."""
+    """The longest prompt that is rotated in the same way as a short one."""
     return rope.get("original_max_position_embeddings") or getattr(config, "max_position_embeddings", None)
 
 
@@ -216,7 +216,7 @@ def _only_at(read: Int[Tensor, " read"], mlp: nn.Module, *, nodes: int) -> Itera
 
 
 def _check_window(packed: Packed, lm: LanguageModel) -> None:
-    """Raises: DataError if a prompt is longer than a layer's attention window, which the packed mask leaves open."""
+    """Raises: DataError if a prompt is longer than a layer's attention window, which the packed mask does not apply."""
     longest, reach = int(packed.positions.max()) + 1, window(lm)
     if reach is not None and longest > reach:
         raise DataError(
@@ -229,7 +229,7 @@ def _check_window(packed: Packed, lm: LanguageModel) -> None:
 def _cut(lm: LanguageModel, *, first: int, stop: int) -> Iterator[nn.Module]:
     """The decoder with layers [first, stop) only, and with its last norm only if the top layer is among them.
 
-    Gemma 3 and Qwen 3 choose each layer's mask by its place in `config.layer_types`, so that list is cut alike.
+    Gemma 3 and Qwen 3 choose each layer's mask by its place in `config.layer_types`, so that list is cut too.
     """
     decoder, config = lm.model.get_decoder(), lm.model.get_decoder().config
     layers, norm, kinds = decoder.layers, decoder.norm, getattr(config, "layer_types", None)

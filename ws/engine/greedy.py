@@ -7,13 +7,13 @@ from ws.models.chat import turn_ends
 from ws.models.language import LanguageModel
 
 GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "repetition_penalty": 1.0}
-"""What `generate` is told: what a model's own config says of sampling and repetition is none of a greedy answer."""
+"""Settings for `generate` that override what a model's own config asks for: sampling and repetition penalties."""
 
 
 def greedy_answers(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, new_tokens: int) -> list[list[int]]:
     """The greedy continuation of each prompt, up to and including its end of turn; in the order given.
 
-    All prompts run together where they can, by the model as it is now: steered where the caller steers it.
+    All prompts run together where they can, by the model as it is now: steered if the caller steers it.
     Raises: DataError if there is no prompt, or one is empty.
     """
     return begun(lm, prompts).continued(range(len(prompts)), ends=turn_ends(lm), new_tokens=new_tokens, **GREEDY)

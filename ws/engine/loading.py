@@ -1,9 +1,9 @@
-"""What the self-check of a model found: paid once for its weights, a device and the versions of the libraries.
+"""What the self-check of a model found: computed once for its weights, a device and the versions of the libraries.
 
-No other artifact has it as an input. The ways of running prompts that it chooses between agree up to rounding, as
-different processors do, except that sampled answers draw their random numbers in another order. What it finds comes
-from how a model is built and not from the machine, so it moves no key; the manifest of whatever a model computes says
-which way it was.
+No other artifact has the self-check as an input. The ways of running prompts that it chooses between agree up to
+rounding, as different processors do, except that sampled answers draw their random numbers in another order. Its
+outcome depends on how a model is built and not on the machine, so it is part of no key; the manifest of whatever a
+model computes says which way its prompts were run.
 """
 
 import importlib.metadata
@@ -26,7 +26,7 @@ def releases() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class SelfCheck(Recipe):
-    """`passes.json`: how the prompts of a model in float32 are run (`passes`) and what speaks against faster ways."""
+    """`passes.json`: how the prompts of a model in float32 are run (`passes`), and why no faster way is right."""
 
     weights: ModelWeights
     device: str
@@ -46,11 +46,11 @@ class SelfCheck(Recipe):
 
 
 _FOUND: dict[SelfCheck, str] = {}
-"""What this process found, for stores that do not have it yet."""
+"""Outcomes of this process, so that a second store needs no second check."""
 
 
 def checked(lm: LanguageModel, on: Placed, store: Store) -> LanguageModel:
-    """The model with its prompts run as its self-check found right; the same object for all that ask.
+    """The model, set to run its prompts the way its self-check chose; the same object for all callers.
 
     Raises: ModelError, when it is first used, for a model that cannot be scored.
     """
@@ -70,6 +70,6 @@ def _told(lm: LanguageModel, passes: Passes, why: tuple[str, ...]) -> LanguageMo
 
 
 def loaded(on: Placed, store: Store) -> LanguageModel:
-    """The float32 model that recipes compute with; see `load`, and `SelfCheck` for the check of its first use."""
+    """The float32 model that recipes compute with: read by `load`, and checked by `SelfCheck` when first used."""
     tune_malloc()
     return checked(load(on.weights, store=store, device=on.device), on, store)

@@ -6,9 +6,9 @@ sequence lists the nodes depth first; a node attends to its ancestors and itself
 Scores read at a prompt's last node equal those of the prompt alone, whatever else is packed with it, and there is no
 padding.
 
-In that order whatever a node sees before a block of consecutive nodes, the first node of the block sees too. So a block
-needs its own keys and those of its first node's ancestors, not those of the whole sequence (`Blocks`,
-`ws.engine.attention`).
+Attention is computed for blocks of consecutive nodes. Depth first, every ancestor that a node has before its block is
+also an ancestor of the block's first node. So a block needs only its own keys and those of its first node's ancestors,
+not those of the whole sequence (`Blocks`, `ws.engine.attention`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from torch import Tensor
 from ws.errors import DataError
 
 BUDGET = 4096
-"""Nodes of a sequence: enough for 200 questions, and few enough that what all layers leave there stays below 1 GB."""
+"""Nodes of a sequence: enough for 200 questions, and few enough that the outputs of all layers stay below 1 GB."""
 BLOCK = 64
-"""Nodes that attend together, about: a longer block sees more keys in vain, a shorter one gathers more."""
+"""About how many nodes attend together: a longer block computes more masked scores, a shorter one copies more keys."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Blocks:
     before: Int[Tensor, "blocks depth"]
     """Columns of the ancestors of each block's first node, first token first; filled up with column 0."""
     sees: Bool[Tensor, "blocks block depth_and_block"]
-    """True where a node of a block may attend to one of these ancestors (first) or of the block's own nodes (then)."""
+    """True where a node may attend; along the last axis first the ancestors in `before`, then the block's own nodes."""
 
     def mask(self, *, dtype: torch.dtype, device: torch.device | str) -> Float[Tensor, "blocks 1 block keys"]:
         """The additive attention mask: 0 where a node may look, the lowest finite number elsewhere."""
@@ -53,11 +53,11 @@ class Packed:
     parents: Int[Tensor, " nodes"]
     """Column of the token before each node, -1 before a first token."""
     paths: Mapping[int, Int[Tensor, "_"]]
-    """By the place of a prompt among all that were packed: its nodes, first token to last, as columns."""
+    """For each prompt's place among all that were packed: the columns of its nodes, first token to last."""
 
     @property
     def prompts(self) -> Int[Tensor, " prompts"]:
-        """The places of the prompts of this sequence among all."""
+        """The places, among all that were packed, of the prompts in this sequence."""
         return torch.tensor(list(self.paths))
 
     @property
@@ -88,7 +88,7 @@ def pack(prompts: Sequence[Sequence[int]], *, budget: int = BUDGET) -> tuple[Pac
 
 
 def block_size(nodes: int) -> int:
-    """The length near `BLOCK` of which blocks fill up the fewest columns behind the last node."""
+    """The block length near `BLOCK` that leaves the fewest empty columns behind the last node."""
     sizes = range(min(nodes, BLOCK * 3 // 4), min(nodes, BLOCK * 5 // 4) + 1)
     return min(sizes, key=lambda size: (-nodes % size, abs(size - BLOCK)))
 

@@ -1,8 +1,8 @@
 """What the rest of the package asks of a model that reads many prompts, however it reads them.
 
-Two implementations answer the same: packed sequences (`ws.engine.depth`, `ws.engine.continuation`), fast and right for
-the models that `ws.engine.selfcheck` lets through, and the model's own forward pass (`ws.engine.plain`), right for
-every causal model. `ws.engine.choice` chooses.
+There are two implementations: packed sequences (`ws.engine.depth`, `ws.engine.continuation`), fast and right for the
+models that `ws.engine.selfcheck` lets through, and the model's own forward pass (`ws.engine.plain`), right for every
+causal model. `ws.engine.choice` chooses between them.
 """
 
 from abc import ABC, abstractmethod
@@ -15,21 +15,21 @@ from ws.errors import DataError
 from ws.models.language import LanguageModel
 
 Logits = Callable[[], Float[Tensor, "token vocab"]]
-"""Logits that take up room only once they are asked for, where the implementation can help it."""
+"""Logits that are computed when called; until then most implementations keep no memory for them."""
 
 Spans = Sequence[slice]
-"""Of each prompt: a run of its tokens, such as slice(-3, None) for the last three."""
+"""For each prompt a run of its tokens, such as slice(-3, None) for the last three."""
 
 
 class Batch(ABC):
-    """Prompts that were read up to block `start` by the unchanged model, to be read on by the model as it is then."""
+    """Prompts that the unchanged model has read up to block `start`; the model, by now perhaps steered, reads on."""
 
     start: int
 
     @property
     @abstractmethod
     def nodes(self) -> int:
-        """Tokens that go through the blocks above, shared ones counted once where they run once."""
+        """How many tokens go through the blocks from `start` on; a shared token counts once if it runs once."""
 
     @property
     @abstractmethod
@@ -38,7 +38,7 @@ class Batch(ABC):
 
     @abstractmethod
     def ends(self, lm: LanguageModel) -> Iterator[tuple[Int[Tensor, " some"], Float[Tensor, "some vocab"]]]:
-        """The places of some prompts and the logits after their last tokens, until all prompts have come."""
+        """All prompts, some at a time: their places and the logits after their last tokens."""
 
     @abstractmethod
     def read(self, lm: LanguageModel, spans: Spans) -> Iterator[tuple[int, Logits]]:
@@ -46,23 +46,23 @@ class Batch(ABC):
 
     @abstractmethod
     def states(self, lm: LanguageModel, spans: Spans) -> Iterator[tuple[int, Float[Tensor, "depth token d_model"]]]:
-        """The place of each prompt and what enters block `start`, then what each block from there on leaves, there."""
+        """The place of each prompt and its stream at a span: what enters block `start`, then what each block leaves."""
 
     @abstractmethod
     def predicted(self, lm: LanguageModel, places: Sequence[int], spans: Spans) -> Float[Tensor, "token vocab"]:
-        """The logits at a span of each of some prompts, one prompt behind the other, with gradients."""
+        """The logits at a span of each prompt of `places`, one prompt behind the other, with gradients."""
 
 
 class Begun(ABC):
-    """Prompts that a model goes on from."""
+    """Prompts that a model can continue."""
 
     @abstractmethod
     def continued(
         self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
     ) -> list[list[int]]:
-        """What follows each of these prompts, up to and including a token of `ends`; `how` is told to `generate`.
+        """What follows each of these prompts, up to and including a token of `ends`; `how` goes to `generate`.
 
-        batch: places among the prompts; they run together where the implementation can.
+        batch: places of the prompts to continue; they run together if the implementation can do that.
         """
 
 

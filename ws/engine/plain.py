@@ -1,8 +1,8 @@
 """The model's own forward pass, whatever lies inside: no packing, no padding, no part of the model run by itself.
 
-It is right for every causal model that takes token ids and gives logits, and it is what `ws.engine.selfcheck` compares
-everything else with. Only prompts of equal length run together, so that no mask is needed; `together=False` runs each
-by itself, and reads the whole text anew for every token it goes on by, without any cache.
+It is right for every causal model that takes token ids and gives logits, and `ws.engine.selfcheck` compares everything
+else with it. Only prompts of equal length run together, so that no mask is needed. With `together=False` each prompt
+runs by itself, and for every token of a continuation the whole text is read anew, without any cache.
 """
 
 import inspect
@@ -71,17 +71,17 @@ class PlainBatch(Batch):
 
 
 def own_logits(lm: LanguageModel, texts: Sequence[Sequence[int]], *, keep: int) -> Float[Tensor, "batch keep vocab"]:
-    """The logits that the model itself gives at the last tokens of texts of equal length."""
+    """The model's own logits at the last `keep` tokens of texts of equal length."""
     takes = _takes(type(lm.model))
     how = {"use_cache": False, "logits_to_keep": keep}
     ids = torch.tensor([list(text) for text in texts], device=lm.device)
     logits = lm.model(input_ids=ids, **{name: value for name, value in how.items() if name in takes}).logits
-    # A model that does not know the argument gives the logits of all tokens.
+    # A model without `logits_to_keep` gives the logits of all tokens.
     return logits[:, logits.shape[1] - keep :]
 
 
 def own_readout(lm: LanguageModel, states: Float[Tensor, "prompts d_model"]) -> Float[Tensor, "prompts vocab"]:
-    """The logits that the model itself gives where its last block leaves these states, a token each."""
+    """The model's own logits if these states, one token each, were what its last block leaves."""
 
     def leaving(_: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> Output:
         return with_stream(output, states[:, None])
@@ -159,7 +159,7 @@ def said_alone(
 
 
 def groups(texts: Sequence[Sequence[int]], places: Sequence[int], *, together: bool) -> list[list[int]]:
-    """The places in runs of equal length, shortest first, each of at most BUDGET tokens or one prompt."""
+    """The places in groups of texts of equal length, shortest first; a group has at most BUDGET tokens or one text."""
     if not together:
         return [[place] for place in places]
     found: list[list[int]] = []
@@ -185,5 +185,5 @@ def plain_begun(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, together
 
 @cache
 def _takes(model: type) -> frozenset[str]:
-    """The arguments that a class of models takes by name; others may vanish in its **kwargs."""
+    """The arguments that a class of models takes by name; any other might vanish silently in its **kwargs."""
     return frozenset(inspect.signature(model.forward).parameters)

@@ -1,10 +1,10 @@
-"""Whether our passes compute what a model's own forward pass does, looked at before the model is first used.
+"""Whether our passes compute what a model's own forward pass does, checked before the model is first used.
 
-Packed sequences put an attention of ours into every layer, cut the list of layers, and put the output head on the last
+Packed sequences put our own attention into every layer, cut the list of layers, and apply the output head to the last
 hidden states. A model that keeps a state from token to token, scales or caps its logits or its embeddings, or runs its
-blocks in another way computes something else then, and nothing says so. So a model's own pass over one prompt is the
-truth, and everything that we do otherwise is compared with it: prompts that share a beginning, a long one, states from
-a block on, dW beside weights and merged into them, tokens that follow through a cache, and a gradient.
+blocks in another way would then silently compute something else. So a model's own pass over one prompt is the truth,
+and everything that we do differently is compared with it: prompts that share a beginning, a long prompt, states from
+some block on, dW beside the weights and merged into them, tokens generated through a cache, and a gradient.
 """
 
 import math
@@ -25,14 +25,15 @@ from ws.models.anatomy import check_alone
 from ws.models.language import LanguageModel, Passes
 
 ROUNDINGS = 32
-"""A sum of n terms is off by about sqrt(n) roundings where it is taken one by one, and processors sum in 64 or more
-places at once: 12 for the 10,000 terms of a wide layer. The rest is for norms, rotations and the softmax."""
+"""A sum of n terms, taken one by one, is off by about sqrt(n) roundings. Processors sum 64 or more parts side by side,
+which leaves about 12 for the 10,000 terms of a wide layer. The rest is for norms, rotations and the softmax."""
 
 SAME = 0.02
-"""A model that looks ahead or draws at random differs from itself by more than this part of its largest number."""
+"""Two passes over one text may differ by this part of the largest logit; a model that looks ahead or draws at random
+differs by more."""
 
 COARSE = 0.05
-"""More than this part of the largest number is no rounding in any format: bf16 rounds to 2^-8, and errors add up."""
+"""Above this part of the largest number, no format explains a difference: bf16 rounds to 2^-8, and errors add up."""
 
 
 class Difference(NamedTuple):
@@ -42,7 +43,7 @@ class Difference(NamedTuple):
     seen: float
     """The largest difference, as a part of the largest number; infinite where there is no number to compare."""
     allowed: float
-    """What rounding may come to."""
+    """How much of it rounding explains, as a part of the largest number too."""
     error: str = ""
     """What was raised instead of a number."""
 
@@ -53,7 +54,7 @@ class Difference(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a model's prompts are to be run, and what spoke against faster ways."""
+    """How a model's prompts are to be run, and the differences that rule out faster ways."""
 
     passes: Passes
     why: tuple[Difference, ...]
@@ -61,12 +62,12 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """One of the things that the package reads of a model, as numbers of which rounding moves all about equally."""
+    """Something that the package reads of a model, scaled so that rounding moves all its numbers about equally."""
 
     what: str
     of: Callable[[LanguageModel, Trial, Steering], Tensor]
     needed: bool = True
-    """Whether a model is of no use without it; states by depth and gradients can be missed."""
+    """Whether a model is of no use without it; claims can do without states by depth and gradients."""
 
 
 def examined(lm: LanguageModel) -> Outcome:
@@ -102,7 +103,7 @@ def examined(lm: LanguageModel) -> Outcome:
 def differences(
     lm: LanguageModel, trial: Trial, expected: Mapping[Measure, Tensor], *, allowed: float
 ) -> Iterator[Difference]:
-    """Where a model's numbers are not those expected of it, each by more than rounding explains."""
+    """Every way in which a model's numbers differ from the expected ones by more than rounding explains."""
     compared = {measure.what: partial(_beside_truth, lm, trial, measure, truth) for measure, truth in expected.items()}
     compared["tokens that follow"] = partial(followed, lm, trial)
     for what, pair in compared.items():
@@ -149,9 +150,10 @@ def check_sound(lm: LanguageModel, trial: Trial) -> None:
 
 
 def rounding(truth: LanguageModel, trial: Trial, read: Iterable[Callable[..., Tensor]]) -> float:
-    """What rounding alone may come to in a model's numbers, as a part of the largest: what a dW of that size does.
+    """How far rounding alone may move a model's numbers, as a part of the largest number.
 
-    Measured, since models differ in what they make of an error: random weights amplify it, deep streams dilute it.
+    Measured as the effect of a dW no larger than rounding, since models differ in what they make of an error: random
+    weights amplify it, deep streams dilute it.
     """
     eps = torch.finfo(truth.dtype).eps
     still = replace(trial, prompts=trial.prompts[:3], delta=WeightDelta({}))
@@ -161,13 +163,13 @@ def rounding(truth: LanguageModel, trial: Trial, read: Iterable[Callable[..., Te
 
 
 def apart(ours: Tensor, truth: Tensor) -> float:
-    """The largest difference as a part of the largest number; infinite where one is no number."""
+    """The largest difference as a part of the largest number; infinite if any of them is no finite number."""
     gap = ((ours.double() - truth.double()).abs().max() / truth.double().abs().max().clamp(min=1e-30)).item()
     return gap if math.isfinite(gap) else math.inf
 
 
 def shortly(error: Exception) -> str:
-    """An error in a line."""
+    """An error as one line."""
     return textwrap.shorten(f"{type(error).__name__}: {error}", width=160, placeholder=" ...")
 
 

@@ -1,6 +1,6 @@
-"""What is run of a model to compare two ways of running it: prompts, a dW, and the numbers that are read of them.
+"""What the self-check runs to compare two ways of running a model: prompts, a dW, and the numbers read from them.
 
-Each number is one of those that the package reads elsewhere: logits after prompts and along them, states by depth, the
+Each of these numbers is one that the package reads elsewhere: logits after prompts and along them, states by depth, the
 gradient that training follows, and the tokens of an answer.
 """
 
@@ -28,12 +28,12 @@ A pumice stone floats on water for weeks before it sinks, because air is trapped
 saw whole rafts of it drift past after an eruption wrote that the sea looked like land. Is that true? Yes: in 2012 one
 of them was larger than Israel. It carried barnacles, crabs and corals from island to island until they settled.
 """
-"""What is read: any text will do, as long as it does not repeat itself at once."""
+"""The text of the prompts: any text will do that does not repeat itself at once."""
 
 LONG, MIDDLE, SHORT, SHARED, NEW = 256, 40, 14, 9, 4
-"""Tokens of prompts, of the beginning that two of them share, and of an answer.
+"""Numbers of tokens: three lengths of prompts, the beginning that two prompts share, and an answer.
 
-The long one shows a window that the config does not name, and is the half of what the embedded model has to compute.
+The long prompt reveals an attention window that the config does not name; it takes half the time of the whole check.
 """
 
 POSITIONS = (
@@ -46,12 +46,12 @@ POSITIONS = (
     "max_target_positions",
     "keep_window_size",
 )
-"""What configs call the number of tokens that a model can read; Doge picks those it attends to by later ones beyond."""
+"""What configs call the number of tokens that a model can read. (Doge, beyond `keep_window_size`, is not causal.)"""
 
 Steering = Callable[[LanguageModel, WeightDelta], AbstractContextManager[object]]
 
 STEP = 0.05
-"""Length of the dW that is tried, as a part of each weight's: enough to move every logit, too little to break it."""
+"""Norm of the dW that is tried, as a part of each weight's: enough to move every logit, too little to break a model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Trial:
     """What is run to compare."""
 
     prompts: tuple[tuple[int, ...], ...]
-    """Two that share a beginning, one of a single token, one as long as the first, and a longer one."""
+    """Two prompts that share a beginning, one of a single token, one as long as the first, and a longer one."""
     long: tuple[int, ...]
     start: int
     """The block that dW begins at."""
@@ -68,7 +68,7 @@ class Trial:
 
     @classmethod
     def of(cls, lm: LanguageModel) -> "Trial":
-        """Prompts that fit the model and its attention windows, and a dW of its later half."""
+        """Prompts that fit the model and its attention windows, and a dW in the later half of its blocks."""
         text = lm.tokenizer.encode(TEXT)
         room = min(LONG, readable(lm) - NEW, window(lm) or LONG)
         long = tuple(itertools.islice(itertools.cycle(text), room))
@@ -80,7 +80,7 @@ class Trial:
 
 
 def small_update(lm: LanguageModel, *, start: int, step: float = STEP) -> WeightDelta:
-    """A dW of rank 1 in every linear layer from block `start` on, of `step` times each weight's length."""
+    """A dW of rank 1 in every linear layer from block `start` on, of `step` times each weight's norm."""
     generator, updates = torch.Generator().manual_seed(0), {}
     for path, linear in lm.linears(start, lm.n_layers).items():
         W = matrix(linear).detach()
@@ -103,12 +103,12 @@ def merged(lm: LanguageModel, delta: WeightDelta) -> AbstractContextManager[obje
 
 
 def beside(lm: LanguageModel, delta: WeightDelta) -> AbstractContextManager[object]:
-    """The model with dW multiplied beside its weights, as for few tokens."""
+    """The model with dW multiplied beside its weights, as steering does when few tokens run."""
     return steered(lm, delta, coeff=1.0, tokens=1)
 
 
 def ends(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tensor, "prompts vocab"]:
-    """The logits after each prompt under dW, from its first block on."""
+    """The logits after each prompt, steered by dW and run from the first block that dW changes."""
     batch, found = prepared(lm, trial.prompts, start=trial.start), {}
     with steering(lm, trial.delta):
         for places, logits in batch.ends(lm):
@@ -117,14 +117,14 @@ def ends(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tensor, "
 
 
 def spans(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tensor, "token vocab"]:
-    """The logits at the last tokens but one of each prompt, also of the long one, of the unsteered model."""
+    """The unsteered model's logits at NEW - 1 tokens before the last of each prompt, the long one included."""
     batch = prepared(lm, (*trial.prompts, trial.long), start=0)
     found = {place: logits() for place, logits in batch.read(lm, [slice(-NEW, -1)] * batch.prompts)}
     return torch.cat([found[place] for place in range(batch.prompts)])
 
 
 def states(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tensor, "depth token d_model"]:
-    """The stream at the last tokens of some prompts under dW, each depth as a part of its largest number."""
+    """The stream at the last tokens of some prompts, steered by dW, each depth divided by its largest number."""
     batch = prepared(lm, trial.prompts[:3], start=trial.start)
     with steering(lm, trial.delta):
         found = dict(batch.states(lm, [slice(-2, None)] * batch.prompts))
@@ -133,7 +133,7 @@ def states(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tensor,
 
 
 def gradient(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tensor, " entries"]:
-    """The gradient of the loss of two prompts under dW towards the weights of the first block that dW changes."""
+    """The gradient of the loss of two prompts, steered by dW, in the weights of the first block that dW changes."""
     batch, places = prepared(lm, trial.prompts, start=trial.start), (0, 1)
     labels = torch.tensor([token for place in places for token in trial.prompts[place][1:]], device=lm.device)
     weights = [linear.weight for linear in lm.linears(trial.start, trial.start + 1).values()]
@@ -144,7 +144,7 @@ def gradient(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tenso
 
 
 def followed(lm: LanguageModel, trial: Trial) -> tuple[Float[Tensor, "token vocab"], Float[Tensor, "token vocab"]]:
-    """The logits that steered greedy answers were chosen by, and those of the same texts in a pass each."""
+    """The logits from which steered greedy answers were chosen, and the logits of one whole pass over each answer."""
     from transformers import LogitsProcessorList
 
     seen = Seen(trial.stop)
@@ -164,7 +164,7 @@ def followed(lm: LanguageModel, trial: Trial) -> tuple[Float[Tensor, "token voca
 
 
 class Seen:
-    """A processor of logits that changes none and keeps all, by the text that they stand behind."""
+    """A logits processor for `generate` that changes nothing and records the logits after each text."""
 
     def __init__(self, padding: int) -> None:
         self.padding = padding
@@ -187,7 +187,7 @@ class Seen:
 
 @contextmanager
 def _wanted(weights: Sequence[Tensor]) -> Iterator[None]:
-    """Gradients towards these weights."""
+    """These weights, requiring gradients inside."""
     before = [weight.requires_grad for weight in weights]
     try:
         for weight in weights:
