@@ -1,8 +1,8 @@
 """Where a decoder keeps what steering needs: its blocks, the linear maps inside them, the width of its stream.
 
-Architectures agree on no name for any of these, so they are found by what they are. A linear map computes W x + b and
-nothing else, with W of shape [d_out, d_in]: transformers' `Conv1D` keeps W transposed, and a subclass that routes,
-groups or scales is no linear map.
+Architectures agree on no name for any of these, so they are found by their type and by what they compute. A linear map
+computes W x + b and nothing else, with W of shape [d_out, d_in]. transformers' `Conv1D` is one that keeps W transposed;
+a subclass of `nn.Linear` that routes, groups or scales is none.
 """
 
 import inspect
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TRIED = range(5, 21)
-"""Token ids that are read to see what a model does with its layers: in every vocabulary, and seldom special."""
+"""Token ids for trying what a model does with its layers: in every vocabulary, and seldom special."""
 
 
 def blocks(model: "PreTrainedModel") -> nn.ModuleList:
-    """The decoder's blocks, first to last: of its lists of modules the outermost, and of several the largest.
+    """The decoder's blocks, first to last: its outermost list of modules, or the largest of several outermost ones.
 
     Raises: ModelError if it has no list of modules.
     """
@@ -54,7 +54,7 @@ def width(model: "PreTrainedModel") -> int:
 def linears(model: "PreTrainedModel", start: int, stop: int) -> dict[str, nn.Module]:
     """Every linear map inside the blocks start, ..., stop - 1, by its full path in `model`.
 
-    A map that several blocks share, or whose weight another map has too, is in the first block that has it.
+    A map that several blocks share counts only in the first of them, and so does a weight that several maps share.
     Raises: ShapeError if the model does not have these blocks.
     """
     layers = blocks(model)
@@ -79,7 +79,7 @@ def matrix(linear: nn.Module) -> Float[Tensor, "d_out d_in"]:
 
 
 def as_matrix(linear: nn.Module, weight: Tensor) -> Float[Tensor, "d_out d_in"]:
-    """A tensor that is kept as the map keeps its weight, as `matrix` shows it: a view."""
+    """A tensor in the layout of this map's weight, as [d_out, d_in]: a view, like `matrix`."""
     return weight.T if _transposed(linear) else weight
 
 
@@ -91,7 +91,7 @@ def is_linear(module: nn.Module) -> bool:
 
 
 def check_alone(model: "PreTrainedModel") -> None:
-    """Raises: ModelError for the decoder of an encoder-decoder, which says nothing of use without its encoder."""
+    """Raises: ModelError for the decoder of an encoder-decoder, whose logits mean nothing without its encoder."""
     if getattr(type(model.config), "is_encoder_decoder", False):
         raise ModelError(
             f"{type(model).__name__} is half of an encoder-decoder ({model.config.model_type}) and was not trained to "
@@ -103,8 +103,8 @@ def check_alone(model: "PreTrainedModel") -> None:
 def multiplied(model: "PreTrainedModel") -> frozenset[str]:
     """Linear maps whose weight the model multiplies by itself instead of calling the layer, by their full paths.
 
-    Mamba does so with its time steps, and some routers do. A hook on such a layer sees nothing. They are what is never
-    called while the model reads a few tokens, and has a gradient all the same.
+    Mamba does so with its time steps, and some routers do. A hook on such a layer sees nothing. They are found as the
+    layers that are never called while the model reads a few tokens, although their weights get a gradient.
     """
     maps = linears(model, 0, len(blocks(model)))
     uncalled = dict(maps)
@@ -127,7 +127,7 @@ def multiplied(model: "PreTrainedModel") -> frozenset[str]:
 
 
 def _read(model: "PreTrainedModel") -> Float[Tensor, "1 seq vocab"]:
-    """The logits behind TRIED; without a cache, which some models cannot make for themselves."""
+    """The logits after each of TRIED; without a cache, since some models cannot make one by themselves."""
     ids = torch.tensor([list(TRIED)], device=model.get_input_embeddings().weight.device)
     how = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
     return model(input_ids=ids, **how).logits
@@ -156,9 +156,9 @@ def block_of(path: str) -> int | None:
 
 
 def left_out(model: "PreTrainedModel", start: int, stop: int) -> dict[str, tuple[int, ...]]:
-    """Weights of two or more axes inside these blocks that are no linear map, by path with their shapes.
+    """Weights of two or more axes inside these blocks that belong to no linear map: their shapes, by path.
 
-    Experts in one tensor, routers, convolutions, states. Adapters and dW do not reach them.
+    Examples are experts in one tensor, routers, convolutions and states. Adapters and dW do not reach them.
     """
     reached = {id(module.weight) for module in linears(model, start, stop).values()}
     inside = {id(parameter) for block in blocks(model)[start:stop] for parameter in block.parameters()} - reached
@@ -167,7 +167,7 @@ def left_out(model: "PreTrainedModel", start: int, stop: int) -> dict[str, tuple
 
 
 def leaving_out(model: "PreTrainedModel", start: int, stop: int) -> str:
-    """What `left_out` finds in these blocks, for people; empty if it finds nothing."""
+    """What `left_out` finds in these blocks, as text for people; empty if it finds nothing."""
     sizes = {path: math.prod(shape) for path, shape in left_out(model, start, stop).items()}
     if not sizes:
         return ""
@@ -185,7 +185,7 @@ def _transposed(module: nn.Module) -> bool:
 
 
 def _maps_linearly(module: nn.Linear) -> bool:
-    """Whether a subclass of nn.Linear computes what nn.Linear does, tried on random numbers where it has code."""
+    """Whether a subclass of nn.Linear computes what nn.Linear does; tried on random numbers if it has its own code."""
     if type(module).forward is nn.Linear.forward:
         return True
     x = torch.randn(2, 3, module.in_features, generator=torch.Generator().manual_seed(0)).to(module.weight)
@@ -193,8 +193,8 @@ def _maps_linearly(module: nn.Linear) -> bool:
         try:
             expected, seen = nn.functional.linear(x, module.weight, module.bias), module(x)
         except (RuntimeError, TypeError, IndexError):
-            return False  # It wants more than x, or x of another shape.
-    # bf16 rounds by 4e-3; another function is off by about as much as it is large.
+            return False  # It needs more than x, or x of another shape.
+    # bf16 rounds by 4e-3 of a result; another function is off by about as much as the result.
     same = isinstance(seen, Tensor) and seen.shape == expected.shape
     return same and bool(torch.dist(seen, expected) <= 0.02 * expected.norm())
 

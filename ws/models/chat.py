@@ -1,7 +1,7 @@
 """Prompts as token ids: the model's own chat template, an optional persona, an optional start of the answer.
 
-Words are only words: a control token that somebody's text spells is encoded as the characters it is made of, so that
-the only turns in a prompt are the template's.
+A text cannot begin or end a turn: if it spells a control token, that is encoded as ordinary characters, so that the
+only turns in a prompt are the template's.
 """
 
 from functools import cache, lru_cache
@@ -28,9 +28,9 @@ def prompt_ids(
 ) -> list[int]:
     """Token ids up to where the model speaks next: the template's turns, then `prefill`.
 
-    The model answers at once, behind an empty thought where its template writes one; with `thinking` the template's
-    turns end in a thought that has begun. A template without a system role has the persona at the head of the user's
-    message. The prefill is tokenized on its own, so the same ids end every prompt whatever stands before them.
+    The model answers at once, after an empty thought if its template writes one; with `thinking` the prompt ends inside
+    a thought that has just begun. If the template has no system role, the persona stands at the head of the user's
+    message. The prefill is tokenized on its own, so every prompt ends in the same ids whatever stands before them.
     Raises: ChatError if there is no chat template, or it leaves out or changes what it is given.
     """
     template = template_of(tokenizer)
@@ -47,9 +47,9 @@ def prompt_ids(
 
 
 def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Token ids of words alone, none of them a control token, whatever they spell.
+    """Token ids of a text by itself, none of them a control token, even if the text spells one.
 
-    Raises: ChatError if the tokenizer knows no other way to write such a word.
+    Raises: ChatError if the tokenizer can write what the text spells only as a control token.
     """
     control = template_of(tokenizer).control
     ids = control.encoded(control.marked(text), words=text)
@@ -72,8 +72,8 @@ def check_chat(tokenizer: "PreTrainedTokenizerBase") -> None:
 def turn_ends(lm: "LanguageModel") -> tuple[int, ...]:
     """The tokens with which the model ends its turn: any of them ends an answer.
 
-    Those that its generation config names, or else the tokenizer's end of sequence; where the chat template ends an
-    answer with none of these, the first control token that it writes behind an answer too.
+    These are the ones that its generation config names, or else the tokenizer's end of sequence. If the chat template
+    ends an answer with none of these, the first control token that it writes after an answer is added.
     Raises: ChatError if there is none.
     """
     template = template_of(lm.tokenizer)
@@ -95,7 +95,7 @@ def _turns(template: Template, *, user: str, system: str | None, thinking: bool)
     mark = template.control.marked
     persona = None if system is None else mark(system)
     text = template.rendered(user=mark(user), system=persona, thinking=thinking)
-    # A user who says the persona's words is no system message; templates trim what they are given.
+    # The user's message may hold the persona's words too, so these are counted. Templates trim what they are given.
     if persona is not None and text.count(persona.strip()) <= mark(user).count(persona.strip()):
         raise ChatError(
             f"the chat template of {template.name!r} changes the system message {system[:40]!r}; "
@@ -107,7 +107,7 @@ def _turns(template: Template, *, user: str, system: str | None, thinking: bool)
 
 @lru_cache(maxsize=64)
 def _own_control(template: Template, *, has_system: bool, thinking: bool) -> list[int]:
-    """The control tokens of a prompt whose words spell none."""
+    """The control tokens that the template itself writes, from a prompt of words that spell none."""
     ids = _turns(template, user=USER, system=SYSTEM if has_system else None, thinking=thinking)
     return template.control.among(ids)
 

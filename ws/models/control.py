@@ -24,7 +24,7 @@ class Control:
     """Matches the text of any of them."""
 
     def marked(self, words: str) -> str:
-        """The words, with every control token in them marked as one that is none.
+        """The words, with every control token that they spell marked as ordinary text.
 
         Raises: ChatError if the words hold the marks themselves, which transformers would drop.
         """
@@ -41,9 +41,9 @@ class Control:
         return marked
 
     def encoded(self, text: str, *, words: str) -> list[int]:
-        """Token ids of a text; what is `marked` of the words in it becomes the characters that it is made of.
+        """Token ids of a text that holds `words`; what `marked` has marked in it is encoded as ordinary characters.
 
-        Raises: ChatError if the tokenizer gives these characters that control token whatever one does.
+        Raises: ChatError if the tokenizer turns these characters into the control token all the same.
         """
         from transformers.utils.chat_template_utils import encode_marked_chat
 
@@ -58,14 +58,14 @@ class Control:
             ) from error
 
     def among(self, ids: list[int]) -> list[int]:
-        """The control tokens among some tokens, in their order."""
+        """The control tokens among `ids`, in their order."""
         return [id for id in ids if id in self.ids]
 
 
 @lru_cache(maxsize=16)
 def control_of(tokenizer: "PreTrainedTokenizerBase", source: str) -> Control:
     """The control tokens of a tokenizer under a chat template."""
-    # Blanks that a tokenizer has as tokens, as Gemma's has, are ordinary text.
+    # Some tokenizers, such as Gemma's, have tokens for runs of blanks; these are ordinary text.
     chosen = {
         id: token.content
         for id, token in tokenizer.added_tokens_decoder.items()
@@ -73,5 +73,5 @@ def control_of(tokenizer: "PreTrainedTokenizerBase", source: str) -> Control:
     }
     longest_first = sorted(chosen.values(), key=len, reverse=True)
     spelled = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
-    # What a tokenizer has no token for is unknown, but begins no turn.
+    # The token for unknown text is special, but begins no turn.
     return Control(tokenizer, frozenset(chosen) - {tokenizer.unk_token_id}, spelled)

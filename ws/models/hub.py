@@ -1,7 +1,7 @@
-"""Repositories of the Hugging Face hub: a revision is resolved to a commit once, and its files are known by hash since.
+"""Repositories of the Hugging Face hub: a revision is resolved to a commit once, and its files are pinned by hash.
 
-What came is recorded in a file of the store, so that a branch that moves on does not change a model behind one's back,
-and a model that was fetched needs no network any more.
+Commit and hashes are recorded in a file of the store. So a model stays the same when its branch moves on, and a model
+that was fetched once needs no network any more.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ REMEDY = (
     "model's folder here and name that: ./NAME"
 )
 PATIENCE, GLANCE = 30.0, 3.0
-"""Seconds that an answer of the hub is waited for: one that is needed, and one that would be good to know."""
+"""Seconds to wait for the hub: for an answer that is needed, and for one that is merely good to know."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Revision:
 def fetched(repo: str, asked: str, records: Path, *, look: Callable[[Path], None]) -> tuple[Revision, Path]:
     """A revision and the folder of the hub's cache that holds its files, checked; downloaded if need be.
 
-    `records` is the folder that keeps what revisions were resolved to. `look` sees the folder of a revision that is
-    new while it holds all but the weights, and refuses a model that would be of no use.
-    Raises: DownloadError if a file cannot be had or is not what it was; ModelError if there are no safetensors.
+    `records` is the folder that keeps what revisions were resolved to. `look` is called on a new revision's folder
+    before its weights are downloaded, and raises for a model that would be of no use.
+    Raises: DownloadError if a file cannot be had or has changed; ModelError if there are no safetensors.
     """
     known = _recorded(records, repo, asked)
     if known is None:
@@ -65,14 +65,14 @@ def _file(records: Path, repo: str, asked: str) -> Path:
 
 
 def _recorded(records: Path, repo: str, asked: str) -> Revision | None:
-    """What a revision was resolved to, also where its commit was asked for under another name."""
+    """What a revision was resolved to; a commit is also found if a branch or tag was resolved to it."""
     file = _file(records, repo, asked)
     found = [Revision(**json.loads(path.read_text())) for path in sorted(records.glob(f"{file.name.split('@')[0]}@*"))]
     return next((one for one in found if asked in (one.asked, one.commit)), None)
 
 
 def _tell_if_moved(known: Revision, file: Path) -> None:
-    """Say that a branch has moved on, if the hub says so at once."""
+    """Print that a branch has moved on, if the hub answers at once that it has."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError
 
@@ -88,7 +88,7 @@ def _tell_if_moved(known: Revision, file: Path) -> None:
 
 
 def _resolve(repo: str, asked: str, look: Callable[[Path], None]) -> Revision:
-    """What a revision is now, its files in the hub's cache and compared with what the hub says of them."""
+    """What a revision is now; its files are downloaded into the hub's cache and checked against the hub's hashes."""
     info = _listing(repo, asked)
     said = {file.rfilename: file for file in info.siblings or ()}
     of = f"hf:{repo}@{asked}"

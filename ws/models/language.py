@@ -1,4 +1,4 @@
-"""A language model in memory: what the rest of the package sees of it, and how it is read once a process."""
+"""A language model in memory: what the rest of the package sees of it, and how it is loaded, once a process."""
 
 import functools
 import math
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Passes = Literal["packed", "plain", "alone"]
-"""Packed sequences; the model's own forward pass of prompts of one length; the same of one prompt, without a cache."""
+"""Packed sequences; the model's own forward pass over prompts of equal length; or over one prompt, without a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class LanguageModel:
 
 @dataclass(frozen=True)
 class Placed:
-    """Weights and the device that computes with them; both name an artifact: a GPU's numbers are its own."""
+    """Weights and the device that computes with them. Both are part of a key, since a GPU's numbers differ a little."""
 
     weights: ModelWeights
     device: str = "cpu"
@@ -133,7 +133,7 @@ def _read(
     local = {"local_files_only": True, "trust_remote_code": False}
     with without_bars():
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        # Before anything dear is read or made.
+        # Checked before anything that takes long is read or built.
         check_chat(tokenizer)
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, attn_implementation=attention, **local

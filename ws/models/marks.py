@@ -28,11 +28,11 @@ MARKS = (
 )
 
 CHANNELS = ("<|channel|>analysis", "<|channel>thought")
-"""What opens a thought whose end is a mark that also ends other things."""
+"""Openings of thoughts whose closing mark also ends other things."""
 
 
 def left_open(text: str) -> Marks | None:
-    """The marks of a thought that begins in a text and does not end there; None where each has ended."""
+    """The marks of a thought that begins in a text and does not end there; None if no thought is left open."""
     return next((marks for marks in MARKS if text.rfind(marks.opening) > text.rfind(marks.closing)), None)
 
 
@@ -42,6 +42,6 @@ def holds_thought(text: str) -> bool:
 
 
 def marks_of(tokenizer: "PreTrainedTokenizerBase") -> Marks | None:
-    """The marks that a tokenizer has as tokens, one each; None for a model that does not think."""
+    """The pair of marks that are single tokens of this tokenizer; None for a model that does not think."""
     known = tokenizer.get_vocab()
     return next((marks for marks in MARKS if set(marks) <= known.keys()), None)

@@ -1,7 +1,7 @@
-"""The files of a model that are read: config, tokenizer, chat template and safetensors; never code, never a pickle.
+"""Which of a model's files are read: config, tokenizer, chat template and safetensors; never code, never a pickle.
 
-Everything here looks at names and headers only, so that a model that cannot be steered is refused before its weights
-are fetched or loaded.
+Everything here looks at names and headers only. So a model that cannot be steered is refused before its weights are
+fetched or loaded.
 """
 
 import json
@@ -19,7 +19,7 @@ from ws.store.memory import available_bytes
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = frozenset({"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"})
-"""One of these at least makes a tokenizer."""
+"""Files that hold a tokenizer; one of them has to be there."""
 SMALL = TOKENIZERS | {
     CONFIG,
     INDEX,
@@ -37,7 +37,7 @@ FP32_BYTES = 4
 
 
 def small_files(names: Collection[str], *, of: str) -> tuple[str, ...]:
-    """Config, tokenizer and what belongs to them, of the names that `of` (a folder or repository) holds.
+    """Those of a model's file names that are config, tokenizer or belong to them; `of` is its folder or repository.
 
     Raises: ModelError if there is no config, no tokenizer or no safetensors, saying what there is instead.
     """
@@ -52,7 +52,7 @@ def small_files(names: Collection[str], *, of: str) -> tuple[str, ...]:
             f"{of} has neither {WEIGHTS} nor {INDEX}{found}; expected safetensors: save it with save_pretrained of a "
             "current transformers, or name a repository that has them"
         )
-    # As transformers does, which reads one file where there are both.
+    # If there is a single file and an index, transformers reads the single file and no index.
     unread = {INDEX} if WEIGHTS in names else set()
     return tuple(sorted(set(names) & SMALL - unread))
 
@@ -98,7 +98,7 @@ def model_files(folder: Path) -> tuple[str, ...]:
 def read_config(folder: Path) -> dict[str, Any]:
     """A model's config.
 
-    Raises: ModelError if it is no JSON object, or of a model that is quantised or that this transformers lacks.
+    Raises: ModelError if it is no JSON object, or if the model is quantised or unknown to the installed transformers.
     """
     path = folder / CONFIG
     try:
@@ -132,7 +132,7 @@ def _check_type(path: Path, config: dict[str, Any]) -> None:
 
 
 def fp32_bytes(files: Iterable[Path]) -> int:
-    """The bytes that the weights among the files take in float32, by the headers of these.
+    """How many bytes the weights in these files take in float32, according to the files' headers.
 
     Raises: ModelError if a header cannot be read.
     """
@@ -161,7 +161,7 @@ def _shapes(path: Path) -> list[list[int]]:
 
 
 def check_memory(needed: int, *, name: str, device: str) -> None:
-    """Raises: ModelError if the weights, in float32, do not fit into the memory that is free here; DeviceError."""
+    """Raises: ModelError if `needed` bytes do not fit into the device's free memory; DeviceError if it is absent."""
     free = {"of memory": available_bytes()}
     if available_device(device).type == "cuda":
         free["on the GPU"] = torch.cuda.mem_get_info()[0]

@@ -1,4 +1,4 @@
-"""A model of one's own, told by a folder, a file or a repository of the hub: what it is called, and where it is kept.
+"""A model of one's own (a folder, a file or a hub repository that no table lists): its name, and where it is kept.
 
 Its contents are its identity: the same files under another path or from another commit are the same model, with the
 same artifacts and verdicts, and one changed file makes another model. Layout inside a store:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SEEDS = 3
-"""Seeds that a claim trains on a model of one's own unless told otherwise, as on the other models that are no toys."""
+"""Seeds that a claim trains on a model of one's own by default: as many as on the trained models of the table."""
 
 FORMS = (
     "or give a folder (./NAME), a file (./NAME.gguf) or a repository of the hub (OWNER/NAME or hf:OWNER/NAME@REVISION)"
@@ -49,7 +49,7 @@ _NAME = re.compile(rf"[\w.-]+@[0-9a-f]{{{_DIGITS}}}", re.ASCII)
 
 
 def chosen_model(text: str, store: Store, *, device: str = "cpu") -> KnownModel:
-    """The model that a command line names, known to be one that can be steered here.
+    """The model that a command line names, checked to be one that can be steered here.
 
     Raises: as `named_model` and `check_model`.
     """
@@ -62,7 +62,7 @@ def chosen_model(text: str, store: Store, *, device: str = "cpu") -> KnownModel:
 
 
 def named_model(text: str, store: Store) -> KnownModel:
-    """The model that a command line names; one of one's own is known by its name from then on.
+    """The model that a command line names; a model of one's own is from then on known by its name.
 
     Raises: UnknownNameError for what names no model; ModelError or DownloadError if its files cannot be had.
     """
@@ -99,7 +99,7 @@ def _own(text: str, store: Store) -> KnownModel:
 
 
 def _as_named(name: str, origin: str, store: Store) -> KnownModel:
-    """The model that this store knows by a name, which must still be what it was."""
+    """The model that this store knows by a name; its files must be unchanged."""
     found = _own(origin, store)
     if found.name != name:
         raise ModelError(
@@ -135,7 +135,7 @@ def _of_path(path: Path, store: Store) -> KnownModel:
 
 
 def _in_path(path: Path) -> tuple[str, str, dict[str, Path]]:
-    """The kind of model in a folder or file, what people call it, and its files by the names that loaders know."""
+    """The kind of model in a folder or file, what people call it, and its files by the names that loaders expect."""
     called = path.resolve().name
     if path.is_dir():
         places = {name: path / name for name in model_files.model_files(path)}
@@ -149,7 +149,7 @@ def _in_path(path: Path) -> tuple[str, str, dict[str, Path]]:
 def _told(
     kind: str, files: Mapping[str, str], places: Mapping[str, Path], store: Store, *, called: str, origin: str
 ) -> KnownModel:
-    """The model of these files, with its folder in the store, made now or under the name it had before."""
+    """The model made of these files. Its folder in the store is made now, or found under the name it got before."""
     pins: Pins = tuple(sorted(files.items()))
     digest = hashlib.sha256(json.dumps(pins).encode()).hexdigest()[:_DIGITS]
     folder = store.root / OWN_FOLDER
@@ -168,7 +168,7 @@ def _told(
 
 
 def _safe(name: str) -> str:
-    """A name without what file systems and test ids refuse."""
+    """A name without the characters that file systems and test ids refuse."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:40] or "model"
 
 
@@ -180,7 +180,7 @@ def _link(place: Path, link: Path) -> None:
 
 
 def check_model(model: KnownModel, store: Store, *, device: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model of one's own that has all that claims need, as far as can be told without computing.
+    """The tokenizer of a model of one's own, after checking all that claims need and that takes no forward pass.
 
     Raises: ModelError or ChatError for a model that cannot be steered here, saying why.
     """
@@ -194,7 +194,7 @@ def check_model(model: KnownModel, store: Store, *, device: str) -> "PreTrainedT
 
 
 def checked_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer in a folder, known to write prompts and answers.
+    """The tokenizer in a folder, checked to be able to write prompts and answers.
 
     Raises: ChatError if it has no chat template, or no token for Yes or No; ModelError if it cannot be read.
     """

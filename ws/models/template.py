@@ -1,6 +1,6 @@
 """What a model's chat template writes around the words of a conversation.
 
-All of it is learned by rendering words of our own: whether there is a system role, what stands between a question and
+All of this is learned by rendering words of our own: whether there is a system role, what stands between a question and
 its answer when the model does not think, and what ends an answer. A template that prints today's date prints TODAY.
 """
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TODAY = datetime(2024, 7, 26)
-"""The day that every prompt is written on: the one that Llama 3's template falls back to where there is no clock."""
+"""The date of every prompt: the one that Llama 3's template prints when it has no clock."""
 
 LLAMA_DATE = "%d %b %Y"
-"""How Llama 3 writes a date, whose template is the one that takes `date_string`."""
+"""How Llama 3 writes a date; its template takes the date as `date_string`."""
 
 THINKING: Mapping[bool, Mapping[str, bool | int]] = {
     True: {"enable_thinking": True, "thinking": True},
@@ -36,7 +36,7 @@ CLOCK = re.compile(r"strftime_now\(\s*(?:format\s*=\s*)?(?P<quote>['\"])(?P<form
 """A template's call of the clock that transformers lends it."""
 
 SYSTEM, USER, ANSWER = "A wooden spoon.", "A copper kettle.", "A linen towel."
-"""Words that no template has, to see what it writes around them."""
+"""Words that occur in no template, so that what a template writes around them can be told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Template:
                 **THINKING[thinking],
                 **self._effort(thinking),
             )
-        # A template is code of somebody else's: it may fail in any way.
+        # A template is somebody else's code and may raise anything.
         except Exception as error:
             raise ChatError(
                 f"the chat template of {self.name!r} refuses {[message['role'] for message in messages]}: {error}; "
@@ -95,10 +95,11 @@ class Template:
 
     @cached_property
     def before_answer(self) -> str:
-        """What is still missing behind the generation prompt so that an answer without a thought follows.
+        """What has to follow the generation prompt so that the model answers without a thought.
 
-        The end of a thought that the template opens by itself, or what the template writes between a user's words and
-        an answer beyond its generation prompt, such as the channel of gpt-oss. Spaces are left to the answer's tokens.
+        If the template opens a thought by itself, this is the end of that thought. Otherwise it is what the template
+        writes before an answer in addition to its generation prompt, such as the channel of gpt-oss. Spaces at its end
+        are left out, since they belong to the answer's first token.
         """
         asked = self._behind_user(self.rendered(user=USER, thinking=False))
         if marks := left_open(asked):
@@ -109,7 +110,7 @@ class Template:
 
     @cached_property
     def before_thought(self) -> str:
-        """What is still missing behind the generation prompt so that a thought follows.
+        """What has to follow the generation prompt so that the model begins a thought; empty if the template does it.
 
         Raises: ChatError if the tokenizer has no marks of a thought.
         """
@@ -124,12 +125,12 @@ class Template:
 
     @cached_property
     def after_answer(self) -> str:
-        """What the template writes behind an answer; empty where it renders none."""
+        """What the template writes after an answer; empty if it cannot render an answer."""
         return self._answered[1]
 
     @cached_property
     def _answered(self) -> tuple[str, str]:
-        """What stands between a user's words and an answer, and what behind the answer."""
+        """What stands between a user's words and an answer, and what follows the answer."""
         try:
             text = self.rendered(user=USER, answer=ANSWER, thinking=False)
         except ChatError:
@@ -142,7 +143,7 @@ class Template:
         return text.rpartition(USER)[2]
 
     def _effort(self, thinking: bool) -> dict[str, str]:
-        """No reasoning effort, where a template names that choice; others print whatever they are given."""
+        """The option for no reasoning effort, only if the template knows that value: others print whatever they get."""
         named = any(none in self.source for none in ("'none'", '"none"'))
         return {"reasoning_effort": "none"} if named and not thinking else {}
 
@@ -172,7 +173,7 @@ def _template(tokenizer: "PreTrainedTokenizerBase", source: str) -> Template:
 
 
 def dated(source: str, *, name: str = "") -> str:
-    """A template in which every call of the clock is the text that it would give on the day TODAY.
+    """The template with every call of the clock replaced by the text that it would print on TODAY.
 
     Raises: ChatError for a call whose format is no text in quotes.
     """

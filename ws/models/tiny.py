@@ -1,8 +1,8 @@
 """`tiny:qwen3`: a Qwen3 of 6 layers with seeded random weights and a small tokenizer, built offline.
 
 It has everything the pipeline meets in a real Qwen3 (grouped queries, query and key norms, tied embeddings,
-a chat template with thoughts, right padding by default) and runs in milliseconds. Its numbers mean nothing;
-that they are the same numbers everywhere does.
+a chat template with thoughts, right padding by default) and runs in milliseconds. Its numbers mean nothing, but they
+are the same on every machine.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ SPECIAL_TOKENS = (END_OF_TEXT, START_TURN, END_TURN, "<think>", "</think>")
 
 ANSWERS = (" Yes", " No", "Yes", "No", "yes", "no")
 ANSWER_WEIGHT = 1000
-"""Copies of each answer in the training text: enough that its merges come first whatever the rest says."""
+"""Copies of each answer in the tokenizer's training text: enough to make its merges come first."""
 
 INITIAL_STD = 0.25
 """Std of every matrix. Logits are normed states (root mean square 1) times the tied embedding, so their std
@@ -54,7 +54,7 @@ CHAT_TEMPLATE = """\
 
 
 def default_text() -> tuple[str, ...]:
-    """What the tokenizer learns from: the prompts it will meet, so that they stay short, and some chat."""
+    """The tokenizer's training text: the prompts it will meet, so that they take few tokens, and some chat."""
     from ws.behaviors.sycophancy import SYCOPHANCY
 
     measured = [*SYCOPHANCY.questions("heldout"), *SYCOPHANCY.neutral_questions()]

@@ -1,4 +1,4 @@
-"""The weights of a model as an artifact: where each kind of source gets them from.
+"""The weights of a model as an artifact, and where they come from for each kind of source.
 
 Weights are safetensors only and every downloaded file is checked against a pinned sha256.
 """
@@ -25,7 +25,7 @@ OWN_FOLDER = "models"
 class ModelWeights(Recipe):
     """The weights and tokenizer of a model as an input of other recipes.
 
-    As an artifact: safetensors, config and tokenizer, in float32. What is safetensors already stays where it is.
+    The artifact holds safetensors, config and tokenizer, in float32. A model that is safetensors already is not copied.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ModelWeights(Recipe):
 
 
 def own_files(weights: ModelWeights, store: Store) -> Path:
-    """The folder of links to the files of a model of one's own.
+    """The store's folder of links to the files of a model of one's own.
 
     Raises: DownloadError if this store has not been told of it.
     """

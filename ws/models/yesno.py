@@ -19,7 +19,7 @@ class Answers:
 
     kind: str
     reads: tuple[str, str]
-    """What a token of each reads, once `around` (None: spaces) is taken off."""
+    """The text of an answer token once the characters of `around` (None: spaces) are stripped, for each answer."""
     around: str | None
     any_case: bool
     names: tuple[str, str]
@@ -28,27 +28,27 @@ class Answers:
     """The words that ask for one of them."""
 
     def read(self, text: str) -> str:
-        """What a token reads as an answer."""
+        """A token's text in the form that `reads` is compared with."""
         bare = text.strip(self.around)
         return bare.lower() if self.any_case else bare
 
 
 YES_NO = Answers("yes-no", ("yes", "no"), None, True, ("Yes", "No"), "Answer Yes or No.")
-# A lower-case a is a word more often than a letter.
+# Case counts here: a lower-case "a" is mostly a word.
 A_B = Answers("a-b", ("A", "B"), " ()", False, ("(A)", "(B)"), "Answer (A) or (B).")
 ANSWERS = {answers.kind: answers for answers in (YES_NO, A_B)}
 
 
 @dataclass(frozen=True)
 class AnswerTokens:
-    """Vocabulary ids of every one-token spelling of yes and of no, or of another first and second answer."""
+    """Vocabulary ids of every one-token spelling of yes and of no (or of A and of B)."""
 
     yes: tuple[int, ...]
     no: tuple[int, ...]
 
 
 def answer_tokens(tokenizer: "PreTrainedTokenizerBase", answers: Answers = YES_NO) -> AnswerTokens:
-    """Ids of all tokens that read as one of the answers: "yes" or "no" once spaces and case are dropped, unless told.
+    """Ids of all tokens that spell one of the answers; by default "yes" or "no", whatever their spaces and case.
 
     Raises: ChatError if the vocabulary has no such token for one of the two.
     """
@@ -66,11 +66,11 @@ def answer_tokens(tokenizer: "PreTrainedTokenizerBase", answers: Answers = YES_N
 
 
 def answer_start(tokenizer: "PreTrainedTokenizerBase", prefill: str, answers: Answers) -> str:
-    """How an answer begins, up to the token that tells which it is.
+    """How an answer begins, up to the token that tells the two answers apart.
 
-    Yes and No follow `prefill`. Of "(A)" and "(B)" the bracket belongs to the start, unless the tokenizer joins it to
-    the letter: a letter behind a bracket that stands alone is then nothing that the model has seen.
-    Raises: ChatError if the tokenizer writes both alike.
+    Yes and No follow `prefill`. For "(A)" and "(B)" the bracket belongs to the start, unless the tokenizer has "(A" as
+    one token: such a model has hardly seen a bracket and then a letter as separate tokens.
+    Raises: ChatError if the tokenizer writes both answers with the same tokens.
     """
     if answers.kind == YES_NO.kind:
         return prefill
@@ -102,7 +102,7 @@ class Scores:
 
 
 def scores(logits: Float[Tensor, "prompts vocab"], answers: AnswerTokens) -> Scores:
-    """Yes and no summed over their spellings, from a log-softmax in fp32 whatever the dtype of the logits."""
+    """Log-probability of yes and of no, each summed over its spellings; in fp32 whatever the dtype of the logits."""
     log_p = logits.float().log_softmax(dim=-1)
     yes, no = (torch.tensor(ids, device=logits.device) for ids in (answers.yes, answers.no))
     return Scores(log_p[:, yes].logsumexp(dim=-1), log_p[:, no].logsumexp(dim=-1))

@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 PROBES = 64
-"""Tokens that a model is asked about when what was saved is compared with what was read."""
+"""Number of tokens on which the saved model is compared with the one that was read."""
 
 ROUNDING = 1e-4
-"""Of the largest logit: weights that lie elsewhere in memory may be summed in another order."""
+"""Allowed difference as a part of the largest logit: where weights lie in memory may change the order of sums."""
 
 
 def convert(gguf: Path, out: Path) -> None:
     """Write the weights of a quantised file, in float32, and its tokenizer as a plain model folder.
 
-    Raises: ModelFileError if the file says something that would be read otherwise than it is meant.
+    Raises: ModelFileError if the file holds a setting that this reader does not know how to honour.
     """
     say(f"converting {gguf.name} to safetensors in float32, once")
     with _named(gguf), without_bars():
         tokenizer, logits = _written(gguf, out)
-        give_back()  # the model is gone; a second one beside the memory it took would double the peak
+        give_back()  # the first model is freed; unless its memory goes back, a second one doubles the peak
         check_saved(out, tokenizer=tokenizer, logits=logits)
 
 
 def _written(gguf: Path, out: Path) -> tuple["PreTrainedTokenizerFast", Float[Tensor, "seq vocab"]]:
-    """The file's tokenizer and what its model computes, both saved."""
+    """The file's tokenizer and the logits of its model, after saving both tokenizer and model."""
     file, said = opened(gguf)
     tokenizer = gguf_tokenizer.read(gguf, said)
     model = gguf_model.read(file, said)
@@ -49,7 +49,7 @@ def _written(gguf: Path, out: Path) -> tuple["PreTrainedTokenizerFast", Float[Te
 
 
 def opened(gguf: Path) -> tuple["GGUFReader", dict[str, object]]:
-    """The file, its tensors still on disk, and what it says besides them."""
+    """The file, its tensors still on disk, and its metadata."""
     from gguf import GGUFReader
 
     file = GGUFReader(gguf)
@@ -66,7 +66,7 @@ def _named(gguf: Path) -> Iterator[None]:
 
 
 def probed(model: "PreTrainedModel") -> Float[Tensor, "seq vocab"]:
-    """Logits behind tokens from all over the vocabulary."""
+    """Logits after tokens from all over the vocabulary."""
     ids = torch.linspace(0, model.config.vocab_size - 1, PROBES).long()[None]
     with torch.no_grad():
         return model(input_ids=ids).logits[0]

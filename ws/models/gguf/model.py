@@ -1,8 +1,8 @@
-"""The model inside a GGUF file: its shape from what the file says, its weights in float32.
+"""The model inside a GGUF file: its shape from the file's metadata, its weights in float32.
 
-Everything the file says about its architecture is read or known not to matter, and every tensor has its place;
-anything else is refused. transformers reads such files too, and passes over what it does not know: rotary scaling,
-biases of a Llama.
+Every metadata key about the architecture is either read or known not to matter, and every tensor has its place;
+a file with anything else is refused. transformers reads such files too, but silently skips what it does not know, such
+as rotary scaling and the biases of a Llama.
 
 Source: the GGUF specification, github.com/ggml-org/ggml, docs/gguf.md; llama.cpp, convert_hf_to_gguf.py, for the
 order of a Llama's queries and keys.
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 Said = Mapping[str, object]
-"""What a file says, by key."""
+"""The metadata of a file, by key."""
 
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
-"""Those whose every key and tensor is known here, with transformers' class; it has them under the same names."""
+"""Architectures whose every key and tensor is known here, with the class in transformers, which uses the same names."""
 
 BIASES = {"llama": {"attention": "attn_q", "mlp": "ffn_gate"}, "qwen3": {"attention": "attn_q"}}
-"""Layers that have biases in some models of an architecture, and a tensor that tells."""
+"""Layers that have biases in some models of an architecture, and the tensor whose bias tells whether they do."""
 
 DIVISORS = "rope_freqs.weight"
-"""One number for each frequency of the rotation, in files that scale each by its own."""
+"""The tensor with one number for each frequency of the rotation, in files that scale each frequency by its own."""
 
 INTERLEAVED = ("llama",)
-"""Those whose queries and keys are stored with the two halves of each head interleaved."""
+"""Architectures whose queries and keys are stored with the two halves of each head interleaved."""
 
 SIZES = {
     "context_length": "max_position_embeddings",
@@ -50,7 +50,7 @@ SIZES = {
 """Keys that a file must have, and the fields of the config that they fill."""
 
 NEUTRAL = {"expert_count": 0, "expert_used_count": 0, "attention.causal": True, "attention.sliding_window": 0}
-"""Keys that say something else unless they have this value."""
+"""Keys that may be there only with this value; any other would change what the model computes."""
 
 OPTIONAL = {
     "vocab_size",
@@ -64,13 +64,13 @@ ENDS = ("eos", "eot", "eom")
 """End of text, of turn and of message: the tokens that a file may name as ends of an answer."""
 
 CHUNK = 1 << 22
-"""Elements unpacked at a time: unpacking holds several copies."""
+"""Elements unpacked at a time, since unpacking holds several copies of them."""
 
 
 def read(file: "GGUFReader", said: Said) -> "PreTrainedModel":
     """The file's model in float32, in evaluation mode.
 
-    Raises: ModelFileError naming the key or tensor that has no place in it.
+    Raises: ModelFileError naming a key or tensor that this reader does not know.
     """
     import transformers
 
@@ -91,7 +91,7 @@ def config(said: Said, stored: Mapping[str, "ReaderTensor"]) -> "PreTrainedConfi
     """The shape of the file's model.
 
     Raises: ModelFileError if the file holds no whole model of a known architecture, or a key is missing, unknown, or
-    says what such a model cannot do.
+    has a value that transformers' class of the architecture cannot compute.
     """
     from transformers import AutoConfig
 
@@ -131,7 +131,7 @@ def _architecture(said: Said) -> str:
 
 
 def _single(key: str, value: object) -> object:
-    """The one value of a key that may list one for each block."""
+    """The one value of a key, which may also be a list with that value for each block."""
     each = set(value) if isinstance(value, list) else {value}
     if len(each) != 1:
         raise ModelFileError(f"it says {key} = {value}, different in different blocks, expected one value for all")
@@ -139,7 +139,7 @@ def _single(key: str, value: object) -> object:
 
 
 def _check_known(arch: str, own: Said) -> None:
-    """Raises: ModelFileError naming keys that are missing, or that change what a model computes in a way not known."""
+    """Raises: ModelFileError naming keys that are missing, or unknown ones, which may change what a model computes."""
     known = SIZES.keys() | NEUTRAL.keys() | OPTIONAL | gguf_rope.KEYS
     news = [key for key, value in own.items() if key not in known or value != NEUTRAL.get(key, value)]
     if news:
@@ -166,9 +166,9 @@ def _token_ids(said: Said) -> dict[str, object]:
 def places(
     kind: type["PreTrainedModel"], made: "PreTrainedConfig", stored: Mapping[str, "ReaderTensor"]
 ) -> dict[str, str]:
-    """For every weight of the model its tensor in the file.
+    """The name of each weight's tensor in the file.
 
-    Raises: ModelFileError if a weight has no tensor of its shape, or a tensor no place.
+    Raises: ModelFileError if a weight has no tensor of its shape, or a tensor belongs to no weight.
     """
     from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 

@@ -1,9 +1,9 @@
-"""How far positions turn queries and keys in a GGUF file's model, in the words of transformers' config.
+"""The rotary embedding of a GGUF file's model (how far positions turn queries and keys), as transformers' config.
 
-A file gives a base and up to two corrections to the angles it makes: a named scaling, and a divisor of its own for
-every frequency (the tensor `rope_freqs.weight`, how Llama 3's scaling is written).
+A file gives a base and up to two corrections to the angles that follow from it: a named scaling, and a divisor for each
+frequency (the tensor `rope_freqs.weight`, which is how Llama 3's scaling is stored).
 
-Source: llama.cpp, src/llama-model.cpp and ggml/src/ggml-cpu/ops.cpp, for what a key means and is without being said.
+Source: llama.cpp, src/llama-model.cpp and ggml/src/ggml-cpu/ops.cpp, for the meaning and the default of each key.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ws.errors import ModelFileError
 
 BASE = 10_000.0
-"""Of a file that says none."""
+"""The base if a file gives none."""
 
 NEUTRAL = {
     "rope.scaling.attn_factor": 1.0,
@@ -19,7 +19,7 @@ NEUTRAL = {
     "rope.scaling.yarn_ext_factor": 1.0,
     "rope.scaling.yarn_log_multiplier": 0.0,
 }
-"""Further corrections, which releases of llama.cpp apply differently, with the value that means none."""
+"""Further corrections, each with the value that means none; releases of llama.cpp apply other values differently."""
 
 KEYS = {
     "rope.freq_base",
@@ -32,21 +32,21 @@ KEYS = {
     "rope.scaling.yarn_beta_slow",
     *NEUTRAL,
 }
-"""All that `parameters` reads, without the architecture's name before it."""
+"""All keys that `parameters` reads, without the architecture's name before them."""
 
 
 def parameters(said: Mapping[str, object], *, context: int, divisors: Sequence[float] | None) -> dict[str, object]:
     """transformers' `rope_parameters` of the file.
 
-    `divisors` holds one number for each frequency, where the file has them.
+    `divisors` holds one number for each frequency, if the file has them.
 
-    Raises: ModelFileError naming the key whose correction cannot be written there.
+    Raises: ModelFileError naming the key whose correction has no counterpart in transformers.
     """
     for key, neutral in NEUTRAL.items():
         if said.get(key, neutral) != neutral:
             raise ModelFileError(f"it says {key} = {said[key]}, which is not known here, expected {neutral} or nothing")
     plain = {"rope_theta": float(said.get("rope.freq_base", BASE))}
-    # Zero, in old files, is no factor.
+    # Old files write 0 for no factor.
     factor = float(said.get("rope.scaling.factor", said.get("rope.scale_linear", 1.0)) or 1.0)
     match said.get("rope.scaling.type", "linear"):
         case "none":
@@ -70,10 +70,10 @@ def parameters(said: Mapping[str, object], *, context: int, divisors: Sequence[f
 
 
 def _divided(factor: float, divisors: Sequence[float] | None, context: int) -> dict[str, object]:
-    """Every frequency divided by a factor, and by its own divisor where there are some.
+    """Every frequency divided by a factor, and by its own divisor if `divisors` are given.
 
-    transformers has one kind that takes a divisor for each frequency, longrope: two lists, one for short texts and
-    one for long, here the same.
+    transformers has one type that takes a divisor for each frequency, longrope. It takes a list for short texts and one
+    for long texts, which here are equal.
     """
     if divisors is None:
         return {"rope_type": "default"} if factor == 1.0 else {"rope_type": "linear", "factor": factor}

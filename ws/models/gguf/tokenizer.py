@@ -1,8 +1,8 @@
 """The tokenizer inside a GGUF file: how text becomes the words that byte-level merges start from.
 
-A file carries vocabulary and merges whole, but of the step before them only a name, `tokenizer.ggml.pre`.
-transformers knows some of the names, takes GPT-2's way for the others, and for none of them sets the two flags
-below that go with it.
+A file holds all of the vocabulary and the merges, but of the splitting before them only a name, `tokenizer.ggml.pre`.
+transformers knows some of the names, splits like GPT-2 for the others, and never sets the two flags `composed` and
+`whole_words` that go with a name.
 
 Source: the tokenizer.json of the models that the names stand for. The names are llama.cpp's, src/llama-vocab.cpp.
 """
@@ -24,7 +24,7 @@ RENAME_REMEDY = (
     "gguf-new-metadata --pre-tokenizer NAME IN.gguf OUT.gguf"
 )
 CONTROL, USER_DEFINED = 3, 4
-"""Types of tokens that stand for themselves wherever they occur in a text."""
+"""Types of tokens that are never taken apart, wherever they occur in a text."""
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _LETTERS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -44,16 +44,16 @@ class Splitting:
     """How text is cut into the words that merges are applied to."""
 
     pattern: str = ""
-    """A regular expression of one word; GPT-2's if empty."""
+    """A regular expression that matches one word; GPT-2's if empty."""
     single_digits: bool = False
-    """Whether every digit is cut off first, so that the pattern sees what lies between digits."""
+    """Whether every digit is split off first, so that the pattern sees only what lies between digits."""
     composed: bool = False
-    """Whether characters are composed first (Unicode's NFC), so that e and a combining accent are one."""
+    """Whether characters are composed first (Unicode's NFC), so that e and a combining accent become one."""
     whole_words: bool = False
     """Whether a word that is a token stays whole even if no merges lead to it (`ignore_merges`)."""
 
     def pre_tokenizer(self) -> "PreTokenizer":
-        """The cutting alone, ending in bytes."""
+        """The splitting alone, then the step from characters to bytes."""
         from tokenizers import Regex, pre_tokenizers
 
         words = [pre_tokenizers.Split(Regex(self.pattern), behavior="isolated")] if self.pattern else []
@@ -91,7 +91,7 @@ SPLITTINGS = {
     "qwen2": Splitting(QWEN2, composed=True),
     "tekken": Splitting(TEKKEN, whole_words=True),
 }
-"""By the name in `tokenizer.ggml.pre`. `default`, and no name at all, say only that who wrote the file did not know."""
+"""By the name in `tokenizer.ggml.pre`. `default` and a missing name are left out: the file's writer did not know."""
 
 
 def splitting(metadata: Mapping[str, object]) -> Splitting:
