@@ -89,7 +89,9 @@ class Verdict:
 
 
 def judge(hypothesis: Hypothesis, *, level: float = LEVEL, cases: int = 1) -> Verdict:
-    """The verdict on a hypothesis that is one of a claim's cases, which share the error rate (Bonferroni).
+    """The verdict on a hypothesis that is one of several cases, which share one error rate (Bonferroni).
+
+    Which cases these are is the caller's to say; of claims, those of one test, model, measure and footing.
 
     The parts of a conjunction share nothing: all must hold, so each is judged at the full level.
 

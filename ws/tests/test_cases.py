@@ -1,4 +1,4 @@
-"""What counts as one claim's cases, and what -k and node ids select of them."""
+"""Which cases share one error rate, and what -k and node ids select of them."""
 
 import pytest
 
