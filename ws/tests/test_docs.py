@@ -18,6 +18,9 @@ from ws.report.register import read
 from ws.report.terminal import terminal
 from ws.report.verdicts import recorded
 from ws.scoring.rows import read_rows
+from ws.stats.estimate import RESAMPLES
+from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
+from ws.steering.iso_kl import BUDGET_NATS
 from ws.study.subject import Subject
 from ws.tests.conftest import Project
 from ws.tests.documents import DOCS, ROOT, blocks, prose
@@ -145,6 +148,20 @@ def test_the_verdict_that_is_read_word_by_word_is_the_recorded_one() -> None:
     records = [r for r in recorded(ROOT / "claims/__snapshots__/smollm2-135m") if r.test.endswith("further_than_lora")]
     shown = terminal(record for record in records if (record.claim, record.case) == ("C05", "raw"))
     assert example.replace("same", "recorded") in shown
+
+
+def test_the_limits_that_pages_name_are_those_of_the_code() -> None:
+    named = {
+        "statistics.md": [f"{RESAMPLES} times", f"fewer than {MIN_CLUSTERS} clusters", f"below {PMASS_GATE}:"],
+        "adding-a-behavior.md": [f"at least {MIN_CLUSTERS} held-out claims"],
+        "rivals.md": [f"is {BUDGET_NATS} nats"],
+    }
+    assert [f"{page}: {said}" for page, words in named.items() for said in words if said not in flat(page)] == []
+
+
+def flat(page: str) -> str:
+    """A page in one line."""
+    return " ".join((DOCS / page).read_text(encoding="utf-8").split())
 
 
 @pytest.fixture

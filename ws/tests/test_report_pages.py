@@ -88,7 +88,7 @@ def test_a_page_of_a_theme_that_is_no_more_goes_and_what_others_wrote_stays(tmp_
 
 def test_claims_are_chosen_by_id_in_whatever_case() -> None:
     assert show.of_claims([RECORD], ["c05"], REGISTER) == show.of_claims([RECORD], [], REGISTER) == [RECORD]
-    with pytest.raises(DataError, match="no verdict on C26 is recorded; C26: Nobody searched.$"):
+    with pytest.raises(DataError, match=r"no verdict on C26 is recorded; C26: Nobody searched\.$"):
         show.of_claims([RECORD], ["c26"], REGISTER)
     with pytest.raises(UnknownNameError, match="unknown claim 'C50'; known: C05, C26"):
         show.of_claims([RECORD], ["c50"], REGISTER)
