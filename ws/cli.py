@@ -7,15 +7,13 @@ from typing import Annotated, Literal
 import tyro
 
 from ws.errors import WsError
+from ws.report.store_cli import UPKEEP, StorePath, overview
 from ws.store import Store, default_root
 
 MODEL = (
     "A model of the table in ws/models/table.py, or of your own: a folder (./NAME), a GGUF file (./NAME.gguf), a "
     "repository of the hub (OWNER/NAME or hf:OWNER/NAME@REVISION)."
 )
-StorePath = Annotated[
-    Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
-]
 
 
 def search(
@@ -271,14 +269,24 @@ def lenses(
         print(path)
 
 
+COMMANDS = {
+    "search": search,
+    "table": table,
+    "claims": claims,
+    "bench": bench,
+    "eval": evaluate,
+    "lenses": lenses,
+    "store": overview,
+}
+
+
 def main() -> None:
     """Entry point of the `ws` command: what is refused on purpose ends it with status 2 and its message alone."""
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {"search": search, "table": table, "claims": claims, "bench": bench, "eval": evaluate, "lenses": lenses},
-            prog="ws",
-            description=__doc__,
-        )
+        if sys.argv[1:2] == ["store"] and sys.argv[2:3] and sys.argv[2] in UPKEEP:
+            tyro.extras.subcommand_cli_from_dict(UPKEEP, prog="ws store", args=sys.argv[2:])
+        else:
+            tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="ws", description=__doc__)
     except WsError as error:
         print(f"ws: {error}", file=sys.stderr)
         sys.exit(2)

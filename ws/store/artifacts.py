@@ -94,7 +94,7 @@ class Store:
         described = {
             "class": type(recipe).__qualname__,
             "fields": self._fields_for_key(recipe),
-            "source": self._source(recipe),
+            "source": self.source(recipe),
             "versions": versions(),
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
@@ -103,7 +103,7 @@ class Store:
         """Whether `get` would return without building."""
         key = self.key(recipe)
         with self.usable():
-            return not self._is_due(key) and self._damage(self._home(recipe, key), key) is None
+            return not self._is_due(key) and self._damage(self.home(recipe, key), key) is None
 
     def get(self, recipe: Recipe) -> Path:
         """The folder of the finished, verified artifact, built now if need be.
@@ -111,10 +111,10 @@ class Store:
         Raises: StoreError if the store cannot be read or written, or the recipe wrote something it must not.
         """
         key = self.key(recipe)
-        home = self._home(recipe, key)
+        home = self.home(recipe, key)
         with self.usable():
             if self._is_due(key) or self._damage(home, key) is not None:
-                with self._building(recipe, key):
+                with self.building(recipe, key):
                     self._make_sound(recipe, key, home)
         return home
 
@@ -139,9 +139,10 @@ class Store:
             with self._noting() as notes:
                 recipe.build(out, self)
             seconds = time.perf_counter() - started - sum(inner.seconds for inner in self.built[earlier:])
-            source = self._keep_source(recipe)
+            source = self.source(recipe)
+            keep_texts(self.root, source, lambda: self.code(recipe))
             write_manifest(out, recipe, key, keys=self.key, source=source, seconds=seconds, notes=notes)
-            _move_into_place(out, home)
+            move_into_place(out, home)
         finally:
             shutil.rmtree(out, ignore_errors=True)
             give_back()
@@ -187,11 +188,12 @@ class Store:
         """Whether this run must still rebuild the artifact, sound or not."""
         return self.fresh and not (self._run / key).exists()
 
-    def _home(self, recipe: Recipe, key: str) -> Path:
+    def home(self, recipe: Recipe, key: str) -> Path:
+        """Where the artifact of a recipe and key lies, built or not."""
         return self.root / type(recipe).__name__ / key
 
     @contextmanager
-    def _building(self, recipe: Recipe, key: str) -> Iterator[None]:
+    def building(self, recipe: Recipe, key: str) -> Iterator[None]:
         """The sole right, among threads and processes, to build a key."""
         mine: set[str] = self._under_way.__dict__.setdefault("keys", set())
         if key in mine:
@@ -225,18 +227,18 @@ class Store:
                 "choose a folder with room that you may write to, with --store PATH or WS_STORE=PATH"
             ) from error
 
-    def _source(self, recipe: Recipe) -> str:
+    def source(self, recipe: Recipe) -> str:
+        """The hash of all the code that makes an artifact."""
         only, owners = self._contents(recipe)
         known = (type(recipe), only, owners)
         if known not in self._sources:
             self._sources[known] = source_hash(type(recipe).build, only=only, owners=owners)
         return self._sources[known]
 
-    def _keep_source(self, recipe: Recipe) -> str:
-        """The hash of the code that makes an artifact, which the store keeps for people to read."""
-        source, (only, owners) = self._source(recipe), self._contents(recipe)
-        keep_texts(self.root, source, lambda: reached(type(recipe).build, only=only, owners=owners))
-        return source
+    def code(self, recipe: Recipe) -> dict[str, str]:
+        """That code: the text of each definition by its name."""
+        only, owners = self._contents(recipe)
+        return reached(type(recipe).build, only=only, owners=owners)
 
     def _contents(self, recipe: Recipe) -> Contents:
         """The texts and classes of a recipe and of its inputs, each recipe looked through once."""
@@ -282,7 +284,7 @@ def _run_id() -> str:
     return name
 
 
-def _move_into_place(new: Path, home: Path) -> None:
+def move_into_place(new: Path, home: Path) -> None:
     """Rename a finished artifact to its home; what lived there goes only once the new one is in place."""
     home.parent.mkdir(parents=True, exist_ok=True)
     if not os.path.lexists(home):

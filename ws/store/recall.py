@@ -21,7 +21,7 @@ Keys = Callable[[Recipe], str]
 
 Json = dict[str, Any]
 
-SKIPPED = ("ws.tests", "ws.bench", "ws.cli")
+SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.upkeep")
 """Where no recipes are; the tests among them are found once they are loaded."""
 
 
@@ -160,21 +160,26 @@ def _modules() -> Iterator[Any]:
 def _of_older(kind: type, values: Mapping[str, Any]) -> Any:
     """An object of what older manifests say: no modules, and a named tuple is a list, which only its type tells."""
     hints = get_type_hints(kind)
-    return made_of(kind, {name: _older_value(item, hints.get(name)) for name, item in values.items()})
+    return made_of(kind, {name: _older_value(item, hints.get(name), kind) for name, item in values.items()})
 
 
-def _older_value(said: Any, hint: Any) -> Any:
+def _older_value(said: Any, hint: Any, around: type) -> Any:
     if isinstance(said, dict):
         inner = {name: item for name, item in said.items() if name != "class"}
-        return _of_older(class_named(said["class"]), inner)
+        beside = getattr(sys.modules[around.__module__], said["class"], None)
+        return _of_older(beside if isinstance(beside, type) else class_named(said["class"]), inner)
     if not isinstance(said, list):
         return said
     for kind in _alternatives(hint):
         if isinstance(kind, type) and hasattr(kind, "_fields") and len(kind._fields) == len(said):
-            return kind(*map(_older_value, said, get_type_hints(kind).values()))
+            return kind(*_older_items(said, get_type_hints(kind).values(), around))
         if get_origin(kind) is tuple:
-            return tuple(map(_older_value, said, _item_hints(get_args(kind), len(said))))
-    return tuple(_older_value(item, None) for item in said)
+            return tuple(_older_items(said, _item_hints(get_args(kind), len(said)), around))
+    return tuple(_older_items(said, [None] * len(said), around))
+
+
+def _older_items(said: list[Any], hints: Iterable[Any], around: type) -> list[Any]:
+    return [_older_value(item, hint, around) for item, hint in zip(said, hints, strict=True)]
 
 
 def _item_hints(hints: tuple[Any, ...], count: int) -> Iterable[Any]:

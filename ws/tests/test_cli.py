@@ -17,6 +17,7 @@ from ws.report.verdicts import Record
 from ws.store import Store
 from ws.study import search as search_module
 from ws.study.subject import Subject
+from ws.tests.shelf import WHOLE
 from ws.tests.small import ON, shared_store
 
 Run = Callable[..., str]
@@ -78,6 +79,7 @@ SEARCHED = Path(cli.__file__).parent / "training" / "searched"
             ["ws search smollm2-135m --families lora delora", "Held-out claims are never scored", "WS_STORE"],
         ),
         ("table", ["ws table --pages docs/verdicts", "between its markers", "recorded snapshots"]),
+        ("store", ["ws store why KEY", "ws store gc", "ws store carry"]),
         ("lenses", ["ws lenses smollm2-135m --families lora delora --build", "joint.csv", "--no-png", "which claims"]),
     ],
 )
@@ -262,3 +264,31 @@ def test_lenses_of_an_empty_store_name_the_claims_that_fill_it(refused: Run, tmp
     said = refused("lenses", "tiny-random-qwen3", *told)
     assert re.search(r"are not in .*; `pytest claims/ -k .* --smoke --seeds 1 --store=.*--build", said)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "taught"),
+    [
+        ("why", ["ws store why 05410e92 --against HEAD~3", "::", "definition that changed"]),
+        ("gc", ["ws store gc --dry-run", "--older-than DAYS", "Models of your own stay"]),
+        ("carry", ["ws store carry --tolerance 1e-4 --sample 200", "nothing is carried", "goes on where it was"]),
+    ],
+)
+def test_each_command_of_the_store_has_its_own_help(
+    run: Run, capsys: pytest.CaptureFixture[str], command: str, taught: list[str]
+) -> None:
+    text = helped(run, capsys, "store", command)
+    assert [phrase for phrase in taught if phrase not in text] == []
+
+
+def test_the_store_is_looked_after_from_the_command_line(run: Run, refused: Run, tmp_path: Path) -> None:
+    root = str(tmp_path)
+    key = Store(tmp_path).key(WHOLE)
+    Store(tmp_path).get(WHOLE)
+    assert "Numbers 2" in run("store", "--store", root)
+    assert f"Sum {key}" in run("store", "why", key[:8], "--store", root)
+    assert "3 artifacts stay" in run("store", "gc", "--dry-run", "--older-than", "0.5", "--store", root)
+    assert "0 artifacts have another key today" in run(
+        "store", "carry", "--sample", "3", "--seed", "1", "--store", root
+    )
+    assert "ws: 'zz' is no key" in refused("store", "why", "zz", "--store", root)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.behaviors import Question
@@ -82,6 +82,7 @@ def said(recipe: Recipe) -> dict[str, Any]:
     return json.loads(json.dumps({"class": described["class"], "recipe": described, "inputs": inputs}))
 
 
+@settings(max_examples=40)
 @given(trees)
 def test_a_recipe_comes_back_as_it_was(recipe: Recipe) -> None:
     assert exact(recalled(said(recipe))) == exact(recipe)

@@ -10,6 +10,7 @@ import ws
 ROOMS = (
     "errors",
     "store",
+    "upkeep",
     "behaviors",
     "dilemmas",
     "models",

@@ -1,0 +1,104 @@
+"""`ws store` and its commands: what they are told, and what they teach."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ws.store import Store, default_root
+
+StorePath = Annotated[
+    Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
+]
+
+
+def overview(store: StorePath = None) -> None:
+    """Show what a store holds: kinds of artifacts, how many, how large, how long they took to build.
+
+    Three commands look after it, each with a --help of its own:
+
+        ws store why KEY      what a key is made of, and what made it another
+        ws store gc           remove what no recipe of this checkout reaches
+        ws store carry        give artifacts the keys of new code that makes the same numbers, by audit
+    """
+    from ws.report import store_commands
+
+    print(store_commands.overview(Store(store or default_root())), end="")
+
+
+def why(
+    key: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(help="The first digits of a key, or a test as claims/FILE.py::TEST[CASE]."),
+    ],
+    against: Annotated[
+        str | None, tyro.conf.arg(help="A commit of this clone, or the folder of another store; this code otherwise.")
+    ] = None,
+    store: StorePath = None,
+) -> None:
+    """Print what a key is made of: fields, inputs, releases of libraries and code; and what made it another.
+
+    A key names an artifact by all that could change it. Where this code, another commit or another store makes the same
+    recipe another key, the first difference is shown, down through the inputs: a field, a library, or the definition
+    that changed with its lines. Wording, names of locals and the places of modules are in no key. For a test, every key
+    that its recorded numbers were computed from.
+
+        ws store why 05410e92
+        ws store why 05410e92 --against HEAD~3
+        ws store why 05410e92 --against ~/other-store
+        ws store why "claims/test_sweep.py::test_sweep_is_monotone_in_the_coefficient[lora-raw]"
+    """
+    from ws.report import store_commands
+
+    print(store_commands.why(Store(store or default_root()), key, against), end="")
+
+
+def gc(
+    dry_run: Annotated[bool, tyro.conf.arg(help="Remove nothing; show what would go.")] = False,
+    older_than: Annotated[float, tyro.conf.arg(help="Only what is at least so many days old.", metavar="DAYS")] = 0.0,
+    store: StorePath = None,
+) -> None:
+    """Remove what no recipe of this checkout reaches, with leftovers of killed builds; say what and how much.
+
+    An artifact stays if this code still gives its recipe the key it has. One with another key today may be worth
+    `ws store carry` first; of one whose recipe is gone only this is left. Models of your own stay, and artifacts of
+    other packages. Nothing is removed while another process builds what would go.
+
+        ws store gc --dry-run
+        ws store gc --older-than 30
+    """
+    from ws.report import store_commands
+
+    print(store_commands.gc(Store(store or default_root()), dry_run=dry_run, older_than=older_than), end="")
+
+
+def carry(
+    tolerance: Annotated[
+        float,
+        tyro.conf.arg(help="How far a number may be apart: absolute below 1, relative above; tensors by RMS."),
+    ] = 1e-5,
+    sample: Annotated[int, tyro.conf.arg(help="Artifacts to build anew; at least one of each stratum is.")] = 0,
+    seed: Annotated[int, tyro.conf.arg(help="Draws the sample.")] = 0,
+    dry_run: Annotated[bool, tyro.conf.arg(help="Build nothing; show the plan and what it costs.")] = False,
+    store: StorePath = None,
+) -> None:
+    """Give artifacts the keys of new code, once a random sample built by it agrees with what is stored.
+
+    For code that must differ while numbers must not, such as a faster kernel. Strata are recipe class, model, family
+    and lens; of each at least one artifact is drawn and built anew, from inputs as they are stored. If one differs by
+    more than the tolerance, nothing is carried, and recipe, file and column are shown. Else all get their new keys, as
+    links that take no room, and each manifest says by which audit. An audit that was stopped goes on where it was.
+
+        ws store carry --dry-run
+        ws store carry
+        ws store carry --tolerance 1e-4 --sample 200
+    """
+    from ws.report import store_commands
+
+    kept = Store(store or default_root())
+    for text in store_commands.carry(kept, tolerance=tolerance, sample=sample, seed=seed, dry_run=dry_run):
+        print(text, flush=True)
+
+
+UPKEEP = {"why": why, "gc": gc, "carry": carry}
+"""The commands behind `ws store`, which alone is a command too."""

@@ -1,0 +1,137 @@
+"""What `ws store` and its commands do: ask `ws.upkeep`, print `ws.report.store_text`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ws.errors import StoreError
+from ws.models.weights import OWN_FOLDER
+from ws.report import store_text
+from ws.store import Store
+from ws.store.manifests import Manifest
+from ws.store.recall import RecipeGone, recalled
+from ws.upkeep import carry as carrying
+from ws.upkeep.accounts import Accounts, accounts_now, kept_accounts
+from ws.upkeep.commits import accounts_at
+from ws.upkeep.differences import differences
+from ws.upkeep.garbage import garbage_of, remove, size
+from ws.upkeep.lookup import Snapshot, is_test, manifest_of, snapshots_of
+from ws.upkeep.standing import manifests_in, standing
+
+
+def overview(store: Store) -> str:
+    """The kinds of artifacts of a store."""
+    manifests = manifests_in(store.root)
+    others = sum(size(store.root / name) for name in ("code", "locks", "tmp", "damaged", "runs", "carry"))
+    return store_text.overview(store.root, manifests, others)
+
+
+def why(store: Store, asked: str, against: str | None) -> str:
+    """What a key is made of, and what makes it another by today's code, another commit or another store."""
+    if not is_test(asked):
+        return _why_key(store, manifest_of(store.root, asked), against)
+    return "\n".join(_why_snapshot(store, one, against) for one in snapshots_of(asked, own=store.root / OWN_FOLDER))
+
+
+def _why_key(store: Store, manifest: Manifest, against: str | None) -> str:
+    kept = kept_accounts(store, manifest)
+    if against is not None:
+        other, name = _other(store, manifest, against)
+        return store_text.compared(differences(kept, other), old=f"{manifest.key} in {store.root}", new=name)
+    now, gone = _now(store, manifest)
+    text = store_text.made_of(manifest, kept, now, gone)
+    if now is None or now.top.key == manifest.key:
+        return text
+    steps = differences(kept, now)
+    return f"{text}\n{store_text.compared(steps, old=f'{manifest.key} as stored', new=f'{now.top.key} by this code')}"
+
+
+def _now(store: Store, manifest: Manifest) -> tuple[Accounts | None, str]:
+    try:
+        return accounts_now(store, recalled(manifest.said)), ""
+    except RecipeGone as gone:
+        return None, str(gone)
+
+
+def _other(store: Store, manifest: Manifest, against: str) -> tuple[Accounts, str]:
+    """The accounts of the same artifact elsewhere, and what to call that side."""
+    folder = Path(against).expanduser()
+    if folder.is_dir():
+        there = Store(folder)
+        twin = _twin(there, manifest)
+        return kept_accounts(there, twin), f"{twin.key} in {there.root}"
+    accounts = accounts_at(against, manifest.said)
+    return accounts, f"{accounts.top.key} by commit {against}"
+
+
+def _twin(there: Store, manifest: Manifest) -> Manifest:
+    """The artifact of another store that an artifact is most alike: of the same key, else of the same kind."""
+    alike = [one for one in manifests_in(there.root) if one.kind == manifest.kind]
+    if not alike:
+        raise StoreError(f"{there.root} has no {manifest.kind}; nothing to compare {manifest.key[:12]} with")
+    wanted = _values(manifest)
+    return max(alike, key=lambda one: (one.key == manifest.key, len(wanted & _values(one)), one.created))
+
+
+def _values(manifest: Manifest) -> set[tuple[str, str]]:
+    """Every value that a manifest's recipe and its inputs hold."""
+    said = manifest.said
+    return set(_leaves(said["recipe"] if "recipe" in said else said.get("fields", {}))) | {
+        leaf for recipe in said.get("inputs", {}).values() for leaf in _leaves(recipe)
+    }
+
+
+def _leaves(said: object, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(said, dict):
+        for field, value in said.items():
+            if field not in ("class", "input"):
+                yield from _leaves(value, field)
+    elif isinstance(said, list):
+        for value in said:
+            yield from _leaves(value, name)
+    else:
+        yield name, repr(said)
+
+
+def _why_snapshot(store: Store, snapshot: Snapshot, against: str | None) -> str:
+    known = {manifest.key: manifest for manifest in manifests_in(store.root)}
+    text = store_text.snapshot_text(snapshot, [(key, _standing(store, known.get(key))) for key in snapshot.keys])
+    if against is None:
+        return text
+    return "\n".join([text, *(_why_key(store, known[key], against) for key in snapshot.keys if key in known)])
+
+
+def _standing(store: Store, manifest: Manifest | None) -> str:
+    if manifest is None:
+        return f"not in {store.root}"
+    found = standing(store, manifest)
+    if found.recipe is None:
+        return f"{manifest.kind}, no recipe today: {found.why}"
+    today = "the same today" if found.is_reached else f"today {found.key and found.key[:12]}"
+    return f"{manifest.kind} {found.recipe.describe()}; {today}"
+
+
+def gc(store: Store, *, dry_run: bool, older_than: float) -> str:
+    """What was removed, or would be."""
+    found = garbage_of(store, older_than_days=older_than)
+    text = store_text.garbage(found, dry=dry_run)
+    if not dry_run:
+        remove(store, found)
+    return text
+
+
+def carry(store: Store, *, tolerance: float, sample: int, seed: int, dry_run: bool) -> Iterator[str]:
+    """The plan, then what the audit found, then what was carried. Raises: StoreError if the sample does not agree."""
+    with carrying.alone(store):
+        plan = carrying.plan(store, tolerance=tolerance, sample=sample, seed=seed)
+        yield store_text.carried_plan(plan)
+        if dry_run or not plan.pending:
+            return
+        found = carrying.audit(store, plan)
+        yield store_text.findings(plan, found)
+        if not carrying.agrees(plan, found):
+            raise StoreError(
+                "nothing was carried: stored and rebuilt differ by more than the tolerance; if the numbers are to "
+                "change, build them anew, else find what changed them with `ws store why KEY`"
+            )
+        done = carrying.carry(store, plan, found)
+        yield f"carried {done} artifacts; `ws store gc` frees the keys that they had\n"

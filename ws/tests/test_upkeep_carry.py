@@ -1,0 +1,338 @@
+"""Artifacts get the keys of new code only if a sample that it builds agrees with what is stored."""
+
+import json
+import math
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from ws.errors import StoreError
+from ws.report import store_commands
+from ws.store import MANIFEST, Recipe, Store
+from ws.store.manifests import read_manifest
+from ws.tests import shelf
+from ws.tests.shelf import OTHER, SMALL, WHOLE, Config, Numbers
+from ws.upkeep import carry as carrying
+from ws.upkeep.carry import Move, drawn, plan, stratum
+from ws.upkeep.compare import gap, gaps
+
+Change = Callable[..., Store]
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WS_QUIET", "1")
+
+
+@pytest.fixture
+def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Change:
+    """A store that old code filled, seen by code with other constants."""
+
+    def with_code(**constants: object) -> Store:
+        Store(tmp_path).get(WHOLE)
+        capsys.readouterr()
+        for name, value in constants.items():
+            monkeypatch.setattr(shelf, name, value)
+        return Store(tmp_path)
+
+    return with_code
+
+
+Built = Callable[[], list[str]]
+
+
+@pytest.fixture
+def built(capsys: pytest.CaptureFixture[str]) -> Built:
+    """What was built since the last time this was asked, or since old code filled the store."""
+    return lambda: capsys.readouterr().out.splitlines()
+
+
+def carried(store: Store, **options: object) -> str:
+    chosen = {"tolerance": 1e-5, "sample": 0, "seed": 0, "dry_run": False} | options
+    return "".join(store_commands.carry(store, **chosen))  # type: ignore[arg-type]
+
+
+def has_all(store: Store) -> bool:
+    return all(store.has(recipe) for recipe in (SMALL, OTHER, WHOLE))
+
+
+def home(store: Store, recipe: Recipe) -> Path:
+    return store.home(recipe, store.key(recipe))
+
+
+def test_code_that_makes_the_same_numbers_takes_over_what_is_stored(changed: Change, built: Built) -> None:
+    store = changed(ROUNDING=1e-9)
+    before = {path: path.stat().st_ino for path in store.root.rglob("rows.parquet")}
+    assert not has_all(store)
+    assert "3 of 3 agree within 1e-05; largest" in carried(store)
+    assert has_all(store)
+    after = {path.stat().st_ino for path in store.root.rglob("rows.parquet")}
+    assert after == set(before.values())
+    built()
+    Store(store.root).get(WHOLE)
+    assert built() == []
+
+
+def test_the_manifest_says_on_what_evidence(changed: Change) -> None:
+    old = changed().key(SMALL)
+    store = changed(ROUNDING=1e-9)
+    made = read_manifest(home(Store(store.root), SMALL))
+    assert made is None
+    carried(store, tolerance=1e-6, seed=3)
+    manifest = read_manifest(home(store, SMALL))
+    assert manifest is not None
+    [entry] = manifest.carried
+    assert (entry["from"], entry["tolerance"], entry["seed"], entry["of"]) == (old, 1e-6, 3, 3)
+    assert old in entry["sample"]
+    assert 0 < entry["largest_difference"] < 1e-8
+    assert {"commit", "date", "audit", "strata"} <= entry.keys()
+    assert manifest.said["recipe"]["fields"]["count"] == 3
+    whole = read_manifest(home(store, WHOLE))
+    assert whole is not None
+    assert whole.said["inputs"].keys() == {store.key(SMALL), store.key(OTHER)}
+
+
+def test_only_the_sample_is_built_and_from_what_is_stored(changed: Change, built: Built) -> None:
+    store = changed(ROUNDING=1e-9)
+    carried(store)
+    assert sorted(built()) == ["numbers 3", "numbers 4", "sum"]
+
+
+def test_numbers_that_differ_are_shown_and_nothing_is_carried(changed: Change) -> None:
+    store = changed(ROUNDING=0.5)
+    texts = store_commands.carry(store, tolerance=1e-5, sample=0, seed=0, dry_run=False)
+    next(texts)
+    found = next(texts)
+    assert "1 of 3 agree within 1e-05" in found  # the sum is of stored numbers
+    assert "rows.parquet value: 0.33, 1 -> 1.5" in found
+    assert "report.json mean: 0.2" in found
+    with pytest.raises(StoreError, match="nothing was carried"):
+        next(texts)
+    assert not any(store.has(recipe) for recipe in (SMALL, OTHER, WHOLE))
+
+
+def test_a_stated_tolerance_lets_more_through(changed: Change) -> None:
+    store = changed(ROUNDING=1e-3)
+    with pytest.raises(StoreError, match="nothing was carried"):
+        carried(store)
+    carried(store, tolerance=1e-2)
+    assert has_all(store)
+
+
+def test_text_has_to_be_equal(changed: Change) -> None:
+    store = changed(SUFFIX=" ")
+    with pytest.raises(StoreError, match="nothing was carried"):
+        carried(store, tolerance=1.0)
+
+
+def test_a_dry_run_builds_nothing_and_says_what_it_costs(changed: Change, built: Built) -> None:
+    store = changed(ROUNDING=1e-9)
+    text = carried(store, dry_run=True)
+    assert "3 artifacts have another key today, 3 of them not yet carried" in text
+    assert "builds 3 of 3 strata anew in about 0:00" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert built() == []
+    assert not (store.root / "carry").exists()
+
+
+def test_an_audit_that_was_killed_goes_on_where_it_was(
+    changed: Change, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = changed(ROUNDING=1e-9)
+    rebuild, done = carrying._rebuild, []
+
+    def killed(move: Move, out: Path, inputs: Store) -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(out)
+        rebuild(move, out, inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(carrying, "_rebuild", killed)
+        with pytest.raises(KeyboardInterrupt):
+            carried(store)
+    assert not any(map(store.has, (SMALL, OTHER, WHOLE)))
+    built()
+    carried(store)
+    assert len(built()) == 1
+    assert has_all(store)
+    assert list((store.root / "carry").iterdir()) == []
+
+
+def test_carrying_that_was_killed_goes_on_under_the_same_audit(
+    changed: Change, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real, done = changed(ROUNDING=1e-9), os.link, []
+
+    def link(source: Path, target: Path) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(target)
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", link)
+        with pytest.raises(KeyboardInterrupt):
+            carried(store)
+    before = sum(map(store.has, (SMALL, OTHER, WHOLE)))
+    assert 0 < before < 3
+    built()
+    assert f"carried {3 - before} artifacts" in carried(store)
+    assert built() == []
+    assert has_all(store)
+
+
+def test_a_second_process_waits_and_then_finds_all_done(changed: Change) -> None:
+    store = changed(ROUNDING=1e-9)
+    texts: list[str] = []
+    with carrying.alone(store):
+        other = threading.Thread(target=lambda: texts.append(carried(Store(store.root))))
+        other.start()
+        moved = plan(store)
+        carrying.carry(store, moved, carrying.audit(store, moved))
+        assert texts == []
+    other.join()
+    assert "3 artifacts have another key today, 0 of them not yet carried" in texts[0]
+    assert "agree" not in texts[0]
+
+
+def test_what_was_built_by_new_code_already_is_not_carried(changed: Change) -> None:
+    store = changed(ROUNDING=1e-9)
+    store.get(SMALL)
+    assert {move.recipe for move in plan(store).moves} == {OTHER, WHOLE}
+
+
+def test_a_damaged_artifact_stays_where_it_is(changed: Change) -> None:
+    damaged = home(changed(), OTHER)
+    store = changed(ROUNDING=1e-9)
+    (damaged / "report.json").write_text("{}")
+    assert "1 are damaged and stay where they are" in carried(store)
+    small, other = read_manifest(home(store, SMALL)), read_manifest(home(store, OTHER))
+    assert small is not None
+    assert small.carried
+    assert other is not None  # as an input of the sample
+    assert not other.carried
+
+
+def test_what_cannot_be_built_today_is_not_carried(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = changed(ROUNDING=None)
+    with pytest.raises(StoreError, match=r"nothing was carried: .* cannot be built with today's code"):
+        carried(store)
+
+
+def test_of_two_generations_the_later_is_carried(changed: Change, built: Built) -> None:
+    carried(changed(ROUNDING=1e-9))
+    store = changed(ROUNDING=2e-9)
+    built()
+    moved = plan(store)
+    assert len(moved.moves) == 3
+    assert all(move.manifest.carried for move in moved.moves)
+    carried(store)
+    manifest = read_manifest(home(store, SMALL))
+    assert manifest is not None
+    assert len(manifest.carried) == 2
+
+
+def test_strata_are_kind_family_and_names() -> None:
+    assert stratum(SMALL) == ("Numbers", "lora", "Config lora top")
+    assert stratum(WHOLE) == ("Sum", "lora", "oft")
+    assert stratum(Numbers(3, Config("lora", "x" * 41))) == ("Numbers", "lora", "Config lora")
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6), sample=st.integers(0, 40), seed=st.integers(0, 9))
+def test_a_sample_has_one_of_each_stratum_and_the_size_asked_for(sizes: list[int], sample: int, seed: int) -> None:
+    moves = [move(f"{kind}-{place}", str(kind)) for kind, size in enumerate(sizes) for place in range(size)]
+    found = drawn(moves, sample=sample, seed=seed)
+    assert {one.stratum for one in found} == {one.stratum for one in moves}
+    assert len({one.manifest.key for one in found}) == len(found)
+    assert len(found) == min(len(moves), max(sample, len(sizes)))
+    assert drawn(moves, sample=sample, seed=seed) == found
+
+
+def move(key: str, stratum: str) -> Move:
+    from ws.store.manifests import Manifest
+
+    return Move(Manifest(Path(key), {"key": key}), SMALL, key, (stratum,))
+
+
+plain = st.integers(-9, 9) | st.floats(allow_nan=True) | st.text(max_size=2) | st.booleans() | st.none()
+
+
+@given(plain, plain)
+def test_a_gap_is_symmetric_and_zero_only_between_equals(old: object, new: object) -> None:
+    size = gap(old, new)
+    assert size == gap(new, old)
+    assert size >= 0
+    assert gap(old, old) == 0
+    if size == 0:
+        assert old == new or (old != old and new != new)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e-3))
+def test_a_gap_is_absolute_near_zero_and_relative_far_from_it(value: float, off: float) -> None:
+    assert gap(value, value + off) == pytest.approx(off / max(1, abs(value), abs(value + off)), abs=1e-9)
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), ("a", "b"), (True, 1), (None, 0.0), (1.0, math.inf), (1.0, math.nan)])
+def test_what_is_no_measured_number_has_to_be_equal(old: object, new: object) -> None:
+    assert gap(old, new) == math.inf
+
+
+def sides(tmp_path: Path) -> tuple[Path, Path]:
+    folders = tmp_path / "old", tmp_path / "new"
+    for folder in folders:
+        folder.mkdir()
+    return folders
+
+
+def test_tables_are_compared_column_by_column(tmp_path: Path) -> None:
+    old, new = sides(tmp_path)
+    table = pd.DataFrame(
+        {"x": [1.0, 200.0], "n": [1, 2], "w": ["a", "b"], "v": [[1.0, 2.0], [3.0]], "z": [math.nan, 0]}
+    )
+    table.to_parquet(old / "t.parquet")
+    other = table.assign(x=[1.0, 201.0], n=[1, 3], v=[[1.0, 2.5], [3.0]], new=0)
+    other.drop(columns="z").to_parquet(new / "t.parquet")
+    found = {one.where: one.size for one in gaps(old, new, {"t.parquet": {}})}
+    assert found == {"x": 1 / 201, "n": math.inf, "v": 0.5 / 2.5, "z": math.inf, "new": math.inf}
+
+
+def test_tensors_are_compared_by_their_root_mean_square(tmp_path: Path) -> None:
+    old, new = sides(tmp_path)
+    a = torch.tensor([[3.0, -3.0], [3.0, 3.0]])
+    save_file({name: a.clone() for name in ("a", "same", "shape", "gone")}, old / "t.safetensors")
+    save_file({"a": a + torch.tensor([[0, 0.3], [0, 0]]), "same": a, "shape": a[0].clone()}, new / "t.safetensors")
+    found = {one.where: one.size for one in gaps(old, new, {"t.safetensors": {}})}
+    assert found == {"a": pytest.approx(0.1, rel=1e-6), "shape": math.inf, "gone": math.inf}
+
+
+def test_files_that_are_only_on_one_side_differ(tmp_path: Path) -> None:
+    old, new = sides(tmp_path)
+    (new / "more.txt").write_text("a")
+    [missing, more] = gaps(old, new, {"gone.json": {}})
+    assert (missing.file, missing.size, missing.new) == ("gone.json", math.inf, "missing")
+    assert (more.file, more.size, more.old) == ("more.txt", math.inf, "missing")
+
+
+def test_json_is_compared_place_by_place(tmp_path: Path) -> None:
+    old, new = sides(tmp_path)
+    (old / "r.json").write_text(json.dumps({"a": [1.0, {"b": 2.0}], "c": "x", "n": 1}))
+    (new / "r.json").write_text(json.dumps({"a": [1.0, {"b": 2.5}], "c": "x", "n": 2}))
+    assert {one.where: one.size for one in gaps(old, new, {"r.json": {}})} == {"a[1].b": 0.2, "n": math.inf}
+
+
+def test_no_gap_is_seen_where_arrays_hold_the_same(tmp_path: Path) -> None:
+    old, new = sides(tmp_path)
+    for folder, index in ((old, [0, 1]), (new, [5, 6])):
+        pd.DataFrame({"x": np.array([1.0, 2.0])}, index=index).to_parquet(folder / "t.parquet")
+    assert gaps(old, new, {"t.parquet": {}}) == []
+    assert (old / MANIFEST).exists() is False

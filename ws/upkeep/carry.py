@@ -1,0 +1,292 @@
+"""Carrying artifacts over to code that keys them otherwise though it makes the same numbers, by audit.
+
+A stratified random sample of them is built anew with today's code from inputs as they are stored, and compared with
+what is stored. Only if all of the sample agrees within the tolerance does every one of them get its new key. Strata are
+the class of the recipe, the model, the adapter family and whatever else a recipe holds by name, such as a lens.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ws.errors import StoreError
+from ws.store import Recipe, Store
+from ws.store.manifests import Manifest, damage, read_manifest, write_said
+from ws.store.origin import committed, now, own_checkout, versions
+from ws.store.progress import say, track
+from ws.store.recall import named, written_down
+from ws.store.recipes import values_of
+from ws.store.texts import keep_texts
+from ws.upkeep.compare import Gap, gaps
+from ws.upkeep.garbage import CARRY_LOCK
+from ws.upkeep.standing import Standing, standings
+
+TOLERANCE = 1e-5
+"""Of log-probabilities in float32: a hundred roundings of 1e-7 each."""
+
+TOLD_APART = frozenset({"family", "name"})
+"""Fields that make a stratum wherever a recipe or its inputs have them: the adapter family, and the model's name."""
+
+LONGEST_NAME = 40
+"""Letters of a text that still is a name and no prose."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """An artifact whose recipe has another key today."""
+
+    manifest: Manifest
+    recipe: Recipe
+    key: str
+    """Today's."""
+    stratum: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be carried, and the sample that decides it."""
+
+    moves: tuple[Move, ...]
+    """All of them, those that an audit of before has carried too."""
+    pending: tuple[Move, ...]
+    sample: tuple[Move, ...]
+    tolerance: float
+    seed: int
+    reached: int
+    """Artifacts whose key is as it was."""
+    gone: tuple[Standing, ...]
+    """Artifacts without a recipe today."""
+    damaged: tuple[Manifest, ...]
+    """Artifacts that do not match their manifest, and stay where they are."""
+
+    @property
+    def id(self) -> str:
+        """The audit by its content: one that was interrupted goes on under the same id."""
+        named = [sorted((one.manifest.key, one.key) for one in self.moves), self.tolerance, self.seed]
+        drawn = [one.manifest.key for one in self.sample]
+        return hashlib.sha256(json.dumps([named, drawn]).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one artifact of the sample compares with what is stored."""
+
+    move: Move
+    gaps: tuple[Gap, ...]
+
+    @property
+    def largest(self) -> float:
+        return max((one.size for one in self.gaps), default=0.0)
+
+
+def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: int = 0) -> Plan:
+    """What would be carried, with a sample of so many artifacts, and at least one of each stratum."""
+    found = standings(store)
+    latest: dict[str, Move] = {}
+    damaged = []
+    for one in sorted(found, key=lambda it: _age(it.manifest)):
+        if one.recipe is None or one.key is None or one.is_reached:
+            continue
+        if damage(one.manifest.home, one.manifest.key) is not None:
+            damaged.append(one.manifest)
+        else:
+            latest[one.key] = Move(one.manifest, one.recipe, one.key, stratum(one.recipe))
+    candidates = sorted(latest.values(), key=lambda move: move.manifest.key)
+    places = [(move, read_manifest(store.home(move.recipe, move.key))) for move in candidates]
+    moves = [move for move, there in places if there is None or _carried_from(there) == move.manifest.key]
+    return Plan(
+        tuple(moves),
+        tuple(move for move, there in places if there is None),
+        tuple(drawn(moves, sample=sample, seed=seed)),
+        tolerance,
+        seed,
+        sum(one.is_reached for one in found),
+        tuple(one for one in found if one.key is None),
+        tuple(damaged),
+    )
+
+
+def drawn(moves: Sequence[Move], *, sample: int, seed: int) -> list[Move]:
+    """One of each stratum at random, and more at random among all others until there are so many."""
+    chance = random.Random(seed)
+    strata: dict[tuple[str, ...], list[Move]] = {}
+    for move in moves:
+        strata.setdefault(move.stratum, []).append(move)
+    first = [chance.choice(strata[name]) for name in sorted(strata)]
+    taken = {move.manifest.key for move in first}
+    others = [move for move in moves if move.manifest.key not in taken]
+    return first + chance.sample(others, min(len(others), max(0, sample - len(first))))
+
+
+def stratum(recipe: Recipe) -> tuple[str, ...]:
+    """What kind of artifact a recipe makes, of which model and family, through which lens."""
+    told = sorted(set(_told(recipe)))
+    return (type(recipe).__name__, *told, *_names(recipe))
+
+
+def audit(store: Store, plan: Plan) -> list[Finding]:
+    """The sample built anew and compared; what an audit that was killed has built already is only compared."""
+    inputs = _Inputs(store, {move.key: move.manifest.home for move in plan.moves})
+    folder = store.root / "carry" / plan.id
+    found = []
+    for move in track(plan.sample, "building the sample anew"):
+        built = folder / move.manifest.key
+        if not built.exists():
+            _rebuild(move, built, inputs)
+        found.append(Finding(move, tuple(gaps(move.manifest.home, built, move.manifest.said["files"]))))
+    return found
+
+
+def agrees(plan: Plan, findings: Sequence[Finding]) -> bool:
+    """Whether the whole sample is within the tolerance."""
+    return bool(findings) and all(one.largest <= plan.tolerance for one in findings)
+
+
+def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
+    """Give every artifact its key of today, and say in its manifest on what evidence; how many were carried now."""
+    entry = {
+        **committed(own_checkout()),
+        **{"date": now(), "audit": plan.id, "seed": plan.seed},
+        **{"tolerance": plan.tolerance, "largest_difference": max(one.largest for one in findings)},
+        **{"of": len(plan.moves), "sample": sorted(one.move.manifest.key for one in findings)},
+        "strata": len({move.stratum for move in plan.moves}),
+    }
+    done = sum(_carry(store, move, entry) for move in track(plan.pending, "carrying"))
+    shutil.rmtree(store.root / "carry" / plan.id, ignore_errors=True)
+    return done
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """The sole right to carry in a store: a second process waits, and then finds what the first has done."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(store.root / CARRY_LOCK)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        say("waiting for another process that carries in this store")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Inputs(Store):
+    """A store that serves what is about to be carried under its new key already."""
+
+    def __init__(self, store: Store, homes: Mapping[str, Path]) -> None:
+        super().__init__(store.root)
+        self._store, self._homes = store, homes
+
+    def key(self, recipe: Recipe) -> str:
+        return self._store.key(recipe)
+
+    def has(self, recipe: Recipe) -> bool:
+        return self.key(recipe) in self._homes or super().has(recipe)
+
+    def get(self, recipe: Recipe) -> Path:
+        old = self._homes.get(self.key(recipe))
+        return super().get(recipe) if old is None else old
+
+
+def _rebuild(move: Move, built: Path, inputs: Store) -> None:
+    scratch = built.with_name(f"{built.name}.unfinished")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        move.recipe.build(scratch, inputs)
+    except Exception as error:
+        raise StoreError(
+            f"nothing was carried: {move.recipe.describe()} cannot be built with today's code ({error}); what an "
+            "audit cannot build it cannot compare"
+        ) from error
+    os.replace(scratch, built)
+
+
+def _carry(store: Store, move: Move, entry: Mapping[str, Any]) -> bool:
+    """Whether the artifact was carried just now, and not by another process before."""
+    home = store.home(move.recipe, move.key)
+    with store.building(move.recipe, move.key):
+        if read_manifest(home) is not None:
+            return False
+        out = store.root / "tmp" / f"{move.key}-{os.getpid()}"
+        shutil.rmtree(out, ignore_errors=True)
+        for name in move.manifest.said["files"]:
+            _link(move.manifest.home / name, out / name)
+        write_said(out, _said(store, move, entry))
+        home.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(home, ignore_errors=True)
+        os.replace(out, home)
+    return True
+
+
+def _said(store: Store, move: Move, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest under the new key: what made the files stays, what the key is made of is today's."""
+    described, inputs = written_down(move.recipe, store.key)
+    source = store.source(move.recipe)
+    keep_texts(store.root, source, lambda: store.code(move.recipe))
+    before = {name: value for name, value in move.manifest.said.items() if name != "fields"}
+    today = {"class": named(move.recipe), "key": move.key, "recipe": described, "inputs": inputs, "source": source}
+    carried = [*move.manifest.carried, {"from": move.manifest.key, **entry}]
+    return before | today | {"versions": versions(), "carried": carried}
+
+
+def _link(file: Path, link: Path) -> None:
+    """The same file under another name; a copy where the disk knows no links."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, link)
+    except OSError:
+        shutil.copyfile(file, link)
+
+
+def _carried_from(manifest: Manifest) -> str | None:
+    return manifest.carried[-1]["from"] if manifest.carried else None
+
+
+def _age(manifest: Manifest) -> tuple[str, int]:
+    """When it came to its key, and how often it was carried, which tells those of one second apart."""
+    return max([manifest.created, *(entry["date"] for entry in manifest.carried)]), len(manifest.carried)
+
+
+def _told(value: object) -> Iterator[str]:
+    """The family and the model, wherever they are."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _told(item)
+    elif is_dataclass(value):
+        for name, item in values_of(value).items():
+            if name in TOLD_APART and isinstance(item, str):
+                yield item
+            else:
+                yield from _told(item)
+
+
+def _names(recipe: Recipe) -> list[str]:
+    """The classes that a recipe holds beside its inputs, and the names that these hold."""
+    found: list[str] = []
+
+    def look(value: object) -> None:
+        if isinstance(value, tuple) and not hasattr(value, "_fields"):
+            for item in value:
+                look(item)
+        elif is_dataclass(value) and not isinstance(value, Recipe):
+            inner = values_of(value)
+            words = [item for item in inner.values() if isinstance(item, str) and len(item) <= LONGEST_NAME]
+            found.append(" ".join([type(value).__name__, *words]))
+            for item in inner.values():
+                look(item)
+
+    for value in values_of(recipe).values():
+        look(value)
+    return sorted(set(found))

@@ -1,0 +1,81 @@
+"""What a person means by a key, the start of one, or the id of a test."""
+
+import glob
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ws.errors import StoreError
+from ws.store.manifests import Manifest, read_manifest
+from ws.upkeep.standing import homes_in
+
+START = re.compile(r"[0-9a-f]{4,32}", re.ASCII)
+SNAPSHOTS = "__snapshots__"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The recorded verdict of one case."""
+
+    path: Path
+    said: dict[str, Any]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of everything its numbers were computed from."""
+        return self.said["keys"]
+
+
+def is_test(asked: str) -> bool:
+    """Whether the id of a test is meant."""
+    return "::" in asked
+
+
+def manifest_of(root: Path, start: str) -> Manifest:
+    """The manifest of the artifact whose key begins so.
+
+    Raises: StoreError if that is no start of a key, or there is no such artifact or more than one.
+    """
+    if not START.fullmatch(start):
+        raise StoreError(
+            f"{start!r} is no key; give its first 4 to 32 hex digits, or the id of a test (FILE::TEST[CASE])"
+        )
+    homes = [home for home in homes_in(root) if home.name.startswith(start)]
+    if len(homes) > 1:
+        named = ", ".join(f"{home.parent.name}/{home.name[:12]}" for home in homes[:5])
+        raise StoreError(f"{len(homes)} keys in {root} begin with {start}: {named}; give more digits")
+    found = read_manifest(homes[0]) if homes else None
+    if found is None:
+        what = f"the manifest of {homes[0]} cannot be read" if homes else f"{root} has no artifact {start}"
+        raise StoreError(f"{what}; `ws store` lists what a store has, and --store PATH names another")
+    return found
+
+
+def snapshots_of(test_id: str, *, own: Path | None = None) -> list[Snapshot]:
+    """The snapshots of a test's case, one a model unless the id names the model.
+
+    `own` is the folder of models of one's own, whose snapshots lie with them. Raises: StoreError if there is none.
+    """
+    file, _, rest = test_id.partition("::")
+    test, _, case = rest.rpartition("::")[2].removesuffix("]").partition("[")
+    pattern = f"{glob.escape(test)}*.json"
+    paths = [
+        *(Path(file).parent / SNAPSHOTS).glob(f"*/{pattern}"),
+        *(own.glob(f"*/snapshots/{pattern}") if own else ()),
+    ]
+    of_test = [Snapshot(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
+    of_test = [one for one in of_test if one.said.get("test") == test]
+    found = [one for one in of_test if case in _cases(one)]
+    if not found:
+        near = ", ".join(sorted({one.said["case"] or "(one case)" for one in of_test})[:6])
+        known = f"its recorded cases are {near}" if near else f"nothing is recorded of {test} in {Path(file).parent}"
+        raise StoreError(f"no snapshot of {test_id}; {known}")
+    return found
+
+
+def _cases(snapshot: Snapshot) -> set[str]:
+    """The ways in which an id may name a case: with its model or without."""
+    case, model = snapshot.said["case"], snapshot.said["model"].partition("@")[0]
+    return {case, "-".join(filter(None, [model, case]))}

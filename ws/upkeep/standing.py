@@ -1,0 +1,61 @@
+"""Where each artifact of a store stands with today's code: reached under its key, moved to another, or of no recipe."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ws.store import Recipe, Store
+from ws.store.manifests import Manifest, read_manifest
+from ws.store.progress import track
+from ws.store.recall import RecipeGone, recalled
+
+KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An artifact and what today's code calls it."""
+
+    manifest: Manifest
+    recipe: Recipe | None
+    key: str | None
+    """Today's key; None if no recipe of today makes it."""
+    why: str = ""
+    """Why it has no recipe."""
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether its recipe has the same key today."""
+        return self.key == self.manifest.key
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its recipe was of this package; others may keep artifacts in the same store."""
+        return self.manifest.said["class"].startswith("ws.") or self.recipe is not None
+
+
+def homes_in(root: Path) -> Iterator[Path]:
+    """The folder of each artifact of a store."""
+    for home in sorted(root.glob("*/*")):
+        if KEY.fullmatch(home.name) and home.is_dir() and not home.is_symlink():
+            yield home
+
+
+def manifests_in(root: Path) -> list[Manifest]:
+    """The manifests of a store's artifacts that can be read."""
+    return [found for home in homes_in(root) if (found := read_manifest(home)) is not None]
+
+
+def standings(store: Store) -> list[Standing]:
+    """Where each artifact stands; computing thousands of keys takes a while and says so."""
+    return [standing(store, manifest) for manifest in track(manifests_in(store.root), "computing keys of today")]
+
+
+def standing(store: Store, manifest: Manifest) -> Standing:
+    """Where one artifact stands."""
+    try:
+        recipe = recalled(manifest.said)
+    except RecipeGone as gone:
+        return Standing(manifest, None, None, str(gone))
+    return Standing(manifest, recipe, store.key(recipe))
