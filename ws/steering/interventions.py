@@ -1,10 +1,10 @@
 """Interventions: every way to steer a model behind one protocol, so that all of them are scored on the same rows.
 
-An intervention is a small frozen dataclass that a recipe can hold. At a coefficient it changes the prompts, the weights
-or the residual stream of a model; at coefficient 0 the model and its prompts are the unchanged ones, bit for bit.
+An intervention is a small frozen dataclass that a recipe can hold. It changes the prompts, the weights or the residual
+stream of a model, by as much as its coefficient says; at coefficient 0 nothing changes, bit for bit.
 
-What a coefficient of 1 adds: `Weights` dW itself; `SystemPrompt` the message; `Activations` the vector as it was fitted
-("raw"), or a vector of that direction and length 1 in the units of the residual stream ("unit").
+A coefficient of 1 adds dW itself (`Weights`), the message (`SystemPrompt`), or the vector (`Activations`): as it was
+fitted ("raw"), or scaled to length 1 in the units of the residual stream ("unit").
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ class Ready:
     """An intervention with all that it needs in memory."""
 
     start: int
-    """The lowest block it changes: what enters that block is the same at every coefficient."""
+    """The lowest block it changes; what enters that block does not depend on the coefficient."""
     applies: Applies
     added: WeightDelta | None = None
     """What coefficient 1 adds to the weights."""
@@ -47,7 +47,7 @@ class Ready:
         return 0.0 if self.added is None else self.added.norm
 
     def at(self, coeff: float, *, tokens: int | None = None) -> AbstractContextManager[object]:
-        """The model steered by so much, and the very same model afterwards; at 0 it is not touched at all."""
+        """A context in which the model is steered by `coeff`; afterwards it is as before. At 0 it is never touched."""
         return self.applies(coeff=coeff, tokens=tokens) if coeff else nullcontext()
 
 
@@ -78,7 +78,7 @@ class Intervention(ABC):
 
 @dataclass(frozen=True)
 class Nothing(Intervention):
-    """The unchanged model, which has coefficient 0 alone."""
+    """The unchanged model; its only coefficient is 0."""
 
     def check(self, coeff: float) -> None:
         if coeff != 0:
@@ -122,7 +122,7 @@ class SystemPrompt(Intervention):
 
 
 class WeightIntervention(Intervention):
-    """`coeff` times an update added to the weights. A subclass says which: a whole direction, or a cut of one."""
+    """`coeff` times an update added to the weights. A subclass says which: all of a direction, or a cut of it."""
 
     @abstractmethod
     def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
@@ -172,7 +172,7 @@ class FolderWeights(WeightIntervention):
 
 @lru_cache(maxsize=1)
 def _latest_delta(weights: FolderWeights, lm: LanguageModel) -> WeightDelta:
-    """dW of two folders, kept until another is asked for: each coefficient asks anew, and PEFT takes its time."""
+    """dW of two folders, kept until two others are asked for: each coefficient asks again, and PEFT is slow."""
     return folders_delta(Path(weights.plus), Path(weights.minus), lm)
 
 
@@ -185,13 +185,13 @@ def folder_weights(plus: Path, minus: Path) -> FolderWeights:
 
 
 def weights_ready(lm: LanguageModel, delta: WeightDelta) -> Ready:
-    """An update of weights as an intervention. Raises: DataError if it touches no block."""
+    """An update of weights, ready to be added. Raises: DataError if it touches no block."""
     return Ready(lowest_layer(delta.tensors), partial(steered, lm, delta), delta)
 
 
 @dataclass(frozen=True)
 class Vectors(Recipe):
-    """`vectors.safetensors`: for each block a vector in the residual stream that leaves it, [n_layers, d_model] fp32.
+    """`vectors.safetensors`: for each block a vector to add to the stream that leaves it, [n_layers, d_model] fp32.
 
     A subclass says how they are found.
     """
@@ -222,7 +222,7 @@ def read_vectors(store: Store, recipe: Vectors) -> Float[Tensor, "layer d_model"
 class Activations(Intervention):
     """`coeff * v_l` added to the residual stream that leaves each block l of `layers`, at every token.
 
-    Every token: those of the prompt too, the first included, as `repeng` does. Blocks count from 0.
+    This includes all tokens of the prompt, even the first, as in `repeng`. Blocks count from 0.
     """
 
     vectors: Vectors
@@ -259,7 +259,7 @@ class Activations(Intervention):
 def shifted(
     lm: LanguageModel, vectors: Mapping[int, Float[Tensor, " d_model"]], *, coeff: float, tokens: int | None = None
 ) -> Iterator[LanguageModel]:
-    """The model with `coeff` times a vector added to what each of these blocks leaves, whatever `tokens` run."""
+    """The model with `coeff` times a vector added to the stream behind each of these blocks; `tokens` is unused."""
     handles = []
     try:
         for layer, vector in vectors.items():
@@ -279,5 +279,5 @@ def _adding(step: Float[Tensor, " d_model"]) -> Callable[[nn.Module, tuple[Tenso
 
 
 def untouched(*, coeff: float, tokens: int | None = None) -> AbstractContextManager[None]:
-    """What an intervention does to a model whose weights and states it leaves alone."""
+    """What an intervention that leaves weights and states alone does to the model: nothing."""
     return nullcontext()

@@ -1,9 +1,9 @@
-"""Equal footing of steering methods: each at the coefficient at which it is equally far from the unchanged model.
+"""Equal footing of steering methods: each at the coefficient that takes it equally far from the unchanged model.
 
-A coefficient of 1 means something else in every method. What they share is a distance: KL(steered || base) of the next
-token, in nats, at every token of the steered model's own greedy answers. The base model reads the same answer behind
-the same message, but without a system prompt that the intervention may put there. `Divergence` tells the distances of
-given coefficients; `IsoKL` finds the coefficient at which their 95th percentile is a budget.
+A coefficient of 1 means something different in every method. What they share is a distance: KL(steered || base) of the
+next token, in nats, at every token of the steered model's own greedy answers. The base model reads the same messages
+and answers, but not the system prompt of an intervention that has one. `Divergence` measures the distance at given
+coefficients; `IsoKL` finds the coefficient at which the 95th percentile over all tokens equals a budget.
 """
 
 import json
@@ -32,25 +32,26 @@ from ws.store.progress import say, track
 
 BUDGET_NATS = 0.5
 TOLERANCE = 0.02
-"""How far from the budget, as a part of it, a KL may be to count as equal."""
+"""A KL within this part of the budget counts as equal to it."""
 
 OCTAVES = 10
 """How often 1 is doubled or halved before a budget counts as out of reach."""
 
 REFINEMENTS = 12
-"""Coefficients tried between the two that enclose the budget: two for a halving at worst, so within 1.1% at a jump."""
+"""Coefficients tried between the two that enclose the budget. At worst every second one halves their log distance, so
+the two end up within 1.1% of each other even where KL jumps."""
 
 DIGITS = 4
 """Significant digits of every coefficient that is tried."""
 
 
 class BudgetError(DataError):
-    """A KL that no coefficient within reach has on both of its sides."""
+    """A budget that no two coefficients within reach enclose."""
 
 
 @dataclass(frozen=True)
 class Divergence(Recipe):
-    """`divergence.parquet`: the KL at every token of the steered answers, a line per coefficient, message and token."""
+    """`divergence.parquet`: the KL at every token of the steered answers, a row per coefficient, message and token."""
 
     on: Placed
     messages: tuple[str, ...]
@@ -92,12 +93,12 @@ class Calibration(NamedTuple):
 
     coeff: float
     kl: float
-    """In nats, of this very coefficient."""
+    """Quantile of the KL at `coeff`, in nats."""
     converged: bool
-    """Whether `kl` is within TOLERANCE of the budget; where answers change, KL may jump over it."""
+    """Whether `kl` is within TOLERANCE of the budget; it may not be, since KL jumps where an answer changes."""
     evaluations: int
     curve: tuple[tuple[float, float | None], ...]
-    """Every coefficient that was tried with its KL, in that order; None where that was no finite number."""
+    """Every coefficient that was tried, in that order, with its KL; None for a KL that was no finite number."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,10 @@ def read_iso_kl(store: Store, recipe: IsoKL) -> Calibration:
 
 
 def check_conversations(on: Placed, messages: tuple[str, ...], intervention: Intervention, *, new_tokens: int) -> None:
-    """Whether there is something to ask and to answer, by a model that the intervention was made for.
+    """Raises for conversations that cannot be held.
 
-    Raises: DataError for no message, a blank one or no token; MismatchError for another model's intervention.
+    Raises: DataError for no message, a blank message or answers of no token; MismatchError if the intervention was made
+        for another model.
     """
     if not messages or not all(message.strip() for message in messages) or new_tokens < 1:
         raise DataError(
@@ -180,20 +182,20 @@ def check_conversations(on: Placed, messages: tuple[str, ...], intervention: Int
 
 
 def kl_quantile(table: pd.DataFrame, *, quantile: float = 0.95) -> float:
-    """A quantile of the KL over the tokens of one coefficient, in nats; NaN if one of them is.
+    """A quantile of the KL over all tokens at one coefficient, in nats; NaN if the KL of any token is NaN.
 
     Raises: DataError unless the table is of one coefficient.
     """
     if (n := table["coeff"].nunique()) != 1:
         raise DataError(f"a quantile over {n} coefficients at once; choose the rows of one")
-    # pandas would leave NaN out, and with it the sign that the model broke.
+    # numpy, since pandas' quantile skips NaN, and a NaN is how one sees that steering broke the model.
     return float(np.quantile(table["kl"].to_numpy(np.float64), quantile))
 
 
 def divergence_at(
     lm: LanguageModel, ready: Ready, messages: Sequence[str], *, coeff: float, system: str | None, new_tokens: int
 ) -> pd.DataFrame:
-    """KL(steered || base) along the steered greedy answers to some messages: coeff, message, token and kl (nats).
+    """KL(steered || base) along the steered greedy answers to some messages; columns as in `read_divergence`.
 
     system: a message that only the steered model sees. To be called on the unchanged model.
     """
@@ -204,7 +206,7 @@ def divergence_at(
     steered, base = (answering(lm, prompts, answers, start=ready.start) for prompts in (asked, plain))
     lengths = list(map(len, answers))
     spans = [slice(-length, None) for length in lengths]
-    # Logits of all answers at once would be tokens times vocabulary in fp32, so that they wait where they can.
+    # Logits of all answers at once would take tokens times vocabulary in fp32, so they stay uncomputed until needed.
     with ready.at(coeff, tokens=steered.nodes):
         moved = dict(steered.read(lm, spans))
     kl = {place: kl_nats(moved.pop(place)(), still()).cpu() for place, still in base.read(lm, spans)}
@@ -221,34 +223,34 @@ def divergence_at(
 def answering(
     lm: LanguageModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], *, start: int
 ) -> Batch:
-    """Each prompt with its answer but for the last token, behind which nothing was predicted."""
+    """Each prompt followed by its answer without the last token, after which nothing was predicted."""
     said = zip(prompts, answers, strict=True)
     return prepared(lm, tuple((*prompt, *answer[:-1]) for prompt, answer in said), start=start)
 
 
 def kl_nats(steered: Float[Tensor, "token vocab"], base: Float[Tensor, "token vocab"]) -> Float[Tensor, " token"]:
-    """KL(steered || base) of the next token's distribution, from the logits of both; fp32, the whole vocabulary."""
+    """KL(steered || base) of the next token over the whole vocabulary, from the logits of both models; fp32."""
     log_p, log_q = steered.float().log_softmax(dim=-1), base.float().log_softmax(dim=-1)
     # Rounding can leave distributions that are nearly equal a hair below 0.
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1).clamp(min=0)
 
 
 class _End(NamedTuple):
-    """One of two coefficients with the budget between them."""
+    """One of the two coefficients that enclose the budget."""
 
     size: float
-    """Of the coefficient, without its sign."""
+    """Absolute value of the coefficient."""
     gap: float
-    """Log of KL over budget: below 0 at one end, above 0 at the other."""
+    """log(KL / budget): below 0 at one end, above 0 at the other."""
 
 
 def calibrated(kl_at: Callable[[float], float], *, budget: float, side: int) -> Calibration:
-    """The coefficient of this sign whose KL is the budget, or the one nearest to it in nats that was tried.
+    """The coefficient of this sign whose KL is the budget, or of those tried the one whose KL is nearest to it.
 
-    It starts at 1 and doubles or halves until two coefficients enclose the budget; between them it follows the secant
-    of log KL over log coefficient (regula falsi), since KL is close to a power of the coefficient, and halves where a
-    secant gains less. A KL that is no finite number is above any budget. KL may jump and need not grow steadily: of
-    several coefficients with the budget's KL it finds one.
+    The search starts at 1 and doubles or halves until two coefficients enclose the budget. Between them it follows the
+    secant of log KL over log coefficient (regula falsi), since KL is close to a power of the coefficient, and halves
+    the interval after a secant that gained less. A KL that is no finite number counts as above any budget. KL may jump
+    and need not grow steadily; if several coefficients have the budget's KL, the search finds one of them.
 
     Raises: BudgetError if no coefficient within reach is below the budget, or none above.
     """
@@ -276,7 +278,8 @@ def calibrated(kl_at: Callable[[float], float], *, budget: float, side: int) -> 
 
 
 def _enclosed(tried: Callable[[float], _End], met: Callable[[], bool]) -> tuple[_End, _End] | None:
-    """Two coefficients, one twice the other, below and above the budget; None if it is met on the way or never."""
+    """Two coefficients, one twice the other, with KL below and above the budget; None if a coefficient meets the budget
+    on the way, or if none within reach passes it."""
     end = tried(1.0)
     factor = 0.5 if end.gap > 0 else 2.0
     for octave in range(1, OCTAVES + 1):
@@ -289,7 +292,7 @@ def _enclosed(tried: Callable[[float], _End], met: Callable[[], bool]) -> tuple[
 
 
 def _narrow(tried: Callable[[float], _End], met: Callable[[], bool], below: _End, above: _End) -> None:
-    """Try coefficients between the two until one meets the budget or none of DIGITS digits is left."""
+    """Try coefficients between the two until one meets the budget, or no number of DIGITS digits lies between them."""
     halve = False
     for _ in range(REFINEMENTS):
         secant, mean = _between(below, above)
@@ -298,12 +301,15 @@ def _narrow(tried: Callable[[float], _End], met: Callable[[], bool], below: _End
             return
         end, width = tried(inside[0]), above.size / below.size
         below, above = (below, end) if end.gap > 0 else (end, above)
-        # At a jump, secants would creep along one of its sides.
+        # At a jump of KL, secants would only creep towards the jump from one side.
         halve = not halve and above.size / below.size > math.sqrt(width)
 
 
 def _between(below: _End, above: _End) -> tuple[float, float]:
-    """Where the secant of the gap over log size crosses 0, if both gaps are finite, and the geometric mean."""
+    """Two sizes to try: where the secant of the gap over log size crosses 0, and the geometric mean of both ends.
+
+    If a gap is infinite there is no secant; both are then the mean.
+    """
     known = math.isfinite(below.gap) and math.isfinite(above.gap)
     shares = below.gap / (below.gap - above.gap) if known else 0.5, 0.5
     secant, mean = (_rounded(below.size * (above.size / below.size) ** share) for share in shares)

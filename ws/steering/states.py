@@ -1,8 +1,8 @@
-"""Residual states: what the stream holds at each prompt's last token, at every depth, with or without steering.
+"""Residual states: the stream at each prompt's last token, at every depth, with or without steering.
 
-State l is the stream that enters block l, so that state l + 1 is what block l leaves; the last state is what the last
-block leaves, before the final norm. Prompts are packed (`ws.engine.packing`), so a shared prefix is computed once, and
-states below the lowest layer that a direction touches are the unchanged model's.
+State l is the stream that enters block l, so state l + 1 is the stream that leaves block l; the last state is taken
+before the final norm. Prompts are packed (`ws.engine.packing`), so a shared prefix is computed once, and states below
+the lowest layer that a direction touches are those of the unchanged model.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Prompt(NamedTuple):
 
 @dataclass(frozen=True)
 class States(Recipe):
-    """`states.safetensors`: [depth + 1, prompts, d_model] in fp32; direction None is the unchanged model."""
+    """`states.safetensors`: [depth + 1, prompts, d_model] in fp32; of the unchanged model if `direction` is None."""
 
     on: Placed
     prompts: tuple[Prompt, ...]
@@ -85,18 +85,18 @@ def read_states(store: Store, recipe: States) -> Float[Tensor, "depth prompts d_
 
 
 def batched(lm: LanguageModel, prompts: Sequence[Prompt], *, start: int) -> Batch:
-    """The packed prompts and what enters layer `start` of them; must be called on the unchanged model."""
+    """The packed prompts and the states that enter layer `start`; must be called on the unchanged model."""
     return prepared(lm, tuple(tuple(prompt_ids(lm.tokenizer, **prompt._asdict())) for prompt in prompts), start=start)
 
 
 def last_states(lm: LanguageModel, prompts: Sequence[Prompt]) -> Float[Tensor, "depth prompts d_model"]:
     """The states at each prompt's last token, in fp32 on the CPU, of the model as it is now."""
-    # Nothing that steers changes what enters the first layer.
+    # No way of steering changes what enters the first layer, so this batch may be made on a steered model.
     return states_above(lm, batched(lm, prompts, start=0))
 
 
 def states_above(lm: LanguageModel, batch: Batch) -> Float[Tensor, "depth prompts d_model"]:
-    """The same from state `batch.start` on."""
+    """The states at each prompt's last token from state `batch.start` on, of the model as it is now."""
     found = torch.empty(lm.n_layers + 1 - batch.start, batch.prompts, lm.d_model)
     for place, states in batch.states(lm, [slice(-1, None)] * batch.prompts):
         found[:, place] = states[:, 0].float().cpu()
