@@ -1,4 +1,4 @@
-"""The behavior direction `dW = theta_plus - theta_minus` of two trained adapters, and how these lie to each other."""
+"""The behavior direction `dW = theta_plus - theta_minus` of two trained adapters, and the geometry of the two."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from ws.training.train import Adapter, read_adapter
 
 @dataclass(frozen=True)
 class Direction(Recipe):
-    """What is added to the model; `geometry.parquet` says per tensor how its two adapters lie to each other."""
+    """A direction to add to the model; `geometry.parquet` compares its two adapters, tensor by tensor."""
 
     plus: Adapter
     minus: Adapter
@@ -70,7 +70,7 @@ def adapter_delta(lm: LanguageModel, adapter: Adapter, store: Store) -> WeightDe
 
 
 def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig) -> Update:
-    """A family's update in factors where it has them."""
+    """An adapter's update of one weight, in factors if its family has them."""
     module = family(shape.family)
     params = {name: value.to(W.device) for name, value in params.items()}
     factors = module.factors(W, params, config=shape)
@@ -89,10 +89,11 @@ def direction_delta(direction: Direction, lm: LanguageModel, store: Store) -> We
 def geometry(
     plus: WeightDelta, minus: WeightDelta, delta: WeightDelta, *, weak: Float[Tensor, "d_model k"]
 ) -> pd.DataFrame:
-    """Per tensor, in squared base-weight units: energies of plus, minus and dW, their dot product, weak-readout energy.
+    """One row per tensor, in squared base-weight units: the energies of plus, minus and dW, and how they overlap.
 
-    Columns: tensor, plus_sq, minus_sq, dot, delta_sq, and for tensors that write the residual stream weak_sq, the
-    energy of dW in the weak-readout directions, and weak_null, what directions without preference would have there.
+    Columns: tensor, plus_sq, minus_sq, dot (of plus with minus), delta_sq. Tensors that write the residual stream also
+    have weak_sq, the energy of dW in the weak-readout directions, and weak_null, the energy that a dW without
+    preference for any direction would have there.
     """
     rows = []
     for name, value in delta.tensors.items():
@@ -116,7 +117,8 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     """The geometry of a direction over all tensors.
 
     norm: of dW. cosine: of plus with minus. asymmetry: (|plus| - |minus|) / (|plus| + |minus|). drift_ratio: what both
-    signs share over what separates them, |plus + minus| / |plus - minus|. touched: tensors with a non-zero dW.
+    signs share, relative to what separates them, |plus + minus| / |plus - minus|. touched: how many tensors have a
+    non-zero dW.
     """
     plus, minus, dot = table["plus_sq"].sum(), table["minus_sq"].sum(), table["dot"].sum()
     return {
@@ -131,7 +133,7 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
 def weak_readout(lm: LanguageModel) -> Float[Tensor, "d_model k"]:
     """Orthonormal residual directions that the unembedding reads least: the lower half of its right singular vectors.
 
-    The journal names a "weak readout" ratio without fixing the size of the subspace; half of d_model is our reading.
+    The journal names a "weak readout" ratio without giving the size of the subspace; half of d_model is our choice.
     """
     head = lm.model.get_output_embeddings().weight.detach().float()
     _, vectors = torch.linalg.eigh(einsum(head, head, "vocab i, vocab j -> i j"))

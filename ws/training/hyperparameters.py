@@ -1,8 +1,8 @@
 """Which hyper-parameters each family trains with on each model.
 
-They are chosen on validation questions and validation claims, which no claim test reads: `ws search MODEL` runs the
-search and keeps its results in `ws/training/searched/<model>.json` (`<model>-honesty.json` for honesty), of a model of
-one's own in the store. A model without a search uses the journal's, and says so.
+They are chosen on validation questions and validation claims, which no claim test reads. `ws search MODEL` runs the
+search and keeps its results in `ws/training/searched/<model>.json` (`<model>-honesty.json` for honesty), or in the
+store for a model of one's own. A model without a search trains with the journal's hyper-parameters, and says so.
 """
 
 import json
@@ -28,11 +28,11 @@ class Hyperparameters:
 
 
 JOURNAL = TrainConfig(lr=2e-4, epochs=2)
-"""The journal's training recipe: lr 2e-4, 5 warm-up steps, weight decay 0.01, layers 30-80%; stopped at epoch 2, where
-its validation loss was lowest."""
+"""The journal's training recipe: lr 2e-4, 5 warm-up steps, weight decay 0.01, layers 30-80%; stopped after epoch 2,
+where the journal's validation loss was lowest."""
 
 JOURNAL_LORAS = {"lora-paper": (2e-4, 2.0), "lora-mistaken": (1e-5, 0.5)}
-"""What claim C01 compares: learning rate and alpha / rank; all else is LoRA's recipe on the model."""
+"""Learning rate and alpha / rank of the two LoRAs that claim C01 compares; all else is LoRA's recipe on the model."""
 
 TINY = {
     name: Hyperparameters(AdapterConfig(name, rank=4, alpha=8.0, bound=1.0, block=4), TrainConfig(lr=5e-3, epochs=1))
@@ -42,7 +42,7 @@ TINY = {
 
 
 def hyperparameters_of(model: str, family: str, behavior_name: str = "sycophancy") -> Hyperparameters:
-    """Those of a family, or of one of C01's two LoRAs, for a behavior on a model.
+    """The hyper-parameters of a family, or of one of C01's two LoRAs, for a behavior on a model.
 
     Raises: UnknownNameError for a family that does not exist.
     """
@@ -68,25 +68,25 @@ def _say_journal(model: str, behavior_name: str) -> None:
 
 
 def searched(model: str, behavior_name: str = "sycophancy") -> dict[str, Hyperparameters]:
-    """What a kept search chose, by family, for a behavior on this model; empty if none was run."""
+    """What the search chose for a behavior on this model, by family; empty if no search was run."""
     file = search_path(model, behavior_name)
     return dict(_chosen(file, file.stat().st_mtime_ns)) if file.is_file() else {}
 
 
 def search_path(model: str, behavior_name: str) -> Path:
-    """The file that a search keeps: of a model of the table inside this package, of one's own in its home."""
+    """The file of a search's results: inside this package for a model of the table, else in the model's own home."""
     home = known_model(model).home
     return (home or Path(str(resources.files("ws.training")))) / "searched" / search_file(model, behavior_name)
 
 
 @lru_cache(maxsize=8)
 def _chosen(file: Path, changed: int) -> Mapping[str, Hyperparameters]:
-    """What the file of a search chose, read again once it has changed: a run of all claims asks thousands of times."""
+    """The content of a search's file, read again only when it changes: a run of all claims asks thousands of times."""
     return {name: hyperparameters_from(chosen) for name, chosen in json.loads(file.read_text())["chosen"].items()}
 
 
 def search_file(model: str, behavior_name: str) -> str:
-    """The name of the file that a search of these keeps."""
+    """The name of the file with the results of a search for this behavior on this model."""
     return f"{model}.json" if behavior_name == "sycophancy" else f"{model}-{behavior_name}.json"
 
 

@@ -1,7 +1,7 @@
 """Putting a fresh adapter into a model for training, and taking it out again without a trace.
 
-Two engines train the same adapter. "native" runs each family's own `forward` on plain tensors; it is the one that
-recipes use. "peft" runs the PEFT library; it is the reference that the native one is compared with.
+Two engines train the same adapter. "native" runs each family's own `forward` on plain tensors; recipes use it. "peft"
+runs the PEFT library, as a reference to compare "native" with.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ from ws.store.progress import say
 Engine = Literal["native", "peft"]
 
 PREFIX = "adapter_"
-"""What the name of an adapter's parameter starts with, behind the full path of its layer."""
+"""Start of the name of an adapter's parameter, after the full path of its layer."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def injected(
     targets: Targets = "all",
     engine: Engine = "native",
 ) -> Iterator[Callable[[], dict[str, Params]]]:
-    """The model with a fresh adapter in the targeted linears of `layers`; yields what reads its parameters now.
+    """The model with a fresh adapter in the targeted linears of `layers`; yields a function that reads its parameters.
 
     Only the adapter's trainable parameters require gradients inside. On leaving, the model has the very modules and
     weights it had before. Both signs of a seed start from the same values.
@@ -51,7 +51,7 @@ def injected(
     }
     for linear in linears.values():
         family(shape.family).check(matrix(linear), config=shape)
-    # Contiguous, so that a Conv1D's is laid out as any other's.
+    # Contiguous, so that the transposed weight of a Conv1D is laid out like any other.
     originals = {name: matrix(linear).detach().contiguous().clone() for name, linear in linears.items()}
     inject = _inject_native if engine == "native" else _inject_peft
     try:
@@ -66,7 +66,7 @@ def injected(
 
 @lru_cache(maxsize=2)
 def _tell(lm: LanguageModel, layers: range) -> None:
-    """Say, once, which weights of these blocks no adapter reaches."""
+    """Print, once, which weights of these blocks no adapter reaches."""
     if left := leaving_out(lm.model, layers.start, layers.stop):
         say(f"{lm.name}: {left}")
 
@@ -98,7 +98,7 @@ class AdaptedLinear(nn.Module):
 
     @property
     def bias(self) -> Float[Tensor, " d_out"] | None:
-        """The layer's own."""
+        """The bias of the layer itself."""
         return self.linear.bias
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
@@ -107,7 +107,7 @@ class AdaptedLinear(nn.Module):
 
 
 def _start(shape: AdapterConfig, originals: dict[str, Tensor], *, seed: int) -> Iterator[tuple[str, Params]]:
-    """What every layer's parameters start from, layer by layer, with either engine."""
+    """The values that every layer's parameters start from, layer by layer; the same for both engines."""
     generator = torch.Generator().manual_seed(seed)
     for name, W in originals.items():
         yield (

@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 BATCH = 100
-"""Prompts sampled together. Part of the recipe, since it decides which random numbers an answer draws."""
+"""Prompts sampled together. This number decides which random numbers an answer draws, so it must not vary."""
 
 
 CUT_OFF = -1
-"""The end of an answer that ran out of tokens; no token has this id."""
+"""Stands for the end-of-turn token of an answer that ran out of tokens; no token has this id."""
 
 ALIKE = "the personas do not separate on this model: sharpen them, raise max_new_tokens or use a stronger model"
 THINKS = (
     "the model thinks before it answers, though its chat template was asked for a form without a thought: "
     "use a model or a template that has one"
 )
-"""Why too few pairs are left, and what to do."""
+"""Advice for errors about too few pairs: why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Pairs(Recipe):
 def read_pairs(store: Store, recipe: Pairs) -> pd.DataFrame:
     """The kept pairs: columns question_id, question, persona, plus, minus, plus_end, minus_end.
 
-    An end is the token with which the model ended that answer, CUT_OFF where it had no room to.
+    An end is the token with which the model ended that answer, or CUT_OFF if it ran out of tokens.
     """
     return pd.read_parquet(store.get(recipe) / "pairs.parquet")
 
@@ -130,7 +130,7 @@ def sampled(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) 
                 new_tokens=recipe.max_new_tokens,
                 do_sample=True,
                 logits_processor=nucleus,
-                # The warpers of the library, which the model's own generation config may ask for, are off.
+                # Neutral values, so that no logits warper that the model's own generation config asks for is on.
                 temperature=1.0,
                 top_p=1.0,
                 top_k=0,
@@ -175,12 +175,12 @@ def _flaw(plus: str, minus: str) -> str | None:
 
 
 def _parted(ids: Sequence[int], ends: Sequence[int]) -> tuple[list[int], int]:
-    """What was said before the end of turn, and that end."""
+    """The tokens before the end of turn, and the end-of-turn token (or CUT_OFF)."""
     said = until(ends, list(ids))
     return (said[:-1], said[-1]) if said and said[-1] in ends else (said, CUT_OFF)
 
 
 def _spoken(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
     whole = tokenizer.decode(ids)
-    # The marks of a thought may be special tokens, which would go unseen.
+    # The marks of a thought may be special tokens, which decoding would drop.
     return (whole if holds_thought(whole) else tokenizer.decode(ids, skip_special_tokens=True)).strip()

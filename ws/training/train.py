@@ -48,7 +48,7 @@ class TrainConfig:
     lr: float = 2e-4
     epochs: int = 2
     warmup_steps: int = 5
-    """Linear warm-up; the rate is constant after it, so a run of 2 epochs starts as a run of 1 does."""
+    """Linear warm-up, then a constant rate; so the first epoch is the same however many follow."""
     weight_decay: float = 0.01
     questions_per_step: int = 2
     max_grad_norm: float = 1.0
@@ -107,13 +107,13 @@ class QuestionRow:
 
     question_id: str
     texts: tuple[tuple[int, ...], ...]
-    """Tokens of the prompt and of an answer behind it, for each answer."""
+    """For each answer: the tokens of the prompt, then those of the answer."""
     asked: int
-    """How many tokens of each text are the prompt."""
+    """How many tokens the prompt has."""
 
     @property
     def labels(self) -> Int[Tensor, " supervised"]:
-        """The tokens of all answers, which the loss is taken at."""
+        """The tokens of all answers, the ones that the loss predicts."""
         return torch.tensor([token for text in self.texts for token in text[self.asked :]])
 
 
@@ -133,17 +133,17 @@ def question_rows(
 
 
 def answer_ids(tokenizer: "PreTrainedTokenizerBase", text: str, end: int) -> list[int]:
-    """Token ids of an answer and of the end of turn that was sampled behind it, unless `end` is CUT_OFF."""
+    """Token ids of an answer and of the end of turn that was sampled after it, which is left out if CUT_OFF."""
     return [*text_ids(tokenizer, text), *([] if end == CUT_OFF else [int(end)])]
 
 
 @dataclass(frozen=True, eq=False)
 class Below:
-    """Every text, read up to the first adapted layer where that is done once."""
+    """All texts, read up to the first adapted layer, once for all steps if they are packed."""
 
     batch: Batch
     places: Mapping[tuple[int, ...], int]
-    """By text: its place in the batch."""
+    """The place of each text in the batch."""
 
     @classmethod
     def of(cls, lm: LanguageModel, texts: Sequence[tuple[int, ...]], *, start: int) -> "Below":
@@ -155,7 +155,7 @@ class Below:
 def started(
     lm: LanguageModel, store: Store, pairs: Pairs, sign: Literal["plus", "minus"], *, start: int
 ) -> tuple[tuple[QuestionRow, ...], Below]:
-    """The rows of one sign and the states that enter layer `start`, which every family and recipe trains on."""
+    """The rows of one sign and the states that enter layer `start`; both are the same for every family and recipe."""
     rows = tuple(question_rows(lm.tokenizer, read_pairs(store, pairs), sign=sign))
     return rows, Below.of(lm, [text for row in rows for text in row.texts], start=start)
 
@@ -216,9 +216,9 @@ def trained(
 
 
 def loss(lm: LanguageModel, batch: Sequence[QuestionRow], below: Below) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the supervised tokens of a batch, in nats per token; logits exist only there."""
+    """Mean cross-entropy of the supervised tokens of a batch, in nats per token; only their logits are computed."""
     places = [below.places[text] for row in batch for text in row.texts]
-    # A token is predicted at the one before it.
+    # Each token is predicted at the token before it.
     spans = [slice(row.asked - 1, -1) for row in batch for _ in row.texts]
     logits = below.batch.predicted(lm, places, spans)
     return nn.functional.cross_entropy(logits.float(), torch.cat([row.labels for row in batch]).to(lm.device))
