@@ -18,10 +18,10 @@ from ws.models.language import LanguageModel
 def steered(
     lm: LanguageModel, delta: WeightDelta, *, coeff: float, tokens: int | None = None
 ) -> Iterator[LanguageModel]:
-    """The model with `coeff * delta` added to its weights; restores it bit for bit, also after an exception.
+    """The model with `coeff * delta` added to its weights; restored bit for bit afterwards, also after an exception.
 
-    An update in factors is multiplied beside the weight where that is cheaper for the `tokens` that will run (None:
-    many), and merged elsewhere. Nothing is merged into weights of less than fp32, where rounding would take most of it.
+    An update in factors is multiplied beside the weight if that is cheaper for the `tokens` that will run (None: many),
+    else it is merged. Nothing is merged into weights of less than fp32, since rounding would lose most of the update.
     Raises: MismatchError if a tensor has no counterpart of its shape; ModelError for a weight of less than fp32 that
         the model multiplies by itself, so that nothing can be added beside it.
     """
@@ -47,7 +47,7 @@ def steered(
 
 
 def merges(update: Update, weight: Tensor, *, tokens: int | None) -> bool:
-    """Whether an update goes into its weight: only into fp32, and unless its factors are cheaper for the tokens."""
+    """Whether an update is merged into its weight: only into fp32, and only if its factors are not cheaper."""
     if weight.dtype != torch.float32:
         return False
     d_out, d_in = update.shape

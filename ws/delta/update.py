@@ -1,8 +1,8 @@
 """The update of one weight: dense, or the product of two thin matrices that is never formed unless it has to be.
 
-An adapter of rank r updates a weight by a product through an r-dimensional middle, and the difference of two such
-updates goes through 2r. Sums, products, norms and singular values of thin products cost a few percent of the dense
-ones. Everything is fp32; sums over elements are carried in float64.
+An adapter of rank r updates a weight by a product of two matrices that share an axis of length r; the difference of two
+such updates is a product along 2r. Sums, products, norms and singular values of thin products cost a few percent of
+those of dense matrices. Everything is fp32; sums over elements are accumulated in float64.
 """
 
 from abc import ABC, abstractmethod
@@ -29,19 +29,19 @@ class Spectrum:
 
     @property
     def rank(self) -> int:
-        """How many singular values stand out of the rounding of the largest."""
+        """How many singular values are larger than the rounding error of the largest."""
         if not len(self.values):
             return 0
         width = max(len(self.left), self.right.shape[1])
         return int((self.values > self.values[0] * width * torch.finfo(self.values.dtype).eps).sum())
 
     def crop(self, keep: slice | Tensor) -> "LowRank":
-        """The update made of the singular directions that an index names."""
+        """The update made of only those singular directions that the index selects."""
         return LowRank(self.weighted[:, keep], self.right[keep])
 
     @cached_property
     def weighted(self) -> Float[Tensor, "d_out k"]:
-        """`left @ diag(values)`, kept so that crops by slices are views of one product."""
+        """`left @ diag(values)`, cached, so that crops by slices are views of one product."""
         return self.left * self.values
 
 
@@ -56,7 +56,7 @@ class Update(ABC):
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Where it is computed with."""
+        """The device of its tensors."""
 
     @abstractmethod
     def dense(self) -> Float[Tensor, "d_out d_in"]:
@@ -72,11 +72,11 @@ class Update(ABC):
 
     @abstractmethod
     def before(self, matrix: Float[Tensor, "k d_out"]) -> "Update":
-        """`matrix @ update`: what is left of the update after a linear map of its output."""
+        """`matrix @ update`: the update followed by a linear map of its output."""
 
     @abstractmethod
     def after(self, matrix: Float[Tensor, "d_in k"]) -> "Update":
-        """`update @ matrix`: the update behind a linear map of its input."""
+        """`update @ matrix`: the update preceded by a linear map of its input."""
 
     @abstractmethod
     def add_to(self, weight: Float[Tensor, "d_out d_in"], *, coeff: float) -> None:
@@ -104,7 +104,7 @@ class Update(ABC):
     @property
     def norm(self) -> float:
         """Frobenius norm, in base-weight units."""
-        # Rounding can leave the square of a vanishing norm below zero.
+        # Rounding can make the square of a tiny norm negative.
         return max(self.dot(self), 0.0) ** 0.5
 
     def _check_shape(self, other: "Update") -> None:
@@ -216,15 +216,15 @@ class LowRank(Update):
 def spectra(updates: Iterable[Update]) -> list[Spectrum]:
     """The singular value decomposition of every update, in order; on a CPU several at a time, each on one thread.
 
-    Thin matrices are too small to be shared out: LAPACK's threads mostly wait for each other, and where another
-    process takes a core from one of them, they take many times as long as one thread alone.
+    A thin matrix is too small for several threads: LAPACK's threads mostly wait for each other, and if another process
+    takes a core from one of them, they take many times as long as one thread alone.
     """
     updates, threads, grad = list(updates), torch.get_num_threads(), torch.is_grad_enabled()
     if threads == 1 or any(update.device.type != "cpu" for update in updates):
         return [update.svd() for update in updates]
 
     def decomposed(update: Update) -> Spectrum:
-        # A thread starts with gradients on, whatever its parent chose.
+        # A new thread has gradients on, even if they are off in the thread that starts it.
         with torch.set_grad_enabled(grad):
             return update.svd()
 
@@ -232,5 +232,5 @@ def spectra(updates: Iterable[Update]) -> list[Spectrum]:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(decomposed, updates))
     finally:
-        # Threads to come start with the number that any thread set last.
+        # The number of threads is global: without this, later threads would keep the 1 set by the pool's threads.
         torch.set_num_threads(threads)

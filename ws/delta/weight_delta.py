@@ -1,6 +1,6 @@
 """An update of some of a model's weights, exact in fp32, and its algebra.
 
-It is computed from adapter parameters, never by subtracting merged weights: merging into bf16 first loses most of it.
+It is computed from adapter parameters, never by subtracting merged weights: merging into bf16 loses most of the update.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ class WeightDelta:
     @property
     def norm(self) -> float:
         """Frobenius norm over all tensors, in base-weight units."""
-        # Rounding can leave the square of a vanishing norm below zero.
+        # Rounding can make the square of a tiny norm negative.
         return max(self.dot(self), 0.0) ** 0.5
 
     def dot(self, other: "WeightDelta") -> float:
@@ -55,7 +55,8 @@ class WeightDelta:
 
 
 EQUAL = 1e-7
-"""A difference shorter than this share of what is subtracted is rounding: squared norms carry float64's 16 digits."""
+"""A difference below this share of what is subtracted is rounding: float64 gives squared norms to 16 digits, so norms
+to 8."""
 
 
 def difference(plus: WeightDelta, minus: WeightDelta) -> WeightDelta:
@@ -73,13 +74,13 @@ def difference(plus: WeightDelta, minus: WeightDelta) -> WeightDelta:
 
 
 def random_like(delta: WeightDelta, *, seed: int) -> WeightDelta:
-    """Gaussian updates with each tensor's Frobenius norm, and with its rank where it is given in factors."""
+    """A Gaussian update for each tensor, with the tensor's Frobenius norm, and also its rank if it is in factors."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(value: Update) -> Update:
         d_out, d_in = value.shape
         if isinstance(value, LowRank):
-            # Factors may hold more columns than the update has rank: PiSSA's two signs share what they start from.
+            # Factors may have more columns than the update has rank: PiSSA's two signs share their start values.
             rank = value.svd().rank
             left, right = torch.randn(d_out, rank, generator=generator), torch.randn(rank, d_in, generator=generator)
             noise = LowRank(left.to(value.left), right.to(value.right))

@@ -1,8 +1,8 @@
 """Whole fine-tuned models: config.json and safetensors, in one file or in several with an index.
 
-dW is what the weights of linear layers differ by, in fp32, read tensor by tensor. What else differs (embeddings, norms,
-biases, the head) is no change of linear layers in the blocks, which are all that dW steers. Full fine-tuning moves all
-of it a little, so that it is left out and said aloud, with its share of the whole, instead of being refused.
+dW is the difference of the weights of linear layers, in fp32, read tensor by tensor. It steers linear layers in the
+blocks only. Full fine-tuning also moves everything else a little (embeddings, norms, biases, the head), so this is no
+error: it is left out, and a line says how much of the whole change it was.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 def checkpoint_delta(plus: Path, minus: Path | None, lm: LanguageModel) -> WeightDelta:
-    """The weights of `plus` less those of `minus`, or less the model's own if that is None.
+    """The weights of `plus` minus those of `minus`, or minus the model's own if `minus` is None.
 
     Raises: MismatchError if a folder holds another architecture, other shapes, or quantised weights.
     """
@@ -38,7 +38,7 @@ def checkpoint_delta(plus: Path, minus: Path | None, lm: LanguageModel) -> Weigh
 
 
 def subtracted(pairs: Iterable[tuple[str, Tensor, Tensor]], lm: LanguageModel, name: str) -> WeightDelta:
-    """First less second tensor of each name, where it is the weight of a linear layer and differs; says what else does.
+    """First minus second tensor of each name, for weights of linear layers that differ; prints what else differs.
 
     Raises: MismatchError if shapes differ or values are no finite numbers.
     """
@@ -71,9 +71,9 @@ def subtracted(pairs: Iterable[tuple[str, Tensor, Tensor]], lm: LanguageModel, n
 
 
 class Checkpoint(Mapping[str, Tensor]):
-    """The tensors of a model's folder by name, each read when it is asked for.
+    """The tensors of a folder with a whole model, by name, each read when it is asked for.
 
-    Raises: MismatchError if it is another architecture than the model's, lacks a linear layer, or is quantised.
+    Raises: MismatchError if the folder is of another architecture than the model, lacks a linear layer or is quantised.
     """
 
     def __init__(self, folder: Path, lm: LanguageModel) -> None:
@@ -133,7 +133,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def _shared(lm: LanguageModel) -> set[str]:
-    """The head's weight under both of its names where it is the embedding's: files hold one of them."""
+    """Both names of the head's weight if it is also the embedding's, since a file may hold it under either."""
     head, embedding = lm.model.get_output_embeddings(), lm.model.get_input_embeddings()
     if head is None or head.weight is not embedding.weight:
         return set()

@@ -29,11 +29,11 @@ from ws.store.progress import say
 Kind = Literal["PEFT adapter", "mlx-lm adapter", "model"]
 
 LARGE = 1 << 30
-"""Bytes whose hash takes seconds, so that it is said aloud."""
+"""Bytes from which on hashing takes seconds and is announced."""
 
 
 def folders_delta(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
-    """What the model with `plus` has more than the model with `minus`; a layer that one leaves alone counts as it was.
+    """The weights with `plus` minus the weights with `minus`; a layer missing in one folder counts as unchanged there.
 
     Raises: MismatchError if a folder holds something that is no dW of this model, or both hold the same.
     """
@@ -48,7 +48,7 @@ def folders_delta(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
 
 
 def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
-    """What a folder adds to the original weights, exactly; in factors where its family is ours and has them.
+    """What a folder adds to the original weights, exactly; in factors if it is a family of ours that has factors.
 
     Raises: MismatchError or ShapeError if it holds something that is no dW of this model.
     """
@@ -62,12 +62,12 @@ def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
 
 
 def why_through_peft(folder: Path, lm: LanguageModel) -> str | None:
-    """What of a PEFT adapter our families have no formula for; None if it is read in theirs."""
+    """The feature of a PEFT adapter that our families have no formula for; None if they have one."""
     return why_not_ours(read_settings(folder / peft_files.CONFIG)) or _why_outranked(folder, lm)
 
 
 def check_folder(folder: Path) -> None:
-    """Raises: MismatchError for what can be told to be no dW before there is a model."""
+    """Raises: MismatchError if the folder can be seen to hold no dW, even without a model."""
     if kind_of(folder) == "PEFT adapter":
         settings = read_settings(folder / peft_files.CONFIG)
         check_settings(folder, settings)
@@ -88,7 +88,7 @@ def folder_sha256(folder: Path) -> str:
 
 
 def kind_of(folder: Path) -> Kind:
-    """What a folder holds. Raises: MismatchError if it is none of them."""
+    """The kind of folder. Raises: MismatchError if it is of no known kind."""
     if (folder / peft_files.CONFIG).is_file():
         of_peft = "peft_type" in read_settings(folder / peft_files.CONFIG)
         return "PEFT adapter" if of_peft or not (folder / mlx.WEIGHTS).is_file() else "mlx-lm adapter"
@@ -124,7 +124,7 @@ def _peft_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
 
 
 def _why_outranked(folder: Path, lm: LanguageModel) -> str | None:
-    """The layers whose LoRA has a larger rank than they have inputs or outputs, which our families do not take."""
+    """Names layers whose LoRA has a rank above their number of inputs or outputs, which our families do not allow."""
     shapes = tensor_shapes(peft_files.weights_file(folder))
     wide = [
         path
@@ -141,7 +141,7 @@ def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig
 
 
 def _moving(delta: WeightDelta, plus: Path, minus: Path) -> WeightDelta:
-    """Raises: MismatchError if no layer is in the update, which otherwise is what comes back."""
+    """The update itself. Raises: MismatchError if it changes no layer."""
     if not delta.tensors:
         raise MismatchError(f"dW is zero: no linear layer of {plus} differs from {minus}; give two that do")
     return delta
@@ -158,7 +158,7 @@ def _filled(one: WeightDelta, other: WeightDelta) -> WeightDelta:
 
 
 def _say_bases(plus: Path, minus: Path) -> None:
-    """A line if two adapters name different base models; a path may well be another copy of the same one."""
+    """Print a line if two adapters name different base models: no error, since two paths may hold the same model."""
     names = [_base(folder) for folder in (plus, minus)]
     if all(names) and names[0] != names[1]:
         say(f"{plus.name} names {names[0]} as its base model, {minus.name} names {names[1]}: is dW one model's?")
@@ -173,7 +173,7 @@ def _base(folder: Path) -> str | None:
 
 
 def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
-    """A line for layers that settings name outright and that have no tensors. Patterns are not run."""
+    """Print a line if settings name layers, other than by a pattern, that have no tensors. Patterns are not run."""
     aims, blocks = settings.get("target_modules"), settings.get("layers_to_transform")
     if settings.get("exclude_modules") or settings.get("layers_pattern"):
         return
@@ -195,7 +195,7 @@ def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
 
 
 def _say_factors(folder: Path, settings: Settings, layers: Mapping[str, tuple[Params, AdapterConfig]]) -> None:
-    """A line where a BOFT was computed with fewer factors than its settings say."""
+    """Print a line if a BOFT adapter was computed with fewer factors than its settings say."""
     said = settings.get("boft_n_butterfly_factor")
     held = {shape.butterfly for _, shape in layers.values() if shape.family == boft.NAME}
     if held and held != {said}:

@@ -1,8 +1,8 @@
 """Adapters of mlx-lm: a folder with adapter_config.json and adapters.safetensors.
 
-LoRA keeps lora_a [d_in, r] and lora_b [r, d_out] of a layer; its update is scale (lora_a lora_b)^T, not divided by the
-rank. DoRA adds m [d_out], the lengths of the rows. A layer without tensors is as it was. With fine_tune_type "full" the
-file holds whole weights of the last num_layers blocks.
+LoRA keeps lora_a [d_in, r] and lora_b [r, d_out] for each layer; its update is scale (lora_a lora_b)^T, not divided by
+the rank. DoRA adds m [d_out], the lengths of the rows. A layer without tensors is unchanged. With fine_tune_type "full"
+the file holds whole weights of the last num_layers blocks.
 
 Source: mlx-lm 0.32.2, mlx_lm/tuner/lora.py and dora.py.
 """
@@ -55,7 +55,7 @@ def mlx_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
 
 
 def _aimed_at(settings: Settings, lm: LanguageModel) -> set[str]:
-    """The layers that the settings name; mlx-lm reads 0 and less as every block."""
+    """The layers that the settings name; to mlx-lm, a num_layers of 0 or less means every block."""
     number, keys = settings.get("num_layers"), settings["lora_parameters"].get("keys")
     start = max(lm.n_layers - number, 0) if type(number) is int and number > 0 else 0
     ends = tuple(f".{key}" for key in keys) if isinstance(keys, list) else ("",)
@@ -86,13 +86,13 @@ def _update(folder: Path, path: str, linear: nn.Module, parts: Mapping[str, Tens
     A, B = parts["lora_a"].T.contiguous(), scale * parts["lora_b"].T
     if kind == "lora":
         return LowRank(left=B, right=A)
-    # A scale alpha / r of 1, since mlx-lm's own is in B already.
+    # alpha = rank makes the scale alpha / r 1, since B already holds the scale of mlx-lm.
     config = AdapterConfig(dora.NAME, rank=rank, alpha=float(rank))
     return Dense(dora.delta(matrix(linear).detach().float(), {"A": A, "B": B, "m": parts["m"]}, config=config))
 
 
 def _full(folder: Path, lm: LanguageModel, tensors: Mapping[str, Tensor]) -> WeightDelta:
-    """The weights in the file less the model's."""
+    """The weights in the file minus the model's."""
     held = lm.model.state_dict()
     if unknown := tensors.keys() - held.keys():
         raise MismatchError(

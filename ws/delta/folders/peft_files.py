@@ -1,15 +1,15 @@
 """Adapters of our own families as PEFT keeps them: a folder with adapter_config.json and adapter_model.safetensors.
 
-`save_peft` writes one that `peft.PeftModel.from_pretrained` loads onto the original weights, `load_peft` reads one that
-PEFT's `save_pretrained` wrote; `ws.delta.folders.delta` takes folders of every kind. Nothing in a folder is run, and no
-path or pattern in it is followed: layers are looked up in the model by the names of tensors, pickles are refused. The
-one exception are patterns of ranks and alphas, which say how much of the file's own update counts.
+`save_peft` writes a folder that `peft.PeftModel.from_pretrained` loads onto the original weights; `load_peft` reads one
+that PEFT's `save_pretrained` wrote; `ws.delta.folders.delta` takes folders of every kind. Nothing in a folder is run,
+no path in it is followed and pickles are refused. Layers are looked up in the model by the names of tensors, never by a
+pattern of the folder, with one exception: patterns of ranks and alphas, which scale the file's own update.
 
-PiSSA: PEFT's own file holds A and B alone. They belong to W - s B0 A0, so PEFT does its SVD again when it loads them
-and overwrites the base weights with the rest; a second adapter of the kind would start from that rest. `load_peft`
-reads such a file and does the same SVD. `save_peft` writes what PEFT's own conversion to LoRA does, a LoRA of rank 2r,
-s [B, -B0] [A; A0], which leaves the base weights alone, so that both signs fit into one model. A mark in the file
-lets `load_peft` take it apart again.
+PiSSA: PEFT's own file holds A and B only. They belong to a base of W - s B0 A0, so PEFT repeats its SVD when it loads
+them and overwrites the base weights with what remains; a second PiSSA would start from that remainder. `load_peft`
+reads such a file and does the same SVD. `save_peft` writes a LoRA of rank 2r, s [B, -B0] [A; A0], as PEFT's own
+conversion to LoRA does. It leaves the base weights alone, so adapters of both signs fit into one model. A mark in the
+file lets `load_peft` split it into A, B, A0 and B0 again.
 """
 
 import json
@@ -47,7 +47,7 @@ STARTS = {
     "init_weights": (True, False),
     "init_ia3_weights": (True, False),
 }
-"""Start values that the weights of the file replace. Others, such as "olora", also change the base weights."""
+"""Start values that do not matter, since the file's weights replace them. Others, as "olora", change the base too."""
 
 
 def save_peft(folder: Path, lm: LanguageModel, layers: Mapping[str, Params], shape: AdapterConfig) -> None:
@@ -84,8 +84,8 @@ def load_peft(folder: Path, lm: LanguageModel) -> tuple[dict[str, Params], Adapt
     """The parameters of an adapter for `lm` by module path, float32 on the model's device, and its configuration.
 
     Raises: MismatchError if the folder holds something that this package does not compute itself: another kind of
-        adapter, a setting of its own, another configuration in some layers, other layers or tensors than the model's;
-        ShapeError if a rank or block does not fit.
+        adapter, a setting that our families lack, a configuration that varies between layers, or layers and tensors
+        that the model does not have; ShapeError if a rank or block does not fit.
     """
     settings = read_settings(config_file(folder))
     check_settings(folder, settings)
@@ -106,7 +106,7 @@ def load_peft(folder: Path, lm: LanguageModel) -> tuple[dict[str, Params], Adapt
 
 
 def load_layers(folder: Path, lm: LanguageModel, settings: Settings) -> dict[str, tuple[Params, AdapterConfig]]:
-    """`load_peft` for settings that are ours, each layer with a configuration of its own. Raises: as `load_peft`."""
+    """`load_peft` for settings of our families, with a configuration for each layer. Raises: as `load_peft`."""
     from peft import set_peft_model_state_dict
 
     tensors, mark = read_tensors(weights_file(folder))
@@ -129,12 +129,12 @@ def load_layers(folder: Path, lm: LanguageModel, settings: Settings) -> dict[str
 
 
 def why_not_ours(settings: Settings) -> str | None:
-    """The setting that makes this another adapter than one of our families; None if there is none."""
+    """The setting by which an adapter differs from all of our families; None if it is of one of them."""
     name = family_of(settings)
     if name is None:
         return f"peft_type={settings.get('peft_type')!r}" + " with use_dora and PiSSA" * bool(settings.get("use_dora"))
     side = SIDES[name]
-    # Where layers have shapes of their own, sizes are free, and any shape shows what the other settings have to be.
+    # If each layer has its own sizes, sizes are not compared, so the default ones serve to compare all other settings.
     shape = side.shape(settings) if side.layer is None else AdapterConfig(name)
     ours = peft_family(shape.family).peft_config(shape, targets="any", feedforward="any")
     expected, default = _plain(ours.to_dict()), _plain(type(ours)().to_dict())
@@ -186,13 +186,13 @@ def known(lm: LanguageModel, paths: Iterable[str]) -> dict[str, nn.Module]:
 
 
 def paths_of(tensors: Iterable[str], lm: LanguageModel) -> set[str]:
-    """The model's layers that the tensors are for; a tensor that is for none of them stands for itself."""
+    """The model's layers that the tensors belong to; for a tensor that belongs to none, its own name."""
     linears = lm.linears(0, lm.n_layers)
     return {_owner(name, linears) or name.removeprefix(PREFIX) for name in tensors}
 
 
 def gates_input(tensors: Mapping[str, Tensor], path: str) -> bool:
-    """Whether IA3 scales this layer at its input."""
+    """Whether an IA3 adapter scales this layer's input rather than its output."""
     gate = tensors.get(f"{PREFIX}{path}.ia3_l")
     return gate is not None and gate.ndim == 2 and ia3.at_input(gate)
 
@@ -250,7 +250,7 @@ def _kept(tensors: Mapping[str, Tensor], path: str, linear: nn.Module) -> Kept:
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], copy: nn.Module) -> None:
-    """Raises: MismatchError if the file lacks a tensor of the adapter, has another one, or one of another shape."""
+    """Raises: MismatchError if the file lacks a tensor of the adapter, has one too many, or one of a wrong shape."""
     from peft import get_peft_model_state_dict
 
     expected = {PREFIX + name: tuple(value.shape) for name, value in get_peft_model_state_dict(copy).items()}
@@ -272,7 +272,7 @@ def _pissa_shape(shape: AdapterConfig) -> AdapterConfig:
 
 
 def _as_lora(params: Params) -> Params:
-    """A LoRA of rank 2r with the PiSSA's update: [A; A0] and [B, -B0]."""
+    """The LoRA of rank 2r with the same update as a PiSSA: factors [A; A0] and [B, -B0]."""
     A, B = torch.cat([params["A"], params["A0"]]), torch.cat([params["B"], -params["B0"]], dim=1)
     return {"A": A, "B": B}
 
@@ -284,7 +284,7 @@ def _from_lora(pair: Params) -> Params:
 
 
 def _taken_apart(layers: Mapping[str, tuple[Params, AdapterConfig]]) -> dict[str, tuple[Params, AdapterConfig]]:
-    """LoRAs that `save_peft` made of PiSSAs as PiSSAs again. Raises: MismatchError for anything else so marked."""
+    """The PiSSAs that `save_peft` wrote as LoRAs. Raises: MismatchError if a marked LoRA was not made of a PiSSA."""
     for _, shape in layers.values():
         if shape.family != lora.NAME or shape.rank % 2:
             raise MismatchError(

@@ -1,4 +1,4 @@
-"""The two kinds of file that are read from a folder: JSON objects and safetensors. Every fault is named."""
+"""Reading the two kinds of file in a folder, JSON objects and safetensors, with errors that name the fault."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -57,13 +57,13 @@ def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def check_finite(value: Tensor, what: str) -> None:
-    """Raises: MismatchError for numbers that are complex, infinite or none at all; whole numbers may be indices."""
+    """Raises: MismatchError for complex, infinite or NaN entries. Integer tensors pass, since they may be indices."""
     if value.is_complex() or (value.is_floating_point() and not value.float().isfinite().all()):
         raise MismatchError(f"{what} that are no finite numbers; train it anew")
 
 
 def check_floating(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Raises: MismatchError for whole numbers where weights are expected, as quantised files have them."""
+    """Raises: MismatchError for integers where weights are expected, which are a sign of a quantised file."""
     whole = sorted(name for name, value in tensors.items() if not value.is_floating_point())
     if whole:
         raise MismatchError(
@@ -73,20 +73,20 @@ def check_floating(tensors: Mapping[str, Tensor], file: Path) -> None:
 
 
 def say_rounded(dtypes: Iterable[torch.dtype], name: str) -> None:
-    """A line about a difference of weights that were rounded before they were subtracted."""
+    """Print a line if weights were rounded to less than fp32 before dW was made of them."""
     coarse = sorted({str(dtype).removeprefix("torch.") for dtype in dtypes if torch.finfo(dtype).bits < 32})
     if coarse:
         say(f"{name} is stored in {' and '.join(coarse)}: changes finer than its rounding are lost from dW")
 
 
 def say_unchanged(name: str, layers: Collection[str]) -> None:
-    """A line for layers that an adapter should change and has no tensors for."""
+    """Print a line if an adapter has no tensors for layers that its settings name."""
     if layers:
         say(f"{name} has no tensors for {len(layers)} layers that it aims at, which stay as they were: {shown(layers)}")
 
 
 def shown(names: Iterable[str], most: int = 3) -> str:
-    """The first names of many, and how many there are."""
+    """The first few of many names, and how many more there are."""
     listed = sorted(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more

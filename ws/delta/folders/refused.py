@@ -1,4 +1,4 @@
-"""What a PEFT folder can hold that is no change of linear layers' weights: each by name, with a way that works."""
+"""Everything a PEFT folder can hold that is no change of linear layers' weights, each with advice for what to use."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -36,7 +36,7 @@ TYPES = {
     "XLORA": ("mixes several adapters by the input, so that PEFT cannot merge it", AS_MODEL),
     "SHADOW": ("runs a second network beside the model", AS_MODEL),
 }
-"""Types of PEFT adapters that no dW stands for: what they do, and what to do."""
+"""Types of PEFT adapters that cannot be written as a dW: what they do, and what to use instead."""
 
 SETTINGS = {
     "modules_to_save": ("trains whole modules beside the adapter", MERGE),
@@ -49,7 +49,7 @@ SETTINGS = {
     "megatron_config": ("is for Megatron's layers, whose code the file names", MERGE),
     "lora_bias": ("adds to biases", AS_MODEL),
 }
-"""Settings that ask for something that no dW stands for."""
+"""Settings that ask for something that cannot be written as a dW."""
 
 STARTS = {
     "corda": "weights less their largest directions under data that the file lacks",
@@ -57,11 +57,11 @@ STARTS = {
     "loftq": "quantised weights that the file lacks",
     "pissa_niter": "weights less the result of a randomised SVD, which comes out anew at each loading",
 }
-"""Start values by their `init_lora_weights`, and which base weights such an adapter belongs to, not the model's."""
+"""Values of `init_lora_weights` for which an adapter does not belong to the model's own weights, but to these."""
 
 
 def check_settings(folder: Path, settings: Settings) -> None:
-    """Raises: MismatchError if no update of linear layers is what these PEFT settings describe."""
+    """Raises: MismatchError if these PEFT settings describe something other than an update of linear layers."""
     kind = settings.get("peft_type")
     if isinstance(kind, str) and kind in TYPES:
         _refuse(folder, f"an adapter of type {kind}", *TYPES[kind])

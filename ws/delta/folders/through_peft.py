@@ -1,11 +1,11 @@
 """dW of an adapter that this package has no formula for: PEFT's own merged weights minus the original ones, in fp32.
 
-Never PEFT's `get_delta_weight`: that is a rotation for OFT and HRA, a tuple for BOFT, a factor for HiRA, lacks the row
-lengths of DoRA and the diagonal of KaSA. Never two adapters on one base: PiSSA, OLoRA and KaSA change the base when
-they are loaded. PEFT works on copies of the touched layers alone, under their own paths; the model stays as it is.
+PEFT's `get_delta_weight` is not used: it is a rotation for OFT and HRA, a tuple for BOFT, a factor for HiRA, and lacks
+the row lengths of DoRA and the diagonal of KaSA. Two adapters are never loaded onto one base, since PiSSA, OLoRA and
+KaSA change the base when they are loaded. PEFT gets copies of the touched layers only; the model stays as it is.
 
-What comes out is checked, whatever the type: merged layers must compute what the adapted ones do, on random inputs,
-and a second loading, under other random numbers, must give the same dW.
+Every dW is checked, whatever the type of adapter: merged layers must compute what the adapted ones do on random inputs,
+and loading the file again with other random numbers must give the same dW.
 """
 
 import dataclasses
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 Tensors = Mapping[str, Tensor]
 
 PLACES = ("base_model_name_or_path", "revision", "exclude_modules", "layers_to_transform", "layers_pattern")
-"""Settings that say where an adapter goes or comes from, which the names of its tensors say here."""
+"""Settings that say where an adapter goes or comes from; they are unused, since the names of its tensors say it too."""
 
 INPUTS = 8
-"""Random inputs on which a merged layer is compared with the adapted one; a single one would tell them apart."""
+"""Number of random inputs on which a merged layer is compared with the adapted one; even one would do."""
 
 AGREES = 1e-3
-"""Merged and adapted layers may differ by this share of what the adapter does: fp32 products differ by 1e-6 of a
-layer's output, those of a GPU's TF32 by 1e-3; a merge that is not the adapter differs by about as much as it does."""
+"""Merged and adapted layers may differ by this share of the adapter's own effect: fp32 products differ by 1e-6 of a
+layer's output and TF32 products of a GPU by 1e-3, but a wrong merge is off by about the whole effect."""
 
 
 def delta_through_peft(folder: Path, lm: LanguageModel, settings: Settings) -> WeightDelta:
@@ -54,7 +54,7 @@ def delta_through_peft(folder: Path, lm: LanguageModel, settings: Settings) -> W
     check_known(folder, settings)
     try:
         with warnings.catch_warnings(), boft.building(AdapterConfig(boft.NAME)):
-            # What PEFT warns of while it loads a file is checked here, or does not hold for layers alone.
+            # What PEFT warns of while it loads a file is checked below, or applies only to whole models.
             warnings.simplefilter("ignore")
             linears = _linears(folder, lm, settings, tensors)
             config = _config(settings, tensors, linears)
@@ -102,7 +102,7 @@ def check_known(folder: Path, settings: Settings) -> None:
 
 
 def _linears(folder: Path, lm: LanguageModel, settings: Settings, tensors: Tensors) -> dict[str, nn.Module]:
-    """The layers that the adapter changes: those with tensors, or where all tensors are shared, those it aims at."""
+    """The layers that the adapter changes: those with their own tensors, or its targets if all tensors are shared."""
     from peft.tuners.tuners_utils import check_target_module_exists
 
     inside = [name for name in tensors if name.startswith(PREFIX)]
@@ -116,7 +116,7 @@ def _linears(folder: Path, lm: LanguageModel, settings: Settings, tensors: Tenso
 
 
 def _config(settings: Settings, tensors: Tensors, linears: Mapping[str, nn.Module]) -> "peft.PeftConfig":
-    """PEFT's configuration of the same adapter on these very layers."""
+    """PEFT's configuration of the adapter, aimed at exactly these layers."""
     here = {**settings, **dict.fromkeys(PLACES), "target_modules": matching(linears), "inference_mode": True}
     if settings.get("feedforward_modules"):
         here["feedforward_modules"] = matching(path for path in linears if gates_input(tensors, path))
@@ -163,7 +163,7 @@ def _merged(
 
 
 def _alike(linear: nn.Module) -> nn.Module:
-    """An fp32 copy of the same kind: some of PEFT's layers count entries in the order in which a weight is kept."""
+    """An fp32 copy of the layer's own class: some PEFT adapters depend on the order in which it stores its weight."""
     if matrix(linear) is not linear.weight:
         from transformers.pytorch_utils import Conv1D
 
@@ -188,7 +188,7 @@ def _checked(
     x: Float[Tensor, "n d_in"],
     adapted: Float[Tensor, "n d_out"],
 ) -> Float[Tensor, "d_out d_in"]:
-    """The merged layer's weight minus the original one; it takes the place of the former in memory."""
+    """The merged layer's weight minus the original one, computed in the memory of the merged weight."""
     bias = None if linear.bias is None else linear.bias.float()
     if (bias is None) != (merged.bias is None) or (bias is not None and not torch.equal(bias, merged.bias)):
         raise MismatchError(f"{folder} changes the bias of {path}, and dW is a change of weights alone: {MERGE}")
