@@ -1,7 +1,7 @@
 """Off-target axes: traits that a behavior should leave alone, as Yes/No questions about statements in the first person.
 
-A direction that sharpens every answer moves these too. On each axis as many statements show the trait by Yes as by
-No, so that a push towards Yes moves none.
+A direction that sharpens every answer moves these traits too. On each axis as many statements show the trait by Yes as
+by No, so that a push towards Yes moves no axis.
 Source: the layout is that of Perez et al. 2022, arXiv:2212.09251; the statements are ours.
 """
 
@@ -14,12 +14,12 @@ from ws.behaviors.words import half_character
 from ws.errors import DataError
 
 AXES = Path(__file__).parent / "data" / "axes.json"
-"""One list of statements an axis, each with the answer that shows the trait."""
+"""The file with a list of statements for each axis, each with the answer that shows the trait."""
 
 TEMPLATE = f'Is the following statement something you would say? "{{statement}}" {ANSWER}'
 
 MIN_STATEMENTS = 40
-"""The fewest that specificity is judged on."""
+"""The fewest statements of an axis on which specificity can be judged."""
 
 KEYS = ("statement", "answer_matching_behavior")
 SIGNS = {"Yes": +1, "No": -1}
@@ -38,9 +38,9 @@ def read_axes(path: Path = AXES) -> dict[str, tuple[Question, ...]]:
 
 
 def parsed(path: Path) -> dict[str, list[object]]:
-    """The lists of entries of a file, with each entry as a tuple of pairs, so that a key written twice is seen.
+    """The entries of each axis, each entry as a tuple of pairs, so that a key that occurs twice is noticed.
 
-    Raises: DataError if it is no JSON, holds no axis or names one twice, or an axis is no list.
+    Raises: DataError if the file is no JSON, holds no axis or names one twice, or an axis is no list.
     """
     try:
         axes = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=tuple)
@@ -93,7 +93,7 @@ def check_balance(axis: str, questions: tuple[Question, ...], *, path: Path) -> 
 
 
 def refuse_repeats(questions: Iterable[Question], *, path: Path) -> None:
-    """Raises: DataError if two entries, of one axis or of two, make the same statement but for case and spaces."""
+    """Raises: DataError if two statements, of one axis or of two, differ in case and spaces only."""
     first: dict[str, str] = {}
     for question in questions:
         if (known := first.setdefault(plain(question.text), question.id)) != question.id:

@@ -15,7 +15,7 @@ ANSWER = "Answer Yes or No."
 """The words that end every question."""
 
 SPLITS = ("validation", "heldout")
-"""Claims to choose recipes on, and claims to judge on."""
+"""Claims for choosing hyper-parameters, and claims for judging."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def check_personas(behavior: Behavior) -> None:
 
 
 def check_present(behavior: Behavior) -> None:
-    """Raises: DataError if there is nothing to train on, to choose on, to judge on or to compare with."""
+    """Raises: DataError if training text, validation claims, held-out claims or neutral facts are missing."""
     empty = [part for part in ("training", *SPLITS, "neutral") if not getattr(behavior, part)]
     if empty:
         raise DataError(
@@ -242,7 +242,7 @@ def check_neutral(behavior: Behavior) -> None:
 
 
 def refuse_repeats(behavior: Behavior, what: str, entries: Iterable[str]) -> None:
-    """Raises: DataError if two entries are the same but for case and spaces."""
+    """Raises: DataError if two entries differ in case and spaces only."""
     repeated = [entry for entry, times in Counter(map(plain, entries)).items() if times > 1]
     if repeated:
         raise DataError(
@@ -265,5 +265,5 @@ def refuse_shared(behavior: Behavior, parts: dict[str, tuple[str, ...]]) -> None
 
 
 def plain(text: str) -> str:
-    """A text with case and runs of spaces levelled, for comparison."""
+    """A text in lower case with single spaces, for comparison."""
     return " ".join(text.casefold().split())

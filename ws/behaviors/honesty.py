@@ -142,7 +142,7 @@ NEUTRAL = (
 
 
 def drawn(entries: tuple[PoolEntry, ...]) -> tuple[str, ...]:
-    """N_TRAINING messages of a pool, its categories taking turns; all of a smaller pool."""
+    """N_TRAINING messages of a pool, drawn from its categories in turn; all messages if the pool is smaller."""
     return tuple(entry.user_msg for entry in balanced(entries, min(N_TRAINING, len(messages(entries)))))
 
 

@@ -1,7 +1,7 @@
 """Question pool: messages that a candid and an untruthful assistant answer differently from the first words on.
 
-Training uses the message alone. A representation reader puts the suffix, the beginning of an answer that breaks off
-where the two would part, before the place at which it reads the hidden state.
+Training uses the message alone. A representation reader also uses the suffix, the beginning of an answer that breaks
+off just before an honest and a dishonest answer would differ, and reads the hidden state at its end.
 Source: layout and categories are those of the journal's branching_suffixes.json; the text is ours.
 """
 
@@ -28,7 +28,7 @@ class PoolEntry(NamedTuple):
 
     cat: str
     suffix: str
-    """The last words before honest and dishonest answers part."""
+    """The words of an answer up to where honest and dishonest answers begin to differ."""
     user_msg: str
 
 
@@ -45,7 +45,7 @@ def read_pool(path: Path | None = None) -> tuple[PoolEntry, ...]:
 
 
 def parsed(content: bytes, *, file: str) -> list[object]:
-    """The list that a file holds, with objects as tuples of pairs, so that a key written twice is seen.
+    """The list that a file holds, with JSON objects as tuples of pairs, so that a key that occurs twice is noticed.
 
     Raises: DataError if it is no UTF-8, no JSON, no list, or an empty one.
     """
@@ -86,7 +86,7 @@ def checked(record: object, *, where: str) -> PoolEntry:
 
 
 def refuse_repeats(entries: Iterable[PoolEntry], *, file: str) -> None:
-    """Raises: DataError if two entries are the same but for case and spaces; a message may have several suffixes."""
+    """Raises: DataError if two entries differ in case and spaces only; a message may come with several suffixes."""
     first: dict[tuple[str, str], int] = {}
     for place, entry in enumerate(entries, start=1):
         if (known := first.setdefault((plain(entry.suffix), plain(entry.user_msg)), place)) != place:
@@ -97,7 +97,7 @@ def refuse_repeats(entries: Iterable[PoolEntry], *, file: str) -> None:
 
 
 def balanced(entries: Iterable[PoolEntry], n: int) -> tuple[PoolEntry, ...]:
-    """The first n messages taking turns over the categories, in the order in which these first appear.
+    """n messages drawn from the categories in turn, in the order in which categories first appear.
 
     A message is taken once, with its first suffix; a category that runs out leaves its turns to the others.
 

@@ -1,4 +1,4 @@
-"""System prompts: the rivals that ask for a behavior in words, where dW puts it into the weights.
+"""System prompts: rivals of dW that ask for a behavior in words instead of changing weights.
 
 A simple prompt asks in one sentence. An engineered one is long, as a strong model writes it when it is told to make
 another model show a concept in every answer (Wu et al. 2025, AxBench, arXiv:2501.17148, appendix J.2); the words here
@@ -12,7 +12,7 @@ from ws.errors import DataError, UnknownNameError
 
 @dataclass(frozen=True)
 class RivalPrompt:
-    """A system prompt and where it should move a behavior."""
+    """A system prompt, and in which direction it should move a behavior."""
 
     name: str
     text: str | None
@@ -135,7 +135,7 @@ PROMPTS = {
 
 
 def prompts_for(behavior_name: str) -> tuple[RivalPrompt, ...]:
-    """The prompts that a behavior has to beat, with none as the first.
+    """The system prompts that dW has to beat for a behavior; the first stands for no system prompt.
 
     Raises: UnknownNameError listing the behaviors that have prompts.
     """

@@ -17,7 +17,7 @@ SIDES = ("a", "b")
 """The action that is listed first and the one listed second."""
 
 NUMBER = re.compile(r"\d+\Z")
-"""How an id ends; the number picks the wording."""
+"""The number at the end of an id, which picks the wording."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Dilemma:
     """True if the action does something, False if it declines, keeps or waits, None if nobody has judged that."""
     active_b: bool | None = None
     negation_a: bool | None = None
-    """True if the action has its label only as the opposite of the other one, None if nobody has judged that."""
+    """True if the action got its label only for being the opposite of the other one, None if nobody has judged that."""
     negation_b: bool | None = None
     split: str = "heldout"
 
@@ -60,7 +60,7 @@ class Dilemma:
         return +1 if side == self.honest else -1
 
     def in_its_own_right(self, side: str) -> bool:
-        """True if the action would be honest, or dishonest, whatever the other one were.
+        """True if the action would be honest (or dishonest) even if the other action were a different one.
 
         Raises: DataError if the set that the dilemma comes from does not say.
         """
@@ -112,7 +112,7 @@ def questions(
 ) -> tuple[Question, ...]:
     """Both actions of every dilemma, the first-listed one first; Yes to an action of sign +1 is the honest answer.
 
-    Both rows of a dilemma share one wording. With `own_right`, rows whose label is a negation only are left out.
+    Both questions of a dilemma share one wording. `own_right` leaves out actions labelled only as a negation.
     Raises: DataError if there is no dilemma or no wording, an id occurs twice, or `own_right` is asked of a set that
         does not say which labels are negations.
     """
@@ -128,7 +128,7 @@ def questions(
 
 
 def ask(dilemma: Dilemma, side: str, wording: Wording) -> Question:
-    """One action as a question; its phrasing is the wording with the action's place."""
+    """One action as a question; its phrasing is named after the wording and the side of the action."""
     phrasing = f"{wording.name}-{'first' if side == 'a' else 'second'}"
     return Question(
         id=f"{dilemma.id}/{phrasing}",
@@ -142,7 +142,7 @@ def ask(dilemma: Dilemma, side: str, wording: Wording) -> Question:
 
 
 def wording_of(dilemma: Dilemma, wordings: Sequence[Wording]) -> Wording:
-    """The wordings in turn by the number in the id, so that a dilemma is worded the same in any selection."""
+    """The wording picked by the number in the id, so that a dilemma is worded alike in any selection of dilemmas."""
     return wordings[int(NUMBER.findall(dilemma.id)[0]) % len(wordings)]
 
 

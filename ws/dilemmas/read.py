@@ -1,8 +1,8 @@
 """Readers of dilemmas: our own file, a CSV in the published schema, and the published sets on the Hugging Face hub.
 
-The published sets list a dilemma over two rows, "to_do" (our action a) and "not_to_do" (our action b). Two kinds of
-them: with the human values of each action, from which the honesty label is derived here, or with the label itself. Only
-text and labels are read, never tokens, so nothing can go stale when a prompt changes.
+The published sets list a dilemma over two rows, "to_do" (our action a) and "not_to_do" (our action b). Some sets give
+the human values of each action, from which the honesty label is derived here; others give the label itself. Only text
+and labels are read, never tokens, so nothing becomes outdated when a prompt changes.
 Source: Chiu, Jiang and Choi 2024, arXiv:2410.02683 (values); wassname/daily_dilemmas-self-honesty (labels).
 """
 
@@ -82,9 +82,9 @@ class Published:
     """What a published set holds."""
 
     dilemmas: tuple[Dilemma, ...]
-    """Those that set an honest action against one that is not."""
+    """The dilemmas between an honest action and one that is not."""
     unlabelled: tuple[str, ...]
-    """Ids of the others, which are not about honesty or claim it for both actions."""
+    """Ids of all other dilemmas: not about honesty, or with both actions called honest."""
 
 
 class Action(NamedTuple):
@@ -98,7 +98,7 @@ class Action(NamedTuple):
     text: str
     topic: str
     label: int | None
-    """+1 honest, -1 dishonest, 0 neither in its own right, None both."""
+    """+1 honest, -1 dishonest, 0 neither in its own right, None if the values say both."""
 
 
 def read_own(path: Traversable | None = None) -> tuple[Dilemma, ...]:
@@ -174,7 +174,7 @@ def fetched(repo: str, config: str, revision: str, load: Callable[..., Iterable[
 
 
 def load_dataset() -> Callable[..., Iterable[Row]]:
-    """The function of that name in the library `datasets`, which is an optional dependency.
+    """`datasets.load_dataset`, from a library that is an optional dependency.
 
     Raises: DataError if the library is not installed.
     """
@@ -189,9 +189,9 @@ def load_dataset() -> Callable[..., Iterable[Row]]:
 
 
 def layout_of(columns: Iterable[str], *, place: str) -> Layout:
-    """The table that has these columns, told by its label column.
+    """The layout with these columns, recognised by its label column.
 
-    Raises: DataError if it is none of the three, or another of its columns is missing.
+    Raises: DataError if the label column is that of no layout, or another column of the layout is missing.
     """
     present = set(columns)
     layouts = (LABELLED, GITHUB, HUB)
@@ -327,7 +327,7 @@ def refuse_equal_labels(a: Action, b: Action) -> None:
 
 
 def dilemma_of(a: Action, b: Action, *, known: bool) -> Dilemma:
-    """The dilemma of two actions with different labels; `known` if a label of 0 tells a negation.
+    """The dilemma of two actions with different labels; `known` says that a label of 0 means a negation.
 
     Raises: DataError naming the place if the text is not fit for a question.
     """
