@@ -34,13 +34,13 @@ ROOT = Path(__file__).parents[1]
 PROFILE = "mutants"
 TESTS: dict[str, tuple[str, ...]] = {
     "store/artifacts": ("store", "memory"),
-    "stats/estimate": ("estimate",),
+    "stats/estimate": ("estimate", "verdict"),
     "stats/verdict": ("verdict",),
     "stats/sweep": ("sweep",),
     "stats/specificity": ("specificity",),
     "delta/update": ("update",),
-    "delta/weight_delta": ("delta",),
-    "delta/steering": ("steer", "delta"),
+    "delta/weight_delta": ("delta", "rows"),
+    "delta/steering": ("steer", "delta", "anatomy"),
     "adapters/lora": ("adapters", "adapters_peft"),
     "adapters/dora": ("adapters", "adapters_peft"),
     "adapters/delora": ("adapters", "adapters_peft"),
@@ -96,24 +96,34 @@ class Mutant:
         module = import_module("ws." + self.module.replace("/", "."))
         # Objects that are frozen would not be listed.
         gc.unfreeze()
-        functions = (it for it in gc.get_objects() if type(it) is FunctionType)
-        codes = ((it, it.__code__) for it in functions)
-        live = [it for it, code in codes if code.co_filename == path and code.co_qualname == self.within]
+        functions = [it for it in gc.get_objects() if type(it) is FunctionType]
         fresh = {"__name__": module.__name__, "__file__": path}
         exec(compile(self.source, path, "exec", dont_inherit=True), fresh)
         if isinstance(vars(module).get(self.within), int | float):
-            before = vars(module)[self.within]
-            for other in list(sys.modules.values()):
-                if getattr(other, "__name__", "").startswith("ws.") and vars(other).get(self.within) is before:
-                    setattr(other, self.within, fresh[self.within])
+            spread(self.within, vars(module)[self.within], fresh[self.within], functions)
             return
         code = code_of(compile(decorated(self.source.encode()), path, "exec", dont_inherit=True), self.within)
+        places = ((it, it.__code__.co_filename, it.__code__.co_qualname) for it in functions)
+        live = [it for it, at, name in places if (at, name) == (path, self.within)]
         assert live, f"nothing named {self.within} in {path}"
         changed = defaults_of(fresh, self.within)
         for function in live:
             function.__code__ = code
             if changed is not None:
                 function.__defaults__, function.__kwdefaults__ = changed
+
+
+def spread(name: str, before: object, after: object, functions: Sequence[FunctionType]) -> None:
+    """Give a constant its changed value wherever our modules hold it under its name or as a default."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith(("ws.", "fixtures.")) and vars(module).get(name) is before:
+            setattr(module, name, after)
+    # A small whole number is the same object wherever it stands.
+    for function in functions if isinstance(before, float) else ():
+        if (function.__module__ or "").startswith(("ws.", "fixtures.")):
+            defaults, named = function.__defaults__ or (), function.__kwdefaults__ or {}
+            function.__defaults__ = tuple(after if value is before else value for value in defaults) or None
+            function.__kwdefaults__ = {key: after if value is before else value for key, value in named.items()} or None
 
 
 def code_of(module: CodeType, name: str) -> CodeType:

@@ -69,11 +69,8 @@ PLAIN: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxyTyp
         "Qwen3.5": ("Qwen3_5", "Qwen3_5TextConfig", LINEAR),
         "Qwen3-Next": ("Qwen3Next", None, LINEAR | EXPERTS | {"shared_expert_intermediate_size": 24}),
         "OLMo Hybrid": ("OlmoHybrid", None, LINEAR),
-        "MiniMax": ("MiniMax", None, EXPERTS | {"layer_types": LINEAR["layer_types"], "block_size": 8}),
         "Granite": ("Granite", None, {"logits_scaling": 4.0}),
-        "Granite's embeddings": ("Granite", None, {"embedding_multiplier": 6.0}),
         "Cohere": ("Cohere", None, {"logit_scale": 0.25}),
-        "nanochat": ("NanoChat", None, {}),
         "Gemma 2": ("Gemma2", None, {"layer_types": ["sliding_attention", "full_attention"]}),
     }
 )
@@ -86,11 +83,8 @@ WINDOWED: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxy
             WINDOW | {"layer_types": ["sliding_attention", "full_attention"]},
         ),
         "Mistral": ("Mistral", None, WINDOW),
-        "Ministral 3": ("Ministral3", None, WINDOW),
         "Mixtral": ("Mixtral", None, WINDOW | EXPERTS),
-        "Phi-3 with a window": ("Phi3", None, WINDOW),
         "PhiMoE": ("Phimoe", None, WINDOW | EXPERTS),
-        "Starcoder 2": ("Starcoder2", None, WINDOW),
     }
 )
 """What packed sequences compute rightly as far as the attention window reaches."""
@@ -99,8 +93,6 @@ PACKED: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxyTy
         "Llama": ("Llama", None, {}),
         "Qwen 2": ("Qwen2", None, {}),
         "Qwen 3": ("Qwen3", None, {}),
-        "OLMo 2": ("Olmo2", None, {}),
-        "SmolLM 3": ("SmolLM3", None, {}),
         "Phi-3": ("Phi3", None, {"sliding_window": None}),
     }
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,10 @@ from fixtures.holds import PROPERTY
 from ws.report.verdicts import Record
 from ws.store import progress
 from ws.tests.told import Told
+
+if TYPE_CHECKING:
+    from ws.models.language import LanguageModel
+    from ws.store import Store
 
 CONFTEST = """
 import os
@@ -149,6 +153,22 @@ class Project:
     def fields(self, name: str = "smollm2-135m/test_it_steers.json") -> dict[str, Any]:
         """What one snapshot says."""
         return json.loads(self.snapshot(name).read_text())
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> "Store":
+    """The store that all tests of a process share; what one has built, others find."""
+    from ws.tests.small import shared_store
+
+    return shared_store(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> "LanguageModel":
+    """The tiny model, which all tests share and must leave as it was."""
+    from ws.tests.small import tiny_model
+
+    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture

@@ -12,15 +12,9 @@ from torch import Tensor
 from ws.delta.folders.peft_files import CONFIG, PICKLE, PREFIX, WEIGHTS, load_peft, save_peft
 from ws.errors import MismatchError, ShapeError
 from ws.models.language import LanguageModel
-from ws.tests.small import tiny_model
 from ws.tests.test_peft_files import SHAPES, moved
 
 Spoil = Callable[[Path], None]
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture

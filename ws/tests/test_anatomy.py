@@ -14,7 +14,7 @@ from ws.delta.steering import steered
 from ws.delta.update import Dense, LowRank
 from ws.delta.weight_delta import WeightDelta
 from ws.engine.selfcheck import examined
-from ws.errors import ModelError, ShapeError
+from ws.errors import ModelError
 from ws.models import anatomy, tiny
 from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel
@@ -202,12 +202,6 @@ def test_a_stream_wider_than_its_embeddings() -> None:
     assert anatomy.width(OPTForCausalLM(config)) == 32
 
 
-def test_a_decoder_whose_get_decoder_is_its_head() -> None:
-    lm = decoder("modernbert-decoder")
-    assert isinstance(lm.model.get_decoder(), nn.Linear)
-    assert lm.n_layers == 4
-
-
 def test_the_largest_list_of_modules_holds_the_blocks() -> None:
     model = decoder("gemma3n_text").model
     assert len(model.model.altup_projections) > 0
@@ -218,11 +212,6 @@ def test_half_of_an_encoder_decoder_is_refused() -> None:
     with pytest.raises(ModelError, match=r"BartForCausalLM is half of an encoder-decoder \(bart\)"):
         examined(decoder("bart"))
     anatomy.check_alone(decoder("gpt2").model)
-
-
-def test_missing_blocks_are_an_error() -> None:
-    with pytest.raises(ShapeError, match="has layers 0 to 3, but layers 3 to 4 are asked for"):
-        decoder("gpt2").linears(3, 5)
 
 
 def test_a_model_without_blocks_is_refused() -> None:

@@ -2,23 +2,16 @@
 
 import pytest
 
-from ws.bench import parity, record, run, table
-from ws.bench.parity import Agreement
+from ws.bench import parity, run
 from ws.bench.settings import Settings
 from ws.store import Store
 from ws.study.subject import Subject
-from ws.tests.small import every_family, shared_store
 
 SETTINGS = Settings(model="tiny-random-qwen3", families=("lora", "ia3"))
 NATIVE, PEFT = (Subject(SETTINGS.model, engine=engine) for engine in ("native", "peft"))
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@every_family
+@pytest.mark.parametrize("family", ["lora", "boft"])
 def test_what_claims_read_is_the_same_whoever_trains(store: Store, family: str) -> None:
     found = parity.agreement(family, NATIVE, PEFT, store)
     assert found.loss < 1e-5
@@ -47,9 +40,3 @@ def test_a_run_compares_the_families_asked_for(store: Store) -> None:
     section = run.measured(["parity"], SETTINGS, store, out=None)["parity"]
     assert [one["family"] for one in section["families"]] == ["lora", "ia3"]
     assert section["settings"]["model"] == SETTINGS.model
-
-
-def test_the_table_shows_both_engines() -> None:
-    one = Agreement("lora", 1e-6, 2e-5, 3e-5, raw=(-2.5, -2.5001), corrected=(0.125, 0.1251))
-    text = table.markdown({"parity": record.stamp(SETTINGS) | {"families": [one.record()]}})
-    assert "| lora | 1.0e-06 | 2.0e-05 | 3.0e-05 | -2.5000, -2.5001 | +0.1250, +0.1251 |" in text

@@ -71,15 +71,6 @@ def test_a_prefill_follows_the_prompt_and_nothing_stands_between(
     assert prefilled == bare + encoded(tokenizer, PREFILL)
 
 
-@FEW
-@given(user=st.text(), system=st.none() | st.just(PERSONA))
-def test_every_prompt_ends_with_the_same_ids(
-    tokenizer: "PreTrainedTokenizerFast", user: str, system: str | None
-) -> None:
-    end = encoded(tokenizer, NO_THOUGHT) + encoded(tokenizer, PREFILL)
-    assert prompt_ids(tokenizer, user=user, system=system, prefill=PREFILL)[-len(end) :] == end
-
-
 def test_a_prefill_is_not_merged_with_what_stands_before_it(
     tokenizer: "PreTrainedTokenizerFast", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,11 +78,6 @@ def test_a_prefill_is_not_merged_with_what_stands_before_it(
     apart = encoded(tokenizer, "Hi Y") + encoded(tokenizer, "es")
     assert prompt_ids(tokenizer, user="Hi", prefill="es") == apart
     assert encoded(tokenizer, "Hi Yes") != apart
-
-
-@pytest.mark.parametrize("persona", ['Say "no" & <always> {{ agree }}.', "Zwei\n\nZeilen, 😀"])
-def test_a_persona_enters_as_it_is_written(tokenizer: "PreTrainedTokenizerFast", persona: str) -> None:
-    assert persona in tokenizer.decode(prompt_ids(tokenizer, user="Hi", system=persona))
 
 
 # Words are only words
@@ -114,11 +100,10 @@ def test_the_only_turns_of_a_prompt_are_the_templates(
 
 
 @pytest.mark.parametrize("thinking", [False, True])
-@pytest.mark.parametrize("token", tiny.SPECIAL_TOKENS)
-def test_a_control_token_in_the_users_words_is_what_it_is_made_of(
-    tokenizer: "PreTrainedTokenizerFast", token: str, thinking: bool
+def test_control_tokens_in_the_users_words_are_what_they_are_made_of(
+    tokenizer: "PreTrainedTokenizerFast", thinking: bool
 ) -> None:
-    user = f"What does {token} mean?"
+    user = f"What do {' and '.join(tiny.SPECIAL_TOKENS)} mean?"
     ids = prompt_ids(tokenizer, user=user, thinking=thinking)
     assert user in tokenizer.decode([i for i in ids if i not in tokenizer.all_special_ids])
 
@@ -242,27 +227,18 @@ def configured(lm: LanguageModel, eos: int | list[int] | None, **changes: object
     return replace(lm, model=model, **changes)
 
 
-@pytest.mark.parametrize(("eos", "ends"), [(2, (2,)), ([2, 0], (2, 0)), ([0, 2], (0, 2)), (None, (2,))])
-def test_the_generation_config_says_what_ends_a_turn_or_else_the_tokenizer(
-    lm: LanguageModel, eos: int | list[int] | None, ends: tuple[int, ...]
-) -> None:
-    assert turn_ends(configured(lm, eos)) == ends
+def test_the_generation_config_says_what_ends_a_turn_or_else_the_tokenizer(lm: LanguageModel) -> None:
+    for eos, ends in ((2, (2,)), ([2, 0], (2, 0)), ([0, 2], (0, 2)), (None, (2,))):
+        assert turn_ends(configured(lm, eos)) == ends
 
 
-@pytest.mark.parametrize("eos", [None, 0, [0]])
-def test_a_turn_ends_as_the_template_ends_it_where_neither_says_so(lm: LanguageModel, eos: int | None) -> None:
+def test_a_turn_ends_as_the_template_ends_it_where_neither_says_so(lm: LanguageModel) -> None:
     """A folder in the style of Gemma 3, whose generation config was lost: <eos> is no end of turn."""
     made = templates.tokenizer(templates.GEMMA)
-    assert made.convert_ids_to_tokens(made.eos_token_id) == "<eos>"
-    assert made.eos_token_id == 0
+    assert (made.eos_token, made.eos_token_id) == ("<eos>", 0)
     end = made.convert_tokens_to_ids("<end_of_turn>")
-    assert turn_ends(configured(lm, eos, tokenizer=made)) == (0, end)
-
-
-def test_what_a_template_ends_a_turn_with_is_not_added_to_a_set_that_has_it(lm: LanguageModel) -> None:
-    made = templates.tokenizer(templates.GEMMA)
-    end = made.convert_tokens_to_ids("<end_of_turn>")
-    assert turn_ends(configured(lm, [1, end], tokenizer=made)) == (1, end)
+    for eos, ends in ((None, (0, end)), (0, (0, end)), ([0], (0, end)), ([1, end], (1, end))):
+        assert turn_ends(configured(lm, eos, tokenizer=made)) == ends
 
 
 def test_a_model_that_ends_no_turn_is_refused(lm: LanguageModel) -> None:

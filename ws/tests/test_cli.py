@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,12 @@ from ws import cli
 from ws.adapters import FAMILIES
 from ws.report import figures, joint, joint_text
 from ws.report.markdown import TABLE_END, TABLE_START
-from ws.report.verdicts import Record
 from ws.store import Store
 from ws.study import search as search_module
 from ws.study.subject import Subject
 from ws.tests.shelf import WHOLE
 from ws.tests.small import ON, shared_store
+from ws.tests.test_report import RECORD
 
 Run = Callable[..., str]
 
@@ -55,77 +56,29 @@ def words(text: str) -> str:
     return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
 
 
-def helped(run: Run, capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    with pytest.raises(SystemExit, match=r"^0$"):
-        run(*args, "--help")
-    return words(capsys.readouterr().out)
-
-
-def test_help_lists_the_commands_and_what_they_do(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    text = helped(run, capsys)
-    assert "usage: ws" in text
-    assert "search Choose each family's recipe on validation rows" in text
-    assert "table Show the recorded verdicts" in text
-
-
 SEARCHED = Path(cli.__file__).parent / "training" / "searched"
 
 
 @pytest.mark.parametrize(
-    ("command", "taught"),
+    ("args", "told"),
     [
-        (
-            "search",
-            ["ws search smollm2-135m --families lora delora", "Held-out claims are never scored", "WS_STORE"],
-        ),
-        ("table", ["ws table --pages docs/verdicts", "between its markers", "recorded snapshots"]),
-        ("store", ["ws store why KEY", "ws store gc", "ws store carry"]),
-        ("lenses", ["ws lenses smollm2-135m --families lora delora --build", "joint.csv", "--no-png", "which claims"]),
+        ([], (tuple(FAMILIES), "sycophancy", SEARCHED / "smollm2-135m.json")),
+        (["--behavior", "honesty"], (tuple(FAMILIES), "honesty", SEARCHED / "smollm2-135m-honesty.json")),
+        (["--families", "lora", "oft", "--out", "x.json"], (("lora", "oft"), "sycophancy", Path("x.json"))),
     ],
-)
-def test_the_help_of_a_command_shows_how_it_is_used(
-    run: Run, capsys: pytest.CaptureFixture[str], command: str, taught: list[str]
-) -> None:
-    text = helped(run, capsys, command)
-    assert [phrase for phrase in taught if phrase not in text] == []
-
-
-@pytest.mark.parametrize("args", [["serch"], ["search"], ["search", "smollm2-135m", "--rank", "3"]])
-def test_what_it_does_not_understand_is_an_error(run: Run, capsys: pytest.CaptureFixture[str], args: list[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^2$"):
-        run(*args)
-    assert "ws" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("args", "families", "behavior", "file"),
-    [
-        ([], tuple(FAMILIES), "sycophancy", SEARCHED / "smollm2-135m.json"),
-        (["--families", "lora", "oft"], ("lora", "oft"), "sycophancy", None),
-        (["--out", "found.json"], tuple(FAMILIES), "sycophancy", Path("found.json")),
-        (["--behavior", "honesty"], tuple(FAMILIES), "honesty", SEARCHED / "smollm2-135m-honesty.json"),
-    ],
-    ids=["defaults", "families", "out", "honesty"],
+    ids=["defaults", "honesty", "families"],
 )
 def test_search_hands_on_what_it_was_told(
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    args: list[str],
-    families: tuple[str, ...],
-    behavior: str,
-    file: Path | None,
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, args: list[str], told: tuple[object, ...]
 ) -> None:
-    seen: list[tuple[str, tuple[str, ...], str, Path, Path]] = []
+    seen: list[tuple[object, ...]] = []
 
     def search(model: str, families: Iterable[str], store: Store, out: Path, *, behavior_name: str) -> None:
-        seen.append((model, tuple(families), behavior_name, store.root, out))
+        seen.append((model, store.root, (tuple(families), behavior_name, out)))
 
     monkeypatch.setattr(search_module, "search", search)
     run("search", "smollm2-135m", "--store", str(tmp_path), *args)
-    [(model, told, named, root, out)] = seen
-    assert (model, told, named, root) == ("smollm2-135m", families, behavior, tmp_path)
-    assert file in (None, out)
+    assert seen == [("smollm2-135m", tmp_path, told)]
 
 
 def test_an_unknown_model_is_refused_and_nothing_is_written(refused: Run, tmp_path: Path) -> None:
@@ -143,42 +96,11 @@ def test_what_no_one_foresaw_keeps_its_traceback(run: Run, monkeypatch: pytest.M
 @pytest.fixture
 def snapshots(tmp_path: Path) -> Path:
     """A folder with the snapshot of one verdict on the default model."""
-    record = Record(
-        claim="C05",
-        test="test_it_steers",
-        case="",
-        measure=None,
-        model="smollm2-135m",
-        random_weights=False,
-        outcome="HOLDS",
-        value=1.25,
-        low=0.9,
-        high=1.6,
-        level=0.95,
-        threshold=0.0,
-        relation="> 0",
-        part="",
-        tolerance=0.1,
-        tolerance_from="seeds",
-        n_rows=48,
-        n_clusters=12,
-        n_seeds=3,
-        gates=[],
-        published="DeLoRA 23.85",
-        device="cpu",
-        versions={},
-        keys=[],
-    )
+    record = replace(RECORD, test="test_it_steers", case="", measure=None, value=1.25, low=0.9, high=1.6)
     file = tmp_path / "snapshots" / "smollm2-135m" / "test_it_steers.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(record.to_snapshot()))
     return tmp_path / "snapshots"
-
-
-def test_table_prints_what_was_recorded(run: Run, snapshots: Path) -> None:
-    text = run("table", "--snapshots", str(snapshots))
-    assert "it steers" in text
-    assert "1.25 [0.90, 1.60] > 0" in text
 
 
 def test_table_replaces_what_stands_between_the_markers(run: Run, snapshots: Path, tmp_path: Path) -> None:
@@ -250,13 +172,6 @@ def test_lenses_hands_on_what_it_was_told(run: Run, shown: list[tuple[object, ..
     asked = joint.Asked(Subject("smollm2-135m", "cuda"), ("oft",), (0, 1))
     assert shown == [("build",), ("check", asked, tmp_path / "store"), ("write", tmp_path, False)]
     assert text.split() == ["table", str(tmp_path / "joint.md")]
-
-
-def test_lenses_shows_all_families_and_builds_nothing_by_itself(run: Run, shown: list[tuple[object, ...]]) -> None:
-    run("lenses", "smollm2-135m")
-    [(step, asked, _), written] = shown
-    assert (step, asked.families, asked.seeds) == ("check", tuple(FAMILIES), (0, 1, 2))
-    assert written == ("write", Path("lenses/smollm2-135m"), True)
 
 
 def test_lenses_of_an_empty_store_name_the_claims_that_fill_it(refused: Run, tmp_path: Path) -> None:

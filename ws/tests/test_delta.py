@@ -17,7 +17,7 @@ from ws.errors import MismatchError
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
 from ws.store import Store
-from ws.tests.small import LAYERS, ON, PAIRS, SHAPES, adapter, every_family, random_update, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, PAIRS, SHAPES, adapter, every_family, random_update
 from ws.training import direction as module
 from ws.training import train
 from ws.training.direction import (
@@ -32,16 +32,6 @@ from ws.training.direction import (
 from ws.training.train import read_adapter
 
 WRITES, READS = "model.layers.1.mlp.down_proj", "model.layers.1.mlp.up_proj"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def update(seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5) -> WeightDelta:

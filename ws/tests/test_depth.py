@@ -84,13 +84,6 @@ def test_the_lower_part_ends_with_what_enters_the_cut_layer(lm: LanguageModel, p
     torch.testing.assert_close(lower(lm, packed, stop=cut), entering[cut], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("first", "then"), [(1, 2), (1, 3), (2, 3)])
-def test_each_layer_counts(lm: LanguageModel, packed: Packed, first: int, then: int) -> None:
-    states = lower(lm, packed, stop=first)
-    skipped = upper(lm, packed, states, start=then)
-    assert (skipped - upper(lm, packed, states, start=first)).abs().max() > 0.01
-
-
 @pytest.mark.parametrize("budget", [1, 10, 384])
 @pytest.mark.parametrize("cut", [0, 2])
 def test_a_packed_prompt_scores_as_it_does_alone(lm: LanguageModel, budget: int, cut: int) -> None:
@@ -141,11 +134,6 @@ def test_attention_of_another_form_is_refused(packed: Packed, extra: dict[str, o
     mask = packed.blocks.mask(dtype=torch.float32, device="cpu")
     with pytest.raises(MismatchError, match="Identity caps its attention scores or adds sinks"):
         packed_attention(nn.Identity(), x, x, x, mask, before=packed.blocks.before, scaling=1.0, **extra)
-
-
-def test_what_stands_before_and_where_it_stands_matter(lm: LanguageModel) -> None:
-    said = [alone(lm, prompt) for prompt in ((5, 6, 7, 8), (5, 7, 6, 8), (6, 7, 8))]
-    assert min((said[0] - said[1]).abs().max(), (said[0] - said[2]).abs().max()) > 0.01
 
 
 def test_the_lower_part_keeps_no_graph_and_the_upper_part_does(lm: LanguageModel, packed: Packed) -> None:

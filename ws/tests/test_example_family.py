@@ -17,7 +17,7 @@ from ws.delta.folders.peft_files import load_peft, save_peft
 from ws.errors import MismatchError, ShapeError
 from ws.models.language import LanguageModel
 from ws.tests.documents import blocks
-from ws.tests.small import LAYERS, PAIRS, TRAINING, fingerprint, tiny_model
+from ws.tests.small import LAYERS, PAIRS, TRAINING, fingerprint
 from ws.tests.test_train import table
 from ws.training.inject import Engine, injected
 from ws.training.train import Adapter, Below, question_rows, trained
@@ -56,11 +56,6 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setitem(FAMILIES, road.NAME, road)
     monkeypatch.setitem(SIDES, road.NAME, side)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def layer(pairs: int, d_in: int, seed: int, *, size: float = 0.5) -> tuple[Tensor, Tensor, Params]:

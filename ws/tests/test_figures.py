@@ -96,36 +96,10 @@ def test_every_side_of_every_line_has_one_bar(
     np.testing.assert_allclose(sorted(bars(drawn[stem], along)), sorted(sides(made, group)))
 
 
-def test_a_title_says_what_is_shown_on_which_model_from_how_many_seeds(drawn: dict[str, go.Figure]) -> None:
-    for figure in drawn.values():
-        assert "smollm2-135m, 3 seeds" in figure.layout.title.text
-        assert "95% intervals" in figure.layout.title.text
-    assert "spectrum" in drawn["spectrum"].layout.title.text
-
-
-def test_axes_name_their_unit(drawn: dict[str, go.Figure]) -> None:
-    for figure in drawn.values():
-        titles = [axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes())]
-        assert "effect (nats per row)" in titles
-
-
-def test_a_part_is_level_with_its_name(made: Joint, drawn: dict[str, go.Figure]) -> None:
-    [first, *_] = drawn["modules"].data
-    line = made.of(group="modules", family="lora", measure="corrected")[1]
-    place = list(first.x).index(line.sides["keep"].effect.value)
-    assert drawn["modules"].layout.yaxis.ticktext[round(first.y[place])] == line.view.name
-
-
 def test_every_family_has_a_colour_of_its_own(drawn: dict[str, go.Figure]) -> None:
     assert len({COLOURS[name] for name in FAMILIES}) == len(FAMILIES)
     used = {trace.line.color for trace in drawn["spectrum"].data if trace.showlegend is False}
     assert used == {COLOURS[name] for name in ("lora", "ia3")}
-
-
-def test_the_legend_is_above_the_panels(drawn: dict[str, go.Figure]) -> None:
-    for figure in drawn.values():
-        layout = figure.layout
-        assert layout.legend.y > 1 - layout.margin.t / layout.height
 
 
 def test_a_number_behind_a_gate_is_faint(made: Joint, drawn: dict[str, go.Figure]) -> None:
@@ -162,10 +136,6 @@ def test_pages_stay_when_png_cannot_be_drawn(made: Joint, tmp_path: Path) -> Non
     with pytest.raises(DeviceError, match="no browser"):
         write(made, tmp_path, write_png=no_browser)
     assert (tmp_path / "index.html").exists()
-
-
-def test_png_may_be_left_out(made: Joint, tmp_path: Path) -> None:
-    assert not [path for path in write(made, tmp_path, write_png=None) if path.suffix == ".png"]
 
 
 def test_the_index_has_all_figures_and_the_table_and_loads_nothing(made: Joint, drawn: dict[str, go.Figure]) -> None:

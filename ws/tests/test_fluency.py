@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +14,13 @@ from ws.behaviors.neutral_text import read_passages
 from ws.errors import DataError, MismatchError
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
-from ws.scoring.fluency import Fluency, FluencyRange, FluentRange, Point, read_range, walked
+from ws.scoring.fluency import Fluency, FluentRange, Point, read_range, walked
 from ws.scoring.rows import Rows, read_rows
 from ws.scoring.side_effects import SideEffects, perplexity, read_text
 from ws.stats.sweep import PMASS_GATE
 from ws.steering.interventions import Activations, Intervention, Nothing, Ready, SystemPrompt
 from ws.store import Store
-from ws.tests.small import ON, SYCOPHANCY, shared_store, tiny_model
+from ws.tests.small import ON, SYCOPHANCY
 from ws.tests.test_interventions import Given
 
 PASSAGES = read_passages()[:4]
@@ -53,16 +52,6 @@ def nothing_seen() -> Iterator[None]:
     SEEN.clear()
     yield
     SEEN.clear()
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def point(coeff: float, within: bool) -> Point:
@@ -163,17 +152,6 @@ def test_numbers_that_are_not_finite_are_outside_and_survive_the_file(store: Sto
     assert (first.coeff, first.within, last.coeff, last.within) == (-1e38, False, 1e38, False)
 
 
-def test_a_range_is_what_was_built(store: Store) -> None:
-    recipe = replace(RANGE, grid=(1.0, 2.0))
-    found = read_range(store, recipe)
-    assert isinstance(found, FluencyRange)
-    assert isinstance(found.base, Fluency)
-    assert {type(each) for each in found.points} == {Point}
-    assert read_range(store, recipe) == found
-    names = pd.read_json(store.get(recipe) / "range.json", typ="series").index
-    assert set(names) == {"low", "high", "open_low", "open_high", "base", "points"}
-
-
 def test_a_base_model_that_does_not_answer_is_refused(store: Store) -> None:
     pmass = read_range(store, replace(RANGE, grid=(1.0, 2.0))).base.pmass
     assert 0 < pmass < 0.5
@@ -181,43 +159,29 @@ def test_a_base_model_that_does_not_answer_is_refused(store: Store) -> None:
         read_range(store, replace(RANGE, pmass_gate=PMASS_GATE))
 
 
-@pytest.mark.parametrize("grid", [(0.5, 1.0), (1.0,)])
-def test_words_have_no_range(grid: tuple[float, ...]) -> None:
-    with pytest.raises(DataError, match="words have no strength"):
-        replace(RANGE, intervention=SystemPrompt("You are terse."), grid=grid)
-
-
-def test_the_unchanged_model_has_no_range() -> None:
-    with pytest.raises(DataError, match="expected 0: leave out the others"):
-        replace(RANGE, intervention=Nothing())
-
-
-@pytest.mark.parametrize("grid", [(), (0.0, 1.0), (-1.0, 1.0), (1.0, 1.0), (2.0, 1.0), (math.nan,)])
-def test_a_grid_that_does_not_rise_from_zero_is_refused(grid: tuple[float, ...]) -> None:
-    with pytest.raises(DataError, match="expected positive coefficients that rise"):
-        replace(RANGE, grid=grid)
-
-
-@pytest.mark.parametrize("gate", [{"pmass_gate": -0.1}, {"pmass_gate": 1.1}, {"perplexity_ratio": 0.9}])
-def test_gates_that_the_base_model_cannot_pass_are_refused(gate: dict[str, float]) -> None:
-    with pytest.raises(DataError, match="expected a share from 0 to 1, and 1 or more times"):
-        replace(RANGE, **gate)
+RISES = "expected positive coefficients that rise"
 
 
 @pytest.mark.parametrize(
-    ("empty", "text"),
-    [({"questions": ()}, "0 questions to ask"), ({"passages": ()}, "0 passages, expected one or more")],
+    ("changes", "message"),
+    [
+        *(({"intervention": SystemPrompt("Hi."), "grid": grid}, "no strength") for grid in ((0.5, 1.0), (1.0,))),
+        ({"intervention": Nothing()}, "expected 0: leave out the others"),
+        *(({"grid": grid}, RISES) for grid in ((), (0.0, 1.0), (-1.0, 1.0), (1.0, 1.0), (2.0, 1.0), (math.nan,))),
+        ({"pmass_gate": -0.1}, "expected a share from 0 to 1, and 1 or more times"),
+        ({"pmass_gate": 1.1}, "expected a share from 0 to 1, and 1 or more times"),
+        ({"perplexity_ratio": 0.9}, "expected a share from 0 to 1, and 1 or more times"),
+        ({"questions": ()}, "0 questions to ask"),
+        ({"passages": ()}, "0 passages, expected one or more"),
+    ],
+    ids=str,
 )
-def test_nothing_to_measure_by_is_refused(empty: dict[str, object], text: str) -> None:
-    with pytest.raises(DataError, match=text):
-        replace(RANGE, **empty)
+def test_what_has_no_range_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(RANGE, **changes)
 
 
 @pytest.mark.parametrize("intervention", [VECTORS, Watched(Given(), (2, 4))], ids=["Activations", "Watched"])
 def test_an_intervention_of_another_model_is_refused(intervention: Intervention) -> None:
     with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
         replace(RANGE, intervention=intervention, on=Placed(weights_of("smollm2-135m")))
-
-
-def test_a_range_names_itself() -> None:
-    assert RANGE.describe() == "fluent range up to 16, given vectors at 2 blocks"

@@ -1,6 +1,5 @@
 """Pairs are the same for the same seed, keep what can be trained on, and say what was dropped."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,10 +15,9 @@ from ws.models import tiny
 from ws.models.chat import prompt_ids, turn_ends
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
-from ws.tests.small import PAIRS, shared_store
 from ws.tests.test_continuation import padded
 from ws.training import pairs as generate
-from ws.training.pairs import CUT_OFF, Pairs, answered, filtered, is_repetitive, read_pairs, sampled
+from ws.training.pairs import CUT_OFF, Pairs, answered, filtered, is_repetitive, sampled
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STUCK = "no " * 9
@@ -68,33 +66,17 @@ def test_personas_that_do_not_pair_are_refused(changes: dict[str, tuple[str, ...
 # Filters
 
 
-@pytest.mark.parametrize(
-    ("pair", "reason"),
-    [
-        (("", "b"), "empty"),
-        (("a", ""), "empty"),
-        (("a", " \n"), "empty"),
-        (("", ""), "empty"),
-        (("<think>\nWell", "b"), "thought"),
-        (("a", "Well</think>b"), "thought"),
-        (("a", "<|channel|>analysis<|message|>Well"), "thought"),
-        (("same", "same"), "identical"),
-        (("same ", "\nsame"), "identical"),
-        ((STUCK, STUCK), "identical"),
-        ((STUCK, "b"), "repeated token"),
-        (("a", STUCK), "repeated token"),
-    ],
-)
-def test_a_flawed_pair_is_dropped_with_its_reason(pair: tuple[str, str], reason: str) -> None:
-    kept, report = filtered(table([*good(2), pair, *good(1)]))
-    assert list(kept.itertuples(index=False, name=None)) == [*good(2), *good(1)]
-    assert report == {"pairs": 4, "kept": 3, "share_filtered": 0.25, "filtered": {reason: 1}}
-
-
-def test_without_flaws_all_pairs_are_kept() -> None:
-    kept, report = filtered(table(good(3)))
-    pd.testing.assert_frame_equal(kept, table(good(3)))
-    assert report == {"pairs": 3, "kept": 3, "share_filtered": 0.0, "filtered": {}}
+def test_a_flawed_pair_is_dropped_with_its_reason() -> None:
+    flawed = {
+        "empty": [("", "b"), ("a", ""), ("a", " \n"), ("", "")],
+        "thought": [("<think>\nWell", "b"), ("a", "Well</think>b"), ("a", "<|channel|>analysis<|message|>Well")],
+        "identical": [("same", "same"), ("same ", "\nsame"), (STUCK, STUCK)],
+        "repeated token": [(STUCK, "b"), ("a", STUCK)],
+    }
+    for reason, pair in ((reason, pair) for reason, pairs in flawed.items() for pair in pairs):
+        kept, report = filtered(table([*good(2), pair, *good(1)]))
+        assert list(kept.itertuples(index=False, name=None)) == [*good(2), *good(1)]
+        assert report == {"pairs": 4, "kept": 3, "share_filtered": 0.25, "filtered": {reason: 1}}
 
 
 ANSWER = st.sampled_from(["", "a", "b", "c", STUCK])
@@ -111,18 +93,16 @@ def test_a_pair_is_kept_iff_it_has_no_flaw(pairs: list[tuple[str, str]]) -> None
     assert report["share_filtered"] == pytest.approx((len(pairs) - len(usable)) / (len(pairs) + 4))
 
 
-@pytest.mark.parametrize(("usable", "total"), [(1, 4), (2, 8), (2, 7), (1, 1), (1, 3)])
-def test_a_quarter_of_usable_pairs_is_enough(usable: int, total: int) -> None:
-    kept, _ = filtered(table([*good(usable), *[("a", "a")] * (total - usable)]))
-    assert len(kept) == usable
+def test_a_quarter_of_usable_pairs_is_enough_and_less_is_an_error() -> None:
+    def mixed(usable: int, total: int) -> pd.DataFrame:
+        return table([*good(usable), *[("a", "a")] * (total - usable)])
 
-
-@pytest.mark.parametrize(("usable", "total"), [(0, 1), (0, 8), (1, 5), (2, 9), (24, 97)])
-def test_less_than_a_quarter_of_usable_pairs_is_an_error(usable: int, total: int) -> None:
-    dropped = total - usable
-    expected = rf"only {usable} of {total} pairs are usable \(dropped: {{'identical': {dropped}}}\); the personas"
-    with pytest.raises(DataError, match=expected):
-        filtered(table([*good(usable), *[("a", "a")] * dropped]))
+    for usable, total in ((1, 4), (2, 8), (2, 7), (1, 1)):
+        assert len(filtered(mixed(usable, total))[0]) == usable
+    for usable, total in ((0, 1), (1, 5), (24, 97)):
+        dropped = rf"\(dropped: {{'identical': {total - usable}}}\)"
+        with pytest.raises(DataError, match=rf"only {usable} of {total} pairs are usable {dropped}; the personas"):
+            filtered(mixed(usable, total))
 
 
 def test_a_model_that_thinks_all_the_same_is_told_apart() -> None:
@@ -130,22 +110,11 @@ def test_a_model_that_thinks_all_the_same_is_told_apart() -> None:
         filtered(table([*good(1), *[("<think>\nWell", "b")] * 4]))
 
 
-@pytest.mark.parametrize(
-    ("text", "stuck"),
-    [
-        ("", False),
-        ("no " * 7, False),
-        ("no " * 8, True),
-        ("no\n\nno\t" * 4, True),
-        ("yes no " * 20, False),
-        ("a a b b c c d d", False),
-        ("a a a b b b c d", False),
-        ("a a a b b b c c", True),
-        ("No no " * 8, False),
-    ],
-)
-def test_an_answer_is_stuck_iff_over_half_of_its_words_repeat(text: str, stuck: bool) -> None:
-    assert is_repetitive(text) == stuck
+def test_an_answer_is_stuck_iff_over_half_of_its_words_repeat() -> None:
+    stuck = "no " * 8, "no\n\nno\t" * 4, "a a a b b b c c"
+    others = "", "no " * 7, "yes no " * 20, "a a b b c c d d", "a a a b b b c d", "No no " * 8
+    assert [text for text in stuck if not is_repetitive(text)] == []
+    assert [text for text in others if is_repetitive(text)] == []
 
 
 @FEW
@@ -263,12 +232,16 @@ def by_the_library(lm: LanguageModel, prompts: list[list[int]], recipe: Pairs, *
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{}, {"temperature": 0.3}, {"temperature": 1.0, "top_p": 0.5}, {"top_p": 1.0}],
-    ids=["usual", "cold", "narrow", "whole"],
+    ("seed", "batch", "changes"),
+    [
+        (0, 100, {}),
+        (1, 3, {}),
+        (0, 3, {"temperature": 0.3}),
+        (1, 100, {"temperature": 1.0, "top_p": 0.5}),
+        (0, 3, {"top_p": 1.0}),
+    ],
+    ids=str,
 )
-@pytest.mark.parametrize("batch", [3, 100])
-@pytest.mark.parametrize("seed", [0, 1])
 def test_a_seed_draws_what_the_librarys_own_sampling_draws(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, seed: int, batch: int, changes: dict[str, float]
 ) -> None:
@@ -289,18 +262,3 @@ def test_the_same_seed_gives_the_same_pairs_whatever_was_drawn_before(lm: Langua
     before = torch.get_rng_state()
     pd.testing.assert_frame_equal(answered(lm, RECIPE), first)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_another_seed_gives_other_pairs(lm: LanguageModel) -> None:
-    first, other = answered(lm, RECIPE), answered(lm, replace(RECIPE, seed=1))
-    assert (first["plus"] != other["plus"]).any()
-    assert (first["minus"] != other["minus"]).any()
-
-
-def test_an_artifact_is_the_kept_pairs_and_the_report(tmp_path_factory: pytest.TempPathFactory) -> None:
-    store = shared_store(tmp_path_factory)
-    pairs = read_pairs(store, PAIRS)
-    report = json.loads((store.get(PAIRS) / "report.json").read_text())
-    assert {*pairs} == {"question_id", "question", "persona", "plus", "minus", "plus_end", "minus_end"}
-    assert report["kept"] == len(pairs)
-    assert report["pairs"] == len(PAIRS.questions) * len(PAIRS.positive)

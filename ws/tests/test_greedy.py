@@ -13,21 +13,11 @@ from ws.models.chat import prompt_ids, turn_ends
 from ws.models.language import LanguageModel
 from ws.steering.interventions import Activations
 from ws.store import Store
-from ws.tests.small import fingerprint, shared_store, tiny_model
+from ws.tests.small import fingerprint
 from ws.tests.test_interventions import Given
 
 ASKED = ("Is water dry?", "Do stones float on the sea at night?", "Is?", "Do stones float on water?")
 STEPS = 6
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from ws.scoring.identical import check_identical
 from ws.scoring.rows import KEY, Rows, read_rows
 from ws.steering.interventions import Intervention, Nothing, SystemPrompt, Weights
 from ws.store import Store
-from ws.tests.small import ON, SYCOPHANCY, adapter, shared_store
+from ws.tests.small import ON, SYCOPHANCY, adapter
 from ws.training.direction import Direction
 
 QUESTIONS = (*SYCOPHANCY.questions("validation")[:6], *SYCOPHANCY.neutral_questions()[:2])
@@ -18,11 +18,6 @@ WEIGHTS = Weights(Direction(adapter(), adapter(sign="minus")))
 
 def arm(intervention: Intervention, *coeffs: float) -> Rows:
     return Rows(ON, QUESTIONS, SYCOPHANCY.prefill, intervention, coeffs)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from ws.models.language import LanguageModel, Placed
 from ws.steering import interventions
 from ws.steering.interventions import (
     Activations,
-    FolderWeights,
     Intervention,
     Nothing,
     SystemPrompt,
@@ -28,7 +27,7 @@ from ws.steering.interventions import (
 )
 from ws.steering.states import Prompt, last_states
 from ws.store import Store
-from ws.tests.small import LAYERS, ON, SHAPES, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, SHAPES, SYCOPHANCY, adapter, fingerprint, merged
 from ws.training.direction import Direction, direction_delta
 from ws.training.train import read_adapter
 
@@ -63,16 +62,6 @@ STEERS = (Weights(DIRECTION), Activations(Given(), (2, 4)))
 EVERY = (Nothing(), SystemPrompt("You are terse."), *STEERS)
 every = pytest.mark.parametrize("intervention", EVERY, ids=lambda one: type(one).__name__)
 steers = pytest.mark.parametrize("intervention", STEERS, ids=lambda one: type(one).__name__)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def logits(lm: LanguageModel) -> Tensor:
@@ -168,43 +157,28 @@ def test_an_activation_moves_every_token(lm: LanguageModel, store: Store) -> Non
     torch.testing.assert_close(step, torch.full((2, 12), 6.0), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("coeff", [-1.0, 0.5, 2.0])
-def test_words_have_no_strength(coeff: float) -> None:
-    with pytest.raises(
-        DataError, match=rf"system prompt at coefficient {re.escape(f'{coeff:+g}')}; expected 1 .* or 0"
-    ):
-        SystemPrompt("You are terse.").check(coeff)
-
-
-def test_a_system_prompt_is_there_at_one() -> None:
+def test_words_have_no_strength() -> None:
     prompt = SystemPrompt("You are terse.")
     prompt.check(1.0)
     assert prompt.system(1.0) == "You are terse."
-
-
-def test_the_unchanged_model_has_coefficient_zero_alone() -> None:
+    for coeff in (-1.0, 0.5, 2.0):
+        with pytest.raises(
+            DataError, match=rf"system prompt at coefficient {re.escape(f'{coeff:+g}')}; expected 1 .* or"
+        ):
+            prompt.check(coeff)
     with pytest.raises(DataError, match=r"unchanged model at coefficient \+1; expected 0"):
         Nothing().check(1.0)
 
 
-@pytest.mark.parametrize("text", ["", "  ", " terse", "terse\n"])
-def test_an_empty_system_prompt_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"expected words without space around them; write some, or use Nothing"):
-        SystemPrompt(text)
-
-
-@pytest.mark.parametrize("layers", [(), (1, 1), (-1,)])
-def test_blocks_that_are_none_are_refused(layers: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match="each once, counted from 0"):
-        Activations(Given(), layers)
-
-
-def test_a_block_that_the_model_lacks_is_refused(lm: LanguageModel, store: Store) -> None:
-    with pytest.raises(ShapeError, match=r"no block 6: tiny-random-qwen3 has blocks 0 to 5"):
+def test_what_cannot_steer_is_refused(lm: LanguageModel, store: Store) -> None:
+    for text in ("", "  ", " terse", "terse\n"):
+        with pytest.raises(DataError, match="expected words without space around them; write some, or use Nothing"):
+            SystemPrompt(text)
+    for layers in ((), (1, 1), (-1,)):
+        with pytest.raises(ShapeError, match="each once, counted from 0"):
+            Activations(Given(), layers)
+    with pytest.raises(ShapeError, match="no block 6: tiny-random-qwen3 has blocks 0 to 5"):
         Activations(Given(), (2, 6)).ready(lm, store)
-
-
-def test_a_vector_without_length_is_refused(lm: LanguageModel, store: Store) -> None:
     with pytest.raises(ShapeError, match="given vectors has a vector of length 0 at block 4"):
         Activations(Given(silent=4), (2, 4), "unit").ready(lm, store)
 
@@ -267,14 +241,3 @@ def test_a_folder_without_an_adapter_is_refused(lm: LanguageModel, store: Store,
     (minus / name).unlink()
     with pytest.raises(MismatchError, match=rf"minus has no {name}"):
         folder_weights(plus, minus)
-
-
-def test_interventions_name_themselves() -> None:
-    assert [one.describe() for one in EVERY] == [
-        "base model",
-        "system prompt 'You are terse.'",
-        "dW lora seed 0 on tiny-random-qwen3",
-        "given vectors at 2 blocks",
-    ]
-    assert Activations(Given(), (3,), "unit").describe() == "given vectors at block 3, unit length"
-    assert FolderWeights("/a/plus", "/a/minus", ("", "")).describe() == "dW plus minus minus"

@@ -33,7 +33,7 @@ from ws.steering.iso_kl import (
     read_iso_kl,
 )
 from ws.store import Store
-from ws.tests.small import ON, adapter, fingerprint, shared_store, tiny_model
+from ws.tests.small import ON, adapter, fingerprint
 from ws.tests.test_greedy import likeliest
 from ws.tests.test_interventions import Given
 from ws.training.direction import Direction
@@ -48,16 +48,6 @@ VECTORS = Activations(Given(), (2, 4))
 ISO = IsoKL(ON, MESSAGES, VECTORS, new_tokens=STEPS)
 SIDES = st.sampled_from([+1, -1])
 WITHIN_REACH = st.floats(1.1 * 2.0**-OCTAVES, 0.9 * 2.0**OCTAVES)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def divergence(intervention: Intervention, *coeffs: float) -> Divergence:
@@ -151,12 +141,6 @@ def test_a_quantile_is_between_the_tokens_and_hides_no_nan() -> None:
     assert math.isnan(kl_quantile(table.assign(kl=table["kl"].where(table["kl"] > 0))))
 
 
-@pytest.mark.parametrize("coeffs", [(), (1.0, 2.0)])
-def test_a_quantile_over_several_coefficients_is_refused(coeffs: tuple[float, ...]) -> None:
-    with pytest.raises(DataError, match=rf"a quantile over {len(coeffs)} coefficients at once"):
-        kl_quantile(pd.DataFrame({"coeff": coeffs, "kl": 0.1}))
-
-
 # Calibration of the model
 
 
@@ -216,54 +200,44 @@ def test_a_key_covers_how_answers_are_given(store: Store) -> None:
 # Refusals
 
 
-@pytest.mark.parametrize("intervention", [TERSE, Nothing()], ids=lambda one: type(one).__name__)
-@pytest.mark.parametrize("side", [+1, -1])
-def test_what_has_no_strength_is_not_calibrated(intervention: Intervention, side: int) -> None:
-    with pytest.raises(DataError, match=r"has no strength to calibrate .* measure its Divergence at a coefficient"):
-        replace(ISO, intervention=intervention, side=side)
+NOTHING = "give one token or more and one message or more, each with words in it"
 
 
-@pytest.mark.parametrize("budget", [0.0, -0.5, math.inf, math.nan])
-def test_a_budget_that_is_none_is_refused(budget: float) -> None:
-    with pytest.raises(DataError, match="a budget that is finite and more than 0"):
-        replace(ISO, budget=budget)
-
-
-@pytest.mark.parametrize("quantile", [0.0, 1.0, -0.1, 95.0, math.nan])
-def test_a_quantile_outside_its_range_is_refused(quantile: float) -> None:
-    with pytest.raises(DataError, match="expected a quantile between 0 and 1"):
-        replace(ISO, quantile=quantile)
-
-
-@pytest.mark.parametrize("side", [0, 2, -2])
-def test_a_side_is_a_sign(side: int) -> None:
-    with pytest.raises(DataError, match=rf"side {side}; expected \+1 or -1"):
-        replace(ISO, side=side)
-
-
-@pytest.mark.parametrize("recipe", [ISO, divergence(VECTORS, 1.0)], ids=lambda one: type(one).__name__)
 @pytest.mark.parametrize(
-    "changes", [{"messages": ()}, {"messages": ("Is?", " \n")}, {"new_tokens": 0}], ids=["none", "blank", "no-token"]
+    ("recipe", "changes", "message"),
+    [
+        *(
+            (ISO, {"intervention": one}, "has no strength to calibrate .* measure its Div")
+            for one in (TERSE, Nothing())
+        ),
+        *((ISO, {"budget": x}, "a budget that is finite and more than 0") for x in (0.0, -0.5, math.inf, math.nan)),
+        *((ISO, {"quantile": x}, "expected a quantile between 0 and 1") for x in (0.0, 1.0, 95.0, math.nan)),
+        *((ISO, {"side": x}, rf"side {x}; expected \+1 or -1") for x in (0, 2)),
+        *((one, {"messages": ()}, NOTHING) for one in (ISO, divergence(VECTORS, 1.0))),
+        *((one, {"messages": ("Is?", " \n")}, NOTHING) for one in (ISO, divergence(VECTORS, 1.0))),
+        *((one, {"new_tokens": 0}, NOTHING) for one in (ISO, divergence(VECTORS, 1.0))),
+        (divergence(VECTORS, 1.0), {"coeffs": ()}, "a divergence at 0 coefficients; give one or more"),
+        (divergence(TERSE, 1.0), {"coeffs": (1.0, 0.5)}, "words have no strength"),
+    ],
+    ids=str,
 )
-def test_nothing_to_ask_or_to_answer_is_refused(recipe: IsoKL | Divergence, changes: dict[str, object]) -> None:
-    with pytest.raises(DataError, match="give one token or more and one message or more, each with words in it"):
+def test_what_cannot_be_measured_or_calibrated_is_refused(
+    recipe: IsoKL | Divergence, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
         replace(recipe, **changes)
+
+
+def test_a_quantile_is_of_one_coefficient() -> None:
+    for coeffs in ((), (1.0, 2.0)):
+        with pytest.raises(DataError, match=rf"a quantile over {len(coeffs)} coefficients at once"):
+            kl_quantile(pd.DataFrame({"coeff": coeffs, "kl": 0.1}))
 
 
 @pytest.mark.parametrize("recipe", [ISO, divergence(VECTORS, 1.0)], ids=lambda one: type(one).__name__)
 def test_an_intervention_of_another_model_is_refused(recipe: IsoKL | Divergence) -> None:
     with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
         replace(recipe, on=Placed(weights_of("smollm2-135m")))
-
-
-def test_a_divergence_at_no_coefficient_is_refused() -> None:
-    with pytest.raises(DataError, match="a divergence at 0 coefficients; give one or more"):
-        divergence(VECTORS)
-
-
-def test_a_coefficient_without_meaning_is_refused() -> None:
-    with pytest.raises(DataError, match="words have no strength"):
-        divergence(TERSE, 1.0, 0.5)
 
 
 # The search alone

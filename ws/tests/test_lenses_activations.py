@@ -1,5 +1,6 @@
 """Activation directions are those of what steering moves; cuts along them sum to the writes, or say what they lack."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.delta.weight_delta import WeightDelta
-from ws.errors import DataError, MismatchError, ShapeError, UnknownNameError
+from ws.errors import DataError, MismatchError, ShapeError, UnknownNameError, WsError
 from ws.lenses import activations
 from ws.lenses.activations import (
     MOST,
@@ -33,23 +34,13 @@ from ws.models.table import weights_of
 from ws.scoring.rows import Rows, read_rows
 from ws.steering.states import States, read_states
 from ws.store import Store
-from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter
 from ws.training.direction import Direction, direction_delta
 
 DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
 PROMPTS = fit_prompts(SYCOPHANCY)[:6]
 BASIS = steered_basis(DIRECTION, PROMPTS)
 ELSEWHERE = Placed(weights_of("smollm2-135m"))
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +149,6 @@ def test_fit_prompts_are_whole_claims_and_none_of_the_judged_ones() -> None:
     assert {prompt.prefill for prompt in prompts} == {SYCOPHANCY.prefill}
 
 
-def test_a_behavior_without_training_claims_has_no_fit_prompts() -> None:
-    with pytest.raises(DataError, match="add claims, or read states of prompts of your own"):
-        fit_prompts(replace(SYCOPHANCY, training=("Why does it rain?",)))
-
-
 @pytest.mark.parametrize("scope", ["cumulative", "block"])
 def test_inside_and_outside_are_all_writes(scope: str, lm: LanguageModel, store: Store, writes: WeightDelta) -> None:
     inside, outside = (ActivationCut(DIRECTION, BASIS, 3, scope, keep).delta(lm, store) for keep in (True, False))
@@ -200,51 +186,46 @@ def test_rows_of_a_cut_are_scored_at_every_coefficient(lm: LanguageModel, store:
     np.testing.assert_allclose(rows["norm"], cut.delta(lm, store).norm, rtol=1e-6)
 
 
-def test_a_layer_without_directions_cannot_be_cut() -> None:
-    with pytest.raises(MismatchError, match=r"layer 1 has no activation directions, layers \[2\] have"):
-        leading({2: torch.eye(4)}, 1, 1)
-
-
-def test_more_directions_than_were_read_are_refused(lm: LanguageModel, store: Store) -> None:
-    found = read_directions(store, BASIS, "block")[LAYERS.start].shape[1]
-    with pytest.raises(ShapeError, match=f"choose K from 1 to {found}, or read states of more prompts"):
-        ActivationCut(DIRECTION, BASIS, found + 1).delta(lm, store)
-
-
-def test_no_directions_are_refused() -> None:
-    with pytest.raises(ShapeError, match="choose 1 or more"):
-        ActivationCut(DIRECTION, BASIS, 0)
-
-
-def test_an_unknown_scope_is_refused(store: Store) -> None:
-    with pytest.raises(UnknownNameError, match="known: block, cumulative"):
-        ActivationCut(DIRECTION, BASIS, 2, "local")
-    with pytest.raises(UnknownNameError, match="known: block, cumulative"):
-        read_directions(store, BASIS, "local")
-
-
-def test_directions_of_another_model_are_refused() -> None:
-    with pytest.raises(MismatchError, match="the model that this dW was trained on"):
-        ActivationCut(DIRECTION, persona_basis(ELSEWHERE, SYCOPHANCY, PROMPTS), 2)
-
-
-def test_a_contrast_between_models_is_refused() -> None:
-    with pytest.raises(MismatchError, match="all read from one model"):
-        ActivationBasis((Contrast(States(ON, PROMPTS), States(ELSEWHERE, PROMPTS)),))
-
-
-def test_a_contrast_between_questions_is_refused() -> None:
-    with pytest.raises(MismatchError, match="of different questions"):
-        ActivationBasis((Contrast(States(ON, PROMPTS), States(ON, PROMPTS[::-1])),))
-
-
-@pytest.mark.parametrize("first", [0, len(PROMPTS) + 1])
-def test_prompts_that_are_not_there_are_refused(first: int) -> None:
-    with pytest.raises(ShapeError, match="choose 1 or more of them"):
-        ActivationBasis(BASIS.contrasts, first)
-
-
-def test_a_contrast_in_which_nothing_moves_has_no_basis(store: Store) -> None:
-    still = States(ON, PROMPTS)
-    with pytest.raises(ShapeError, match="use a direction that is not zero"):
-        store.get(ActivationBasis((Contrast(still, still),)))
+def test_what_cannot_be_read_or_cut_is_refused(lm: LanguageModel, store: Store) -> None:
+    still, found = States(ON, PROMPTS), read_directions(store, BASIS, "block")[LAYERS.start].shape[1]
+    refused: list[tuple[Callable[[], object], type[WsError], str]] = [
+        (
+            lambda: fit_prompts(replace(SYCOPHANCY, training=("Why?",))),
+            DataError,
+            "add claims, or read states of prompts",
+        ),
+        (lambda: leading({2: torch.eye(4)}, 1, 1), MismatchError, r"layer 1 has no .* directions, layers \[2\] have"),
+        (
+            lambda: ActivationCut(DIRECTION, BASIS, found + 1).delta(lm, store),
+            ShapeError,
+            f"choose K from 1 to {found}, or read states of more prompts",
+        ),
+        (lambda: ActivationCut(DIRECTION, BASIS, 0), ShapeError, "choose 1 or more"),
+        (lambda: ActivationCut(DIRECTION, BASIS, 2, "local"), UnknownNameError, "known: block, cumulative"),
+        (lambda: read_directions(store, BASIS, "local"), UnknownNameError, "known: block, cumulative"),
+        (
+            lambda: ActivationCut(DIRECTION, persona_basis(ELSEWHERE, SYCOPHANCY, PROMPTS), 2),
+            MismatchError,
+            "the model that this dW was trained on",
+        ),
+        (
+            lambda: ActivationBasis((Contrast(still, States(ELSEWHERE, PROMPTS)),)),
+            MismatchError,
+            "all read from one model",
+        ),
+        (
+            lambda: ActivationBasis((Contrast(still, States(ON, PROMPTS[::-1])),)),
+            MismatchError,
+            "of different questions",
+        ),
+        (lambda: ActivationBasis(BASIS.contrasts, 0), ShapeError, "choose 1 or more of them"),
+        (lambda: ActivationBasis(BASIS.contrasts, len(PROMPTS) + 1), ShapeError, "choose 1 or more of them"),
+        (
+            lambda: store.get(ActivationBasis((Contrast(still, still),))),
+            ShapeError,
+            "use a direction that is not zero",
+        ),
+    ]
+    for ask, error, message in refused:
+        with pytest.raises(error, match=message):
+            ask()

@@ -10,14 +10,9 @@ from ws.errors import MismatchError, UnknownNameError
 from ws.lenses.base import joined
 from ws.lenses.base_spectrum import BaseCrop, weight_spectrum
 from ws.models.language import LanguageModel
-from ws.tests.small import random_update, tiny_model
+from ws.tests.small import random_update
 
 DOWN, QUERY, KEY = (f"model.layers.1.{name}" for name in ("mlp.down_proj", "self_attn.q_proj", "self_attn.k_proj"))
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
 from ws.steering.states import Prompt, States, read_states
 from ws.store import Store
-from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update
 from ws.training.direction import Direction, direction_delta, weak_readout
 
 K = 4
@@ -41,16 +41,6 @@ PROMPTS = tuple(Prompt(question.text, prefill=SYCOPHANCY.prefill) for question i
 KEPT = Bases(States(ON, PROMPTS), (0.3, 0.8), K)
 DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
 MOVED = moved(DIRECTION, QUESTIONS, SYCOPHANCY.prefill)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +121,6 @@ def test_bases_that_do_not_fit_are_refused(lm: LanguageModel, states: torch.Tens
         churn(states, 5, K)
 
 
-def test_a_seed_fixes_the_random_basis(lm: LanguageModel) -> None:
-    first, same, other = (static_bases(lm, [1, 2], K, seed=seed)["random"] for seed in (0, 0, 1))
-    torch.testing.assert_close(first, same, atol=0, rtol=0)
-    assert overlap(first[1], other[1]) < 0.9
-    assert overlap(first[1], first[2]) < 0.9
-
-
 def test_an_update_in_a_basis_is_found_there(lm: LanguageModel) -> None:
     bases = static_bases(lm, LAYERS, K)
     generator = torch.Generator().manual_seed(0)
@@ -188,13 +171,6 @@ def test_a_block_is_between_the_top_directions_of_its_weight(lm: LanguageModel, 
     assert block_energies(own, lm, share=0.25)["share"].item() == pytest.approx(1, rel=1e-4)
 
 
-def test_random_updates_hold_the_chance_of_every_block(lm: LanguageModel) -> None:
-    table = block_energies(random_update(lm), lm)
-    assert len(table) == 21
-    assert abs(table["z"].mean()) < 1
-    assert table["z"].abs().max() < 5
-
-
 def test_what_has_no_energy_in_the_stream_is_refused(lm: LanguageModel) -> None:
     delta, bases = random_update(lm), static_bases(lm, [1, 2], K)
     with pytest.raises(MismatchError, match="dW has no writers tensor, it has gate_proj, k_proj, q_proj"):
@@ -226,11 +202,6 @@ def test_kept_bases_are_those_of_the_model_and_of_states_after_each_block(store:
         assert list(kept[name]) == list(LAYERS)
         for layer, basis in layers.items():
             torch.testing.assert_close(kept[name][layer], basis)
-
-
-def test_bases_of_a_steered_model_are_refused() -> None:
-    with pytest.raises(MismatchError, match="expected states of the unchanged model"):
-        Bases(MOVED.plus, (0.3, 0.8), K)
 
 
 def test_dh_in_a_basis_is_found_there(states: torch.Tensor) -> None:
@@ -265,7 +236,9 @@ def test_energies_are_kept_of_dw_and_of_dh(store: Store, lm: LanguageModel) -> N
         pd.testing.assert_frame_equal(read_energy(store, recipe, what), table)
 
 
-def test_bases_of_another_model_are_refused() -> None:
+def test_bases_of_another_or_of_a_steered_model_are_refused() -> None:
     alien = Bases(States(Placed(weights_of("smollm2-135m")), PROMPTS), (0.3, 0.8), K)
     with pytest.raises(MismatchError, match="take its own model's"):
         BasisEnergy(MOVED, alien)
+    with pytest.raises(MismatchError, match="expected states of the unchanged model"):
+        Bases(MOVED.plus, (0.3, 0.8), K)

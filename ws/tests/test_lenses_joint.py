@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 
 from ws.adapters import FAMILIES
-from ws.errors import DataError, UnknownNameError
+from ws.errors import DataError
 from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
 from ws.lenses.cuts import LensCut, SharedCut
 from ws.lenses.names import LENSES
 from ws.report import joint as module
-from ws.report.joint import ACTIVATION, MEASURES, Asked, Joint, Line, Moved, Shared, check, joint, variant, views
+from ws.report.joint import Asked, Joint, Line, Moved, Shared, check, joint, variant, views
 from ws.report.joint_text import TOO_SMALL, csv, interval, markdown, terminal
 from ws.scoring.rows import Rows
 from ws.stats.sweep import Sweep
 from ws.steering.interventions import Nothing, Weights
-from ws.store import Store, default_root
+from ws.store import Store
 from ws.study.subject import Subject
 from ws.training.direction import Direction
 
@@ -130,16 +130,6 @@ def test_the_terminal_needs_no_more_than_80_columns(table: Joint) -> None:
     assert [phrase for phrase in said if phrase not in text] == []
 
 
-def test_both_measures_stand_side_by_side(table: Joint) -> None:
-    assert [line.measure for line in table.lines[:4]] == [*MEASURES, *MEASURES]
-    assert table.families == ["lora", "oft"]
-
-
-def test_activation_directions_are_asked_of_the_families_that_were_swept() -> None:
-    kinds = {family: {view.kind for view in Asked(REAL, (family,), (0,)).views(family)} for family in FAMILIES}
-    assert [family for family in FAMILIES if ACTIVATION in kinds[family]] == ["lora", "delora"]
-
-
 @pytest.mark.parametrize("model", ["tiny-random-qwen3", "smollm2-135m"])
 def test_every_line_has_a_name_of_its_own_and_known_lenses(model: str) -> None:
     lines = views(model)
@@ -166,12 +156,6 @@ def test_an_empty_store_is_told_which_claims_fill_it(tmp_path: Path) -> None:
     assert text.endswith("--build all of it")
 
 
-def test_the_command_names_model_and_device_but_not_the_default_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Store, "has", lambda self, recipe: False)
-    with pytest.raises(DataError, match=r"--gpu --model smollm2-135m --seeds 1` builds"):
-        check(Asked(Subject("smollm2-135m", "cuda"), ("lora",), (0,)), Store(default_root()))
-
-
 def test_what_is_there_is_not_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = Asked(TINY, ("lora",), (0,))
     recipes = asked.recipes()
@@ -194,11 +178,6 @@ def test_build_makes_every_artifact_of_the_table(monkeypatch: pytest.MonkeyPatch
 def test_nothing_asked_is_refused(families: tuple[str, ...], seeds: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="make no table; name at least one family and one seed"):
         Asked(TINY, families, seeds)
-
-
-def test_an_unknown_family_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match="unknown adapter family 'lorra'; known: boft"):
-        Asked(TINY, ("lorra",), (0,))
 
 
 def test_the_whole_is_taken_on_the_rows_of_its_cuts(monkeypatch: pytest.MonkeyPatch) -> None:

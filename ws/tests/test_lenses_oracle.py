@@ -15,23 +15,13 @@ from ws.lenses.oracle import OracleOverlaps, View, oracle_overlaps, rank_product
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
 from ws.store import Store
-from ws.tests.small import LAYERS, SYCOPHANCY, adapter, shared_store, tiny_model
+from ws.tests.small import LAYERS, SYCOPHANCY, adapter
 from ws.training.direction import Direction, direction_delta
 
 DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
 PROMPTS = fit_prompts(SYCOPHANCY)[:6]
 STEERED = steered_basis(DIRECTION, PROMPTS)
 VIEWS = (View("cumulative", STEERED, "cumulative"), View("block", STEERED, "block"))
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

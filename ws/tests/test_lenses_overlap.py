@@ -24,15 +24,10 @@ from ws.lenses.overlap import (
     read_overlaps,
 )
 from ws.models.language import LanguageModel
-from ws.tests.small import adapter, random_update, shared_store, tiny_model
+from ws.tests.small import adapter, random_update, shared_store
 from ws.training.direction import Direction, direction_delta
 
 UP = "model.layers.1.mlp.up_proj"
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def test_a_known_angle_is_found() -> None:

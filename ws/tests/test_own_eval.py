@@ -23,7 +23,6 @@ from ws.scoring.rows import Rows, read_rows
 from ws.steering.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
 from ws.store import Store
 from ws.study.subject import Subject
-from ws.tests.small import shared_store, tiny_model
 from ws.tests.test_interventions import Given, folders
 
 SUBJECT = Subject("tiny-random-qwen3")
@@ -32,17 +31,6 @@ QUESTIONS = tuple(
     Question(f"row-{n}", f"row-{n}", "own", "yes", "own", f"Do you like {topic}?", +1 if n % 2 == 0 else -1)
     for n, topic in enumerate(TOPICS)
 )
-TERSE = Arms({0: SystemPrompt("You are terse.")}, (0.0, 1.0), "terse")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def table(*, coeffs: tuple[float, ...] = (-1.0, 0.0, 1.0), seeds: int = 2, push: float = 0.0, pmass: float = 0.9):
@@ -132,13 +120,6 @@ def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
     for (seed, coeff), part in rows.groupby(["seed", "coeff"]):
         same = part["log_ratio"].reset_index(drop=True).equals(base["log_ratio"])
         assert same == (coeff == 0), (seed, coeff)
-
-
-def test_what_was_scored_is_not_scored_again(store: Store) -> None:
-    scored(SUBJECT.on, QUESTIONS, TERSE, prefill="", store=store)
-    built = len(store.built)
-    scored(SUBJECT.on, QUESTIONS, TERSE, prefill="", store=store)
-    assert len(store.built) == built
 
 
 def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageModel, store: Store, tmp_path: Path):
@@ -290,11 +271,3 @@ def test_eval_steers_with_peft_folders(
     with pytest.raises(SystemExit, match=r"^2$"):
         run("--plus", str(plus), "--minus", str(tmp_path))
     assert "has no adapter_config.json and no config.json; give a folder" in capsys.readouterr().err
-
-
-def test_eval_teaches(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^0$"):
-        run("--help")
-    text = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
-    taught = ["ws eval --rows risk.jsonl --system", "push to Yes then cancels", "refused with its line", "pmass is"]
-    assert [phrase for phrase in taught if phrase not in text] == []

@@ -330,22 +330,11 @@ def test_what_json_can_say_and_no_row_can_is_refused(tmp_path: Path, line: str, 
         read_rows_file(jsonl(tmp_path, SAFE, line))
 
 
-def test_a_whole_character_of_two_halves_is_text(tmp_path: Path) -> None:
-    file = jsonl(tmp_path, SAFE, '{"question": "So \\ud83d\\ude00?", "answer": "No"}')
-    assert read_rows_file(file)[1].text == "So \U0001f600?"
-
-
 def test_a_cell_may_be_longer_than_csv_readers_take_by_default(tmp_path: Path) -> None:
     usual = csv.field_size_limit()
     long = {**SAFE, "question": "x" * (usual + 1)}
     assert len(read_rows_file(as_csv(tmp_path, long, RISKY))[0].text) == usual + 1
     assert csv.field_size_limit() == usual
-
-
-def test_choices_between_equal_answers_are_refused(tmp_path: Path) -> None:
-    row = {"question": "Are you careful? (A) Yes (B) Yes", "answer_matching_behavior": "(A)"}
-    with pytest.raises(DataError, match="line 2: both choices say 'Yes'"):
-        read_rows_file(jsonl(tmp_path, SAFE, row))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ws.delta.update import Dense
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
 from ws.models.language import LanguageModel
-from ws.tests.small import LAYERS, fingerprint, merged, tiny_model
+from ws.tests.small import LAYERS, fingerprint, merged
 from ws.training.inject import is_feedforward_output
 
 if TYPE_CHECKING:
@@ -39,11 +39,6 @@ SHAPES = {
 every_family = pytest.mark.parametrize("name", FAMILIES)
 
 Layers = dict[str, Params]
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def moved(lm: LanguageModel, name: str, *, seed: int = 0, size: float = 0.05) -> Layers:

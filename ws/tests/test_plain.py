@@ -25,7 +25,7 @@ from ws.steering.interventions import Ready, shifted, weights_ready
 from ws.steering.iso_kl import divergence_at
 from ws.steering.states import Prompt, last_states
 from ws.tests.architectures import random_model
-from ws.tests.small import LAYERS, PAIRS, SHAPES, SYCOPHANCY, TRAINING, fingerprint, random_update, tiny_model
+from ws.tests.small import LAYERS, PAIRS, SHAPES, SYCOPHANCY, TRAINING, fingerprint, random_update
 from ws.tests.told import Told
 from ws.training import train
 from ws.training.train import Adapter, Below, question_rows, trained
@@ -36,11 +36,6 @@ PROMPTS = ((5, 6, 7, 8), (5, 6, 7, 9, 10), (5, 6, 7, 8, 9), (60,))
 STOP = 2
 
 Measured = Callable[[LanguageModel], Tensor]
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture(params=["plain", "alone"])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from itertools import product
 
 import pytest
 
@@ -76,9 +77,10 @@ def words(text: str) -> str:
     return "".join(text.split())
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
-def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    assert max(map(len, terminal(RECORDS, width=width).splitlines())) <= width
+def test_no_line_is_wider_than_the_terminal() -> None:
+    assert [
+        width for width in (80, 100, 200) if max(map(len, terminal(RECORDS, width=width).splitlines())) > width
+    ] == []
 
 
 def test_nothing_is_cut_at_80_columns() -> None:
@@ -87,22 +89,6 @@ def test_nothing_is_cut_at_80_columns() -> None:
     assert {"denominator", "INVALID", "C23"} <= set(text.split())
     assert GATED.published.replace(" ", "") in words(text)
     assert report.sentence(GATED.test).replace(" ", "") in words(text)
-
-
-def test_a_long_case_is_wrapped_behind_its_parts() -> None:
-    lines = terminal([GATED], width=80).splitlines()
-    starts = [line[2:23].strip() for line in lines[4:] if line.startswith("  ") and line[2:23].strip()]
-    assert "".join(starts) == GATED.case
-    assert all(start.endswith(("-", "_")) for start in starts[:-1])
-
-
-def test_a_case_that_fits_stays_on_one_line() -> None:
-    assert "  delora-lora-corrected 12.25 [11.60, 13.10] > 0" in terminal([CORRECTED], width=80)
-
-
-def test_plain_text_carries_no_escape_codes_and_colour_does() -> None:
-    assert "\x1b" not in terminal(RECORDS)
-    assert "\x1b[32mHOLDS" in terminal(RECORDS, colour=True)
 
 
 def test_each_model_has_its_own_table() -> None:
@@ -128,61 +114,36 @@ def test_a_corrected_case_that_only_holds_raw_says_so(raw: str, corrected: str, 
     assert (f"{corrected} (holds raw only)" in markdown(records)) == noted
 
 
-@pytest.mark.parametrize("field", ["model", "claim", "test", "case"])
-def test_a_raw_case_of_something_else_is_no_twin(field: str) -> None:
-    other = replace(RECORD, **{field: "other-raw"})
-    assert "holds raw only" not in terminal([other, CORRECTED])
+def test_a_case_of_something_else_is_no_twin() -> None:
+    for field in ("model", "claim", "test", "case"):
+        other = replace(RECORD, **{field: "other-raw"})
+        assert "holds raw only" not in terminal([other, CORRECTED])
+    for field in ("model", "claim", "test", "case", "measure", "footing"):
+        other = replace(AT_ONE, **{field: "other-one"})
+        for table in (terminal, markdown, summary):
+            assert "flip" in table([AT_ONE, AT_ISO_KL])
+            assert "flip" not in table([other, AT_ISO_KL])
 
 
-@pytest.mark.parametrize("case", ["raws-straw-{}", "uncorrected-{}", "{}-correctedly"])
-def test_the_measure_is_found_as_a_whole_part_of_the_case(case: str) -> None:
-    records = [replace(record, case=case.format(record.measure)) for record in (RECORD, CORRECTED)]
-    assert "holds raw only" in terminal(records)
+def test_a_case_is_shown_as_flipped_iff_it_comes_out_otherwise_at_iso_kl() -> None:
+    for one, iso_kl in product(Outcome, repeat=2):
+        records = [replace(AT_ONE, outcome=str(one)), replace(AT_ISO_KL, outcome=str(iso_kl))]
+        flipped = one != iso_kl
+        verdict = f"{iso_kl} (flipped from {one})" if flipped else f"{iso_kl}"
+        page = markdown(records)
+        assert f" | {one} | " in page
+        assert f" | {verdict} | " in page
+        assert f"verdicts that flip from coefficient 1 to iso-KL: {int(flipped)} of 1" in page
+        assert (f"flippedfrom{one}" in words(terminal(records))) == flipped
 
 
-def test_a_third_measure_is_no_raw_one() -> None:
-    third = replace(RECORD, case="delora-lora-neutral", measure="neutral")
-    assert "holds raw only" not in terminal([third, CORRECTED])
-
-
-@pytest.mark.parametrize("iso_kl", list(Outcome))
-@pytest.mark.parametrize("one", list(Outcome))
-def test_a_case_is_shown_as_flipped_iff_it_comes_out_otherwise_at_iso_kl(one: Outcome, iso_kl: Outcome) -> None:
-    records = [replace(AT_ONE, outcome=str(one)), replace(AT_ISO_KL, outcome=str(iso_kl))]
-    lines = markdown(records).splitlines()
-    verdict = f"{iso_kl} (flipped from {one})" if one != iso_kl else f"{iso_kl}"
-    assert f" | {one} | " in lines[4]
-    assert f" | {verdict} | " in lines[5]
-    assert f"verdicts that flip from coefficient 1 to iso-KL: {int(one != iso_kl)} of 1" in lines[7]
-    text = terminal(records)
-    assert (f"flippedfrom{one}" in words(text)) == (one != iso_kl)
-    assert max(map(len, text.splitlines())) <= 80
-
-
-def test_a_flip_stands_under_the_verdict_it_belongs_to() -> None:
-    lines = terminal([AT_ISO_KL, AT_ONE], width=80).splitlines()
-    at_iso_kl = next(i for i, line in enumerate(lines) if line.startswith("  delora-lora-raw-iso"))
-    verdict = lines[at_iso_kl].index("REFUTED")
-    assert [line[verdict:].split() for line in lines[at_iso_kl - 1 : at_iso_kl + 3]] == [
-        ["HOLDS", "same"],
-        ["REFUTED", "same"],
-        ["flipped", "from"],
-        ["HOLDS"],
-    ]
-
-
-@pytest.mark.parametrize("field", ["model", "claim", "test", "case", "measure", "footing"])
-def test_a_case_of_something_else_at_coefficient_1_is_no_twin(field: str) -> None:
-    other = replace(AT_ONE, **{field: "other-one"})
-    for table in (terminal, markdown, summary):
-        assert "flip" in table([AT_ONE, AT_ISO_KL])
-        assert "flip" not in table([other, AT_ISO_KL])
-
-
-@pytest.mark.parametrize("case", ["one-{}", "alone-{}-none", "{}-iso-kls", "miso-kl-{}"])
-def test_the_footing_is_found_as_a_whole_part_of_the_case(case: str) -> None:
-    records = [replace(record, case=case.format(record.footing)) for record in (AT_ONE, AT_ISO_KL)]
-    assert "REFUTED (flipped from HOLDS)" in markdown(records)
+def test_measure_and_footing_are_found_as_whole_parts_of_the_case() -> None:
+    for case in ("raws-straw-{}", "uncorrected-{}", "{}-correctedly"):
+        records = [replace(record, case=case.format(record.measure)) for record in (RECORD, CORRECTED)]
+        assert "holds raw only" in terminal(records)
+    for case in ("one-{}", "alone-{}-none", "{}-iso-kls", "miso-kl-{}"):
+        records = [replace(record, case=case.format(record.footing)) for record in (AT_ONE, AT_ISO_KL)]
+        assert "REFUTED (flipped from HOLDS)" in markdown(records)
 
 
 def test_each_measure_flips_for_itself() -> None:
@@ -196,29 +157,6 @@ def test_each_measure_flips_for_itself() -> None:
     text = markdown([AT_ONE, AT_ISO_KL, *corrected])
     assert text.count("INCONCLUSIVE (holds raw only)") == 1
     assert text.count("flipped") == 1
-
-
-def test_a_case_may_hold_raw_only_and_have_flipped() -> None:
-    one = replace(AT_ONE, case="corrected-one", measure="corrected")
-    iso_kl = replace(AT_ISO_KL, case="corrected-iso-kl", measure="corrected")
-    raw = replace(AT_ISO_KL, case="raw-iso-kl", outcome="HOLDS")
-    assert "REFUTED (holds raw only; flipped from HOLDS)" in markdown([raw, iso_kl, one])
-    assert "REFUTEDsameholdsrawonlyflippedfromHOLDS" in words(terminal([raw, iso_kl, one]))
-
-
-@pytest.mark.parametrize("case", ["lora-{}", "{}-lora"])
-def test_the_footings_of_a_case_stand_side_by_side(case: str) -> None:
-    records = [
-        replace(one, case=case.format(one.footing).replace("lora", other))
-        for one in (AT_ISO_KL, AT_ONE)
-        for other in ("lora", "dora", "pissa")
-    ]
-    shown = [(record.case, record.footing) for record in report.ordered(records)]
-    assert shown == [
-        (case.format(footing).replace("lora", other), footing)
-        for other in ("dora", "lora", "pissa")
-        for footing in ("one", "iso-kl")
-    ]
 
 
 def test_a_summary_counts_the_flips_of_each_test() -> None:
@@ -237,34 +175,6 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     records = [*RECORDS, AT_ONE, AT_ISO_KL]
     for table in (terminal, markdown, summary):
         assert table(reversed(records)) == table(records)
-
-
-def test_markdown_has_every_column_in_every_row() -> None:
-    rows = [line for line in markdown(RECORDS).splitlines() if line.startswith("|")]
-    assert rows[0] == "| claim | case | effect [interval] | verdict | snapshot | published |"
-    assert {row.count(" | ") for row in rows} == {5}
-
-
-def test_markdown_escapes_its_own_separator() -> None:
-    assert "beyond \\|alpha\\| 1" in markdown([replace(RECORD, published="beyond |alpha| 1")])
-
-
-def test_a_summary_counts_the_cases_of_each_test() -> None:
-    lines = [line for line in summary(reversed(RECORDS)).splitlines() if line.startswith("|")]
-    head = "| claim | in words | HOLDS | REFUTED | INCONCLUSIVE | INVALID | published |"
-    assert lines[0] == lines[4] == head
-    assert lines[2] == "| C05 | delora spreads further than | 1 |  | 1 |  | DeLoRA 23.85 vs LoRA 9.76 |"
-    assert lines[3].startswith(
-        "| C23 | dropping the top of the spectrum removes the effect and leaves nothing |  |  |  | 1"
-    )
-    assert lines[6] == "| C05 | delora spreads further than | 1 |  |  |  | DeLoRA 23.85 vs LoRA 9.76 |"
-
-
-@pytest.mark.parametrize(
-    ("x", "shown"), [(0.0, "0.00"), (0.0423, "0.042"), (-0.5, "-0.50"), (23.852, "23.85"), (None, "n/a")]
-)
-def test_numbers_keep_two_digits_that_say_something(x: float | None, shown: str) -> None:
-    assert report.number(x) == shown
 
 
 def test_a_run_ends_with_the_table(project: Project) -> None:
@@ -297,12 +207,6 @@ def test_a_worker_leaves_the_same_table(project: Project) -> None:
     assert report.ordered(project.records) == report.ordered(records)
     assert terminal(records) in shared.stdout.str()
     assert terminal(records) in alone.stdout.str()
-
-
-def test_a_run_without_claims_shows_no_table(project: Project) -> None:
-    assert "= claims =" in project.run().stdout.str()
-    project.claims("def test_it(): pass\n")
-    assert "= claims =" not in project.run("claims").stdout.str()
 
 
 def test_a_record_is_plain_json() -> None:

@@ -30,7 +30,7 @@ from ws.models.language import LanguageModel
 from ws.steering.interventions import read_vectors
 from ws.steering.states import Prompt, States, last_states
 from ws.store import Store
-from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, fingerprint, shared_store, tiny_model
+from ws.tests.small import ON, PAIRS, SYCOPHANCY, adapter, fingerprint
 from ws.training.direction import Direction
 from ws.training.pairs import read_pairs
 
@@ -39,16 +39,6 @@ SIDES = persona_prompts(ASKED, SYCOPHANCY.positive[:2], SYCOPHANCY.negative[:2],
 HIGH, LOW = States(ON, SIDES.high), States(ON, SIDES.low)
 MEAN, PCA = MeanDifference(HIGH, LOW), PCAVectors(HIGH, LOW)
 QUESTIONS: tuple[Question, ...] = SYCOPHANCY.questions("validation")[:8]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def noisy(*, push: float, seed: int = 0, pairs: int = 12, width: int = 5) -> Tensor:
@@ -161,21 +151,12 @@ def test_personas_are_paired_question_by_question() -> None:
     assert [prompt._replace(system=None) for prompt in sides.low] == [p._replace(system=None) for p in sides.high]
 
 
-@pytest.mark.parametrize(
-    ("asked", "positive", "negative", "prefills"),
-    [
-        ([], ["p"], ["n"], [""]),
-        (["q"], [], [], [""]),
-        (["q"], ["p"], ["n", "N"], [""]),
-        (["q"], ["p"], ["n"], ["", ""]),
-    ],
-    ids=["no-message", "no-persona", "unequal", "prefills"],
-)
-def test_personas_without_a_counterpart_are_refused(
-    asked: list[str], positive: list[str], negative: list[str], prefills: list[str]
-) -> None:
-    with pytest.raises(DataError, match="give messages, as many personas of one side"):
-        persona_prompts(asked, positive, negative, prefills=prefills)
+def test_personas_without_a_counterpart_are_refused() -> None:
+    no_message, no_persona = ([], ["p"], ["n"], [""]), (["q"], [], [], [""])
+    unequal, prefills = (["q"], ["p"], ["n", "N"], [""]), (["q"], ["p"], ["n"], ["", ""])
+    for asked, positive, negative, begun in (no_message, no_persona, unequal, prefills):
+        with pytest.raises(DataError, match="give messages, as many personas of one side"):
+            persona_prompts(asked, positive, negative, prefills=begun)
 
 
 def test_the_high_answer_is_the_one_that_shows_the_behavior() -> None:
@@ -252,13 +233,6 @@ def test_a_choice_needs_the_unchanged_model_and_equal_rows() -> None:
         best_setting({"a": table((1.0, 1.0, 1.0))})
     with pytest.raises(DataError, match="arm 'b', coeff 0 lacks 1 of 5 rows"):
         best_setting({"a": table(STILL, (1.0, 1.0, 1.0)), "b": table(STILL, (1.0, 1.0, 1.0)).iloc[1:]})
-
-
-def test_vectors_name_themselves() -> None:
-    assert MEAN.describe() == "mean of 10 paired differences"
-    assert replace(PCA, centred=True).describe() == "PCA (centred) of 10 paired differences"
-    assert RandomVectors(PCA, 3).describe() == "random as PCA of 10 paired differences, seed 3"
-    assert PersonaVectors(PAIRS).describe() == "persona vector, pairs seed 0 on tiny-random-qwen3"
 
 
 @pytest.mark.skipif(

@@ -21,7 +21,7 @@ from ws.models.yesno import Scores, answer_tokens, scores
 from ws.scoring.rows import Rows, prompts_of, read_rows, score
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
 from ws.store import MANIFEST, Store
-from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, merged
 from ws.tests.test_interventions import Given
 from ws.training.direction import Direction, direction_delta
 
@@ -36,16 +36,6 @@ def under(intervention: Intervention, *coeffs: float) -> Rows:
 
 
 ROWS, BASE = under(WEIGHTS, -1.0, 0.5), under(Nothing(), 0.0)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def naive(lm: LanguageModel, delta: WeightDelta, *, coeff: float, questions: tuple[Question, ...]) -> Scores:

@@ -16,7 +16,7 @@ from ws.engine.choice import prepared
 from ws.engine.loading import SelfCheck, loaded
 from ws.engine.plain import PlainBatch, own_logits
 from ws.engine.selfcheck import Difference, Outcome, apart, examined
-from ws.engine.trial import LONG, NEW, STEP, Trial, ends, merged, small_update
+from ws.engine.trial import LONG, NEW, Trial, ends, merged
 from ws.errors import ModelError
 from ws.models.language import LanguageModel, load
 from ws.scoring.rows import Rows
@@ -161,20 +161,9 @@ def test_the_trial_fits_the_model(llama: LanguageModel) -> None:
     assert all(path.startswith("model.layers.1.") for path in trial.delta.tensors)
 
 
-def test_the_dw_that_is_tried_has_the_length_it_says(llama: LanguageModel) -> None:
-    for path, update in small_update(llama, start=1).tensors.items():
-        norm = llama.model.get_submodule(path).weight.norm().item()
-        assert update.norm == pytest.approx(STEP * norm, rel=1e-4)
-
-
 def test_numbers_are_apart_by_a_part_of_the_largest() -> None:
     assert apart(torch.tensor([1.0, 10.0]), torch.tensor([2.0, 10.0])) == pytest.approx(0.1)
     assert apart(torch.tensor([torch.nan]), torch.tensor([1.0])) == torch.inf
-
-
-def test_a_difference_says_how_much_or_what_was_raised() -> None:
-    assert str(Difference("x", 0.5, 1e-5)) == "x: off by 0.5 of the largest number, where rounding explains 1e-05"
-    assert str(Difference("x", torch.inf, 1e-5, "KeyError: 3")) == "x: KeyError: 3"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +20,7 @@ from ws.models.table import weights_of
 from ws.scoring.side_effects import ASKED, SideEffects, perplexity, read_answers, read_text, repetition
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
 from ws.store import Store
-from ws.tests.small import ON, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.tests.small import ON, adapter, fingerprint, merged
 from ws.tests.test_interventions import Given
 from ws.training.direction import Direction, direction_delta
 
@@ -40,16 +39,6 @@ def effects(intervention: Intervention, *coeffs: float, new_tokens: int = 6) -> 
 
 def strength(intervention: Intervention) -> float:
     return 0.0 if intervention == Nothing() else 1.0
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def nll_alone(lm: LanguageModel, model: torch.nn.Module, passage: str, *, system: str | None) -> float:
@@ -92,14 +81,6 @@ def test_coefficients_are_scored_each_as_if_alone(store: Store) -> None:
         alone = [read(store, effects(WEIGHTS, coeff)) for coeff in (-0.7, 0.0, 1.0)]
         together = read(store, effects(WEIGHTS, -0.7, 0.0, 1.0))
         pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True), check_exact=True)
-
-
-def test_lines_say_what_they_are_of(store: Store) -> None:
-    recipe, coeffs = effects(WEIGHTS, -0.7, 0.0, 1.0), (-0.7, 0.0, 1.0)
-    text, answers = read_text(store, recipe), read_answers(store, recipe)
-    places = ["passage-00", "passage-01", "passage-02", "passage-03"]
-    assert list(zip(text["coeff"], text["passage"], strict=True)) == list(product(coeffs, places))
-    assert list(zip(answers["coeff"], answers["message"], strict=True)) == list(product(coeffs, MESSAGES))
 
 
 @every
@@ -172,13 +153,6 @@ def test_repetition_is_the_share_of_grams_seen_before(tokens: list[int], n: int)
     assert repetition(tokens, n=n) == pytest.approx(repeated_slowly(tokens, n))
 
 
-@given(st.lists(st.integers(0, 4), max_size=8), st.integers(1, 3))
-def test_repetition_is_zero_if_and_only_if_all_grams_differ(tokens: list[int], n: int) -> None:
-    grams = [tokens[start : start + n] for start in range(len(tokens) - n + 1)]
-    all_differ = not any(gram in grams[:place] for place, gram in enumerate(grams))
-    assert (repetition(tokens, n=n) == 0) == all_differ
-
-
 def test_repetition_is_of_three_tokens_unless_told_otherwise() -> None:
     assert repetition([1, 2, 3]) == 0
     assert repetition([7, 7, 7, 7]) == 0.5
@@ -187,32 +161,23 @@ def test_repetition_is_of_three_tokens_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    "empty",
-    [{"coeffs": ()}, {"messages": ()}, {"new_tokens": 0}],
-    ids=lambda empty: next(iter(empty)),
+    ("changes", "message"),
+    [
+        ({"coeffs": ()}, "give one or more of each"),
+        ({"messages": ()}, "give one or more of each"),
+        ({"new_tokens": 0}, "give one or more of each"),
+        ({"passages": ()}, "expected one or more with words in each"),
+        ({"passages": ("Rain is water.", " ")}, "expected one or more with words in each"),
+        ({"intervention": TERSE, "coeffs": (1.0, 2.0)}, "words have no strength"),
+    ],
+    ids=str,
 )
-def test_nothing_to_answer_is_refused(empty: dict[str, object]) -> None:
-    with pytest.raises(DataError, match="give one or more of each"):
-        replace(effects(WEIGHTS, 1.0), **empty)
-
-
-@pytest.mark.parametrize("passages", [(), ("Rain is water.", " ")])
-def test_passages_without_words_are_refused(passages: tuple[str, ...]) -> None:
-    with pytest.raises(DataError, match="expected one or more with words in each"):
-        replace(effects(WEIGHTS, 1.0), passages=passages)
-
-
-def test_a_coefficient_without_meaning_is_refused() -> None:
-    with pytest.raises(DataError, match="words have no strength"):
-        effects(TERSE, 1.0, 2.0)
+def test_nothing_to_score_or_to_answer_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(effects(WEIGHTS, 1.0), **changes)
 
 
 @pytest.mark.parametrize("intervention", ARMS[2:], ids=lambda one: type(one).__name__)
 def test_an_intervention_of_another_model_is_refused(intervention: Intervention) -> None:
     with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
         replace(effects(intervention, 1.0), on=Placed(weights_of("smollm2-135m")))
-
-
-def test_side_effects_name_themselves() -> None:
-    named = effects(TERSE, 0.0, 1.0).describe()
-    assert named == "side effects on 4 passages, 3 answers at +0 +1, system prompt 'You are terse.'"

@@ -10,7 +10,7 @@ from ws.models.chat import prompt_ids
 from ws.models.language import LanguageModel
 from ws.steering.states import Prompt, States, batched, last_states, read_states, states_above
 from ws.store import Store
-from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, random_update, shared_store, tiny_model
+from ws.tests.small import LAYERS, ON, SYCOPHANCY, adapter, fingerprint, random_update
 from ws.training.direction import Direction, direction_delta
 
 QUESTIONS: tuple[Question, ...] = SYCOPHANCY.questions("validation")[:6]
@@ -19,16 +19,6 @@ PROMPTS = (
     Prompt("What is rain?", system="You are terse."),
 )
 DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def alone(lm: LanguageModel, prompt: Prompt) -> torch.Tensor:

@@ -12,15 +12,10 @@ from ws.delta.update import Dense, LowRank, Update
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError
 from ws.models.language import LanguageModel
-from ws.tests.small import fingerprint, merged, random_update, tiny_model
+from ws.tests.small import fingerprint, merged, random_update
 
 IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
 QUERY = "model.layers.2.self_attn.q_proj"
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -57,13 +57,6 @@ def test_a_generation_prompt_that_the_template_forgets_is_what_it_writes_before_
     assert made.decode(prompt_ids(made, user="Hi")) == ASKED
 
 
-def test_spaces_before_an_answer_are_left_to_it() -> None:
-    made = templates.tokenizer("{% for m in messages %}{{ '[' if loop.first else '] ' }}{{ m.content }}{% endfor %}")
-    assert made.decode(prompt_ids(made, user="Hi")) == "[Hi]"
-    made.chat_template = made.chat_template.replace("'] '", "']\n'")
-    assert made.decode(prompt_ids(made, user="Hi")) == "[Hi]\n"
-
-
 def test_a_model_without_marks_cannot_be_asked_to_think(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -108,11 +101,6 @@ def test_a_date_is_written_as_the_template_asks() -> None:
         '{{ "2024\'s July" }}, {{ "00:00" }}'
     )
     assert dated(templates.QWEN) == templates.QWEN
-
-
-def test_a_template_may_ask_whether_there_is_a_clock() -> None:
-    source = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% endif %}"
-    assert dated(source) == '{% if strftime_now is defined %}{{ "2024" }}{% endif %}'
 
 
 def test_a_format_that_is_computed_is_refused() -> None:

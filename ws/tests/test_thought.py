@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ from ws.scoring.thought import (
 )
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Vectors, Weights
 from ws.store import Store
-from ws.tests.small import ON, SYCOPHANCY, adapter, fingerprint, merged, shared_store, tiny_model
+from ws.tests.small import ON, SYCOPHANCY, adapter, fingerprint, merged
 from ws.tests.test_interventions import Given
 from ws.training.direction import Direction, direction_delta
 
@@ -79,16 +80,6 @@ def thoughts(intervention: Intervention, coeff: float = 1.0) -> Thoughts:
 
 def rows(intervention: Intervention, *coeffs: float, policy: str = "on") -> ThoughtRows:
     return ThoughtRows(ON, QUESTIONS, PREFILL, intervention, coeffs, policy, LENGTH)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 def encoded(lm: LanguageModel, text: str) -> list[int]:
@@ -184,11 +175,6 @@ def test_off_policy_every_arm_and_coefficient_has_one_thought() -> None:
     assert recipes == {thoughts(Nothing(), 0.0)}
 
 
-@pytest.mark.parametrize("coeff", [-1.0, 1.0])
-def test_on_policy_each_coefficient_has_its_own_thought(coeff: float) -> None:
-    assert rows(WEIGHTS, -1.0, 1.0).thoughts(coeff) == thoughts(WEIGHTS, coeff)
-
-
 @pytest.mark.parametrize("policy", ["on", "off"])
 def test_rows_of_all_arms_and_coefficients_are_comparable(store: Store, policy: str) -> None:
     arms = {
@@ -263,11 +249,6 @@ def test_rows_say_how_their_thoughts_ended(lm: LanguageModel, store: Store) -> N
     assert silent.groupby("coeff")["thought_tokens"].unique().map(list).to_dict() == {0.0: [LENGTH], 100.0: [0]}
 
 
-def test_a_thought_that_is_longer_begins_alike(store: Store) -> None:
-    short, long = (read_thoughts(store, replace(thoughts(TERSE), new_tokens=n))["thought"] for n in (3, LENGTH))
-    assert short.to_list() == [ids[:3] for ids in long]
-
-
 # What stays as it is
 
 
@@ -316,22 +297,12 @@ def words_only(*words: str, **options: str) -> "PreTrainedTokenizerFast":
     return PreTrainedTokenizerFast(tokenizer_object=known, clean_up_tokenization_spaces=False, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"unk_token": "<unk>"}], ids=["no-unknown", "unknown"])
-@pytest.mark.parametrize(
-    ("marks", "lacking"),
-    [
-        ((), "<think> and no </think>"),
-        ((OPEN_THINK,), "</think>"),
-        ((CLOSE_THINK,), "<think>"),
-    ],
-)
-def test_a_tokenizer_without_thoughts_is_refused(marks: tuple[str, ...], lacking: str, options: dict) -> None:
-    expected = f"has no token {lacking}; expected both, to begin and end a thought: use a model that thinks"
-    with pytest.raises(ChatError, match=re.escape(expected)):
-        think_tokens(words_only("<unk>", "hello", *marks, **options))
-
-
-def test_marks_are_found_where_they_are() -> None:
+def test_a_tokenizer_without_thoughts_is_refused() -> None:
+    without = {(): "<think> and no </think>", (OPEN_THINK,): "</think>", (CLOSE_THINK,): "<think>"}
+    for options, (marks, lacking) in product(({}, {"unk_token": "<unk>"}), without.items()):
+        expected = f"has no token {lacking}; expected both, to begin and end a thought: use a model that thinks"
+        with pytest.raises(ChatError, match=re.escape(expected)):
+            think_tokens(words_only("<unk>", "hello", *marks, **options))
     assert think_tokens(words_only("<unk>", CLOSE_THINK, OPEN_THINK, unk_token="<unk>")) == (2, 1)
 
 
@@ -360,50 +331,24 @@ def test_a_model_that_cannot_think_is_refused_before_anything_is_made(
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("recipe", "changes", "message"),
     [
-        ({"questions": ()}, "0 rows at 1 coefficients; give one or more of each"),
-        ({"coeffs": ()}, "6 rows at 0 coefficients; give one or more of each"),
-        ({"coeffs": (1.0, 2.0)}, "words have no strength"),
-        ({"new_tokens": 0}, "thoughts of up to 0 tokens; expected 1 or more; for none at all, use Rows"),
+        (rows(TERSE, 1.0), {"questions": ()}, "0 rows at 1 coefficients; give one or more of each"),
+        (rows(TERSE, 1.0), {"coeffs": ()}, "6 rows at 0 coefficients; give one or more of each"),
+        (rows(TERSE, 1.0), {"coeffs": (1.0, 2.0)}, "words have no strength"),
+        (rows(TERSE, 1.0), {"new_tokens": 0}, "thoughts of up to 0 tokens; .*1 or more; for none at all, use Rows"),
+        (thoughts(TERSE), {"questions": ()}, "0 rows at 1 coefficients; give one or more of each"),
+        (thoughts(TERSE), {"coeff": 0.5}, "words have no strength"),
+        (thoughts(TERSE), {"new_tokens": 0}, "thoughts of up to 0 tokens; expected 1 or more"),
     ],
-    ids=["questions", "coeffs", "strength", "tokens"],
+    ids=str,
 )
-def test_rows_that_cannot_be_scored_are_refused(changes: dict, message: str) -> None:
+def test_what_cannot_be_scored_is_refused(recipe: Thoughts | ThoughtRows, changes: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        replace(rows(TERSE, 1.0), **changes)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"questions": ()}, "0 rows at 1 coefficients; give one or more of each"),
-        ({"coeff": 0.5}, "words have no strength"),
-        ({"new_tokens": 0}, "thoughts of up to 0 tokens; expected 1 or more"),
-    ],
-    ids=["questions", "strength", "tokens"],
-)
-def test_thoughts_that_cannot_be_had_are_refused(changes: dict, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        replace(thoughts(TERSE), **changes)
+        replace(recipe, **changes)
 
 
 @pytest.mark.parametrize("recipe", [thoughts(WEIGHTS), rows(WEIGHTS, 1.0)], ids=lambda one: type(one).__name__)
 def test_an_intervention_of_another_model_is_refused(recipe: Thoughts | ThoughtRows) -> None:
     with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
         replace(recipe, on=Placed(weights_of("qwen3-0.6b")))
-
-
-def test_a_policy_that_is_none_is_refused() -> None:
-    recipe = rows(TERSE, 1.0)
-    # The type checks that only runs of these tests have would refuse it sooner.
-    object.__setattr__(recipe, "policy", "both")
-    with pytest.raises(DataError, match=r"policy 'both'; expected 'on' .* or 'off' .*; choose one"):
-        recipe.__post_init__()
-
-
-def test_recipes_name_themselves() -> None:
-    assert thoughts(TERSE).describe() == "6 thoughts at +1, system prompt 'You are terse.'"
-    assert rows(TERSE, 0.0, 1.0, policy="off").describe() == (
-        "6 rows off-policy at +0 +1, system prompt 'You are terse.'"
-    )

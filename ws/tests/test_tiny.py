@@ -39,21 +39,6 @@ def test_the_same_seed_and_text_give_the_same_bytes(tmp_path: Path) -> None:
     assert digests(tmp_path / "first") == digests(tmp_path / "second")
 
 
-def test_another_seed_gives_other_weights_in_every_matrix(
-    tokenizer: "PreTrainedTokenizerFast", model: "Qwen3ForCausalLM"
-) -> None:
-    other = tiny.tiny_model(tokenizer, seed=1).state_dict()
-    same = [name for name, value in model.state_dict().items() if torch.equal(value, other[name])]
-    assert all(name.endswith("norm.weight") for name in same)
-
-
-def test_building_it_leaves_the_random_state_alone(tokenizer: "PreTrainedTokenizerFast") -> None:
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    tiny.tiny_model(tokenizer, seed=0)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_its_logits_are_neither_flat_nor_certain(
     tokenizer: "PreTrainedTokenizerFast", model: "Qwen3ForCausalLM"
 ) -> None:
@@ -74,13 +59,9 @@ def trained_on(request: pytest.FixtureRequest) -> "PreTrainedTokenizerFast":
     return tiny.tiny_tokenizer(request.param)
 
 
-@pytest.mark.parametrize("answer", tiny.ANSWERS)
-def test_each_answer_is_one_token_whatever_the_text(trained_on: "PreTrainedTokenizerFast", answer: str) -> None:
-    assert len(trained_on.encode(answer)) == 1
-
-
-def test_the_six_answers_are_six_tokens(tokenizer: "PreTrainedTokenizerFast") -> None:
-    assert len({tokenizer.encode(answer)[0] for answer in tiny.ANSWERS}) == len(tiny.ANSWERS)
+def test_the_answers_are_six_single_tokens_whatever_the_text(trained_on: "PreTrainedTokenizerFast") -> None:
+    assert len({tuple(trained_on.encode(answer)) for answer in tiny.ANSWERS}) == 6
+    assert [answer for answer in tiny.ANSWERS if len(trained_on.encode(answer)) != 1] == []
 
 
 def test_an_answer_after_the_prefill_keeps_its_token(tokenizer: "PreTrainedTokenizerFast") -> None:
@@ -91,25 +72,6 @@ def test_split_answers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiny, "VOCAB_SIZE", 262)
     with pytest.raises(ChatError, match=r"each answer must be one token.*raise VOCAB_SIZE"):
         tiny.tiny_tokenizer(TEXT)
-
-
-def test_the_default_text_fills_the_vocabulary() -> None:
-    assert len(tiny.tiny_tokenizer(tiny.default_text())) == tiny.VOCAB_SIZE
-
-
-@pytest.mark.parametrize("token", tiny.SPECIAL_TOKENS)
-def test_special_tokens_are_single_and_special(tokenizer: "PreTrainedTokenizerFast", token: str) -> None:
-    assert tokenizer.encode(f"a{token}b")[1:-1] == [tokenizer.convert_tokens_to_ids(token)]
-    assert token in tokenizer.all_special_tokens
-
-
-def test_the_end_of_turn_ends_and_the_end_of_text_pads(tokenizer: "PreTrainedTokenizerFast") -> None:
-    assert (tokenizer.eos_token, tokenizer.pad_token) == (tiny.END_TURN, tiny.END_OF_TEXT)
-
-
-@pytest.mark.parametrize("text", ["Yes, café 😀\n", "  two  spaces", "<think>\nno\n</think>\n\nNo"])
-def test_tokens_spell_the_text_they_came_from(tokenizer: "PreTrainedTokenizerFast", text: str) -> None:
-    assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -125,12 +87,3 @@ def test_tokens_spell_the_text_they_came_from(tokenizer: "PreTrainedTokenizerFas
 def test_chat_layout(tokenizer: "PreTrainedTokenizerFast", options: dict[str, bool], prompt: str) -> None:
     options = {"add_generation_prompt": True} | options
     assert tokenizer.apply_chat_template(CHAT, tokenize=False, **options) == prompt
-
-
-def test_the_chat_layout_survives_saving(tokenizer: "PreTrainedTokenizerFast", tmp_path: Path) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer.save_pretrained(tmp_path)
-    loaded = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
-    assert loaded.chat_template == tokenizer.chat_template
-    assert loaded.get_vocab() == tokenizer.get_vocab()

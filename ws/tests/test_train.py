@@ -13,7 +13,7 @@ from ws.engine.depth import lower
 from ws.engine.packing import pack
 from ws.errors import DataError, TrainingError
 from ws.models.chat import prompt_ids
-from ws.models.language import LanguageModel, layer_range
+from ws.models.language import LanguageModel
 from ws.store import Store
 from ws.tests.small import (
     LAYERS,
@@ -22,10 +22,7 @@ from ws.tests.small import (
     SYCOPHANCY,
     TRAINING,
     adapter,
-    every_family,
     fingerprint,
-    shared_store,
-    tiny_model,
 )
 from ws.training import train
 from ws.training.pairs import CUT_OFF
@@ -60,16 +57,6 @@ def table(n_questions: int) -> pd.DataFrame:
         for question in range(n_questions)
         for persona in (0, 1)
     )
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    return tiny_model(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +126,6 @@ def test_the_prompt_is_the_question_alone(lm: LanguageModel) -> None:
         assert SYCOPHANCY.positive[0][:20] not in text
 
 
-def test_rows_keep_the_order_of_the_table(rows: list[QuestionRow]) -> None:
-    assert [row.question_id for row in rows] == [f"q{question}" for question in range(12)]
-
-
 def test_the_loss_is_that_of_each_answer_alone(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
     starts = [len(prompt(lm, question)) for question in (2, 10, 5)]
     batch = [rows[2], rows[10], rows[5]]
@@ -173,7 +156,7 @@ def test_validation_questions_are_never_trained_on(
     assert trained_on[:10] != trained_on[10:]
 
 
-@every_family
+@pytest.mark.parametrize("family", ["pissa", "boft", "ia3"])
 def test_training_lowers_the_loss_and_leaves_the_model_as_it_was(
     lm: LanguageModel, rows: list[QuestionRow], below: Below, family: str
 ) -> None:
@@ -244,10 +227,12 @@ def test_a_validation_loss_that_breaks_is_no_result(
         trained(lm, rows[:4], below, recipe())
 
 
-@pytest.mark.parametrize("engine", ["native", "peft"])
 @pytest.mark.parametrize(
-    ("targets", "names"),
-    [("writers", {"o_proj", "down_proj"}), ("readers", {"q_proj", "k_proj", "v_proj", "up_proj", "gate_proj"})],
+    ("engine", "targets", "names"),
+    [
+        ("native", "writers", {"o_proj", "down_proj"}),
+        ("peft", "readers", {"q_proj", "k_proj", "v_proj", "up_proj", "gate_proj"}),
+    ],
 )
 def test_a_rule_chooses_the_layers(
     lm: LanguageModel,
@@ -271,14 +256,13 @@ def test_parameters_are_named_by_the_path_of_their_layer(store: Store) -> None:
     assert names == {f"{path}.adapter_{name}" for path in read_adapter(store, adapter()) for name in ("A", "B")}
 
 
-@pytest.mark.parametrize("n", [0, 1, 2])
-def test_too_few_questions_are_refused(lm: LanguageModel, rows: list[QuestionRow], below: Below, n: int) -> None:
-    with pytest.raises(DataError, match=f"{n} questions have usable pairs; training needs at least 3"):
-        trained(lm, rows[:n], below, recipe())
-
-
-def test_three_questions_are_enough(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:
+def test_three_questions_are_enough_and_fewer_are_refused(
+    lm: LanguageModel, rows: list[QuestionRow], below: Below
+) -> None:
     assert len(trained(lm, rows[:3], below, recipe())[1]["loss"]) == 1
+    for n in range(3):
+        with pytest.raises(DataError, match=f"{n} questions have usable pairs; training needs at least 3"):
+            trained(lm, rows[:n], below, recipe())
 
 
 def test_attention_is_put_back_after_an_exception(lm: LanguageModel) -> None:
@@ -311,12 +295,3 @@ def test_an_artifact_holds_what_training_gave(lm: LanguageModel, store: Store) -
     assert kept.keys() == lm.linears(LAYERS.start, LAYERS.stop).keys()
     assert all(torch.equal(kept[path][name], value) for path in params for name, value in params[path].items())
     assert read_curves(store, adapter()) == curves
-
-
-def test_small_has_the_layers_that_training_adapts(lm: LanguageModel) -> None:
-    assert layer_range(lm.n_layers, *TRAINING.layers) == LAYERS
-
-
-@pytest.mark.parametrize(("sign", "mark"), [("plus", "+"), ("minus", "-")])
-def test_an_adapter_names_itself(sign: str, mark: str) -> None:
-    assert adapter("oft", sign=sign, seed=2).describe() == f"adapter oft {mark} seed 2 on tiny-random-qwen3"
