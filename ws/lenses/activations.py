@@ -1,11 +1,11 @@
 """Directions along which steering moves the residual stream, and dW's residual writes cut along them.
 
-The journal's activation oracle (2026-04-27, v9 and v10): singular directions of what the stream at a prompt's last
-token gains from steering, up to and with a block (cumulative) or in that block alone (block). As in its public code
-(nbs/functional_projection_v10.py) every difference is scaled to norm 1, so that no prompt counts more than another, and
-none is centred: what all prompts gain alike is the push that steers, and centring would take out just that.
+The journal's activation oracle (2026-04-27, v9 and v10): singular directions of how steering changes the stream at a
+prompt's last token, either by all blocks up to this one (cumulative) or by this block alone (block). As in the public
+code of the journal (nbs/functional_projection_v10.py), every change is scaled to norm 1, so that no prompt counts more
+than another, and changes are not centred: their mean is the push that steers, and centring would remove just that.
 
-The same recipe serves TaskDiff: differences under personas of opposite signs, or under dW on a part of the prompts.
+The same recipe serves TaskDiff: changes between personas of opposite signs, or by dW on a part of the prompts.
 """
 
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ from ws.store import Recipe, Store
 from ws.training.direction import Direction
 
 SCOPES = ("cumulative", "block")
-"""What the stream gained up to and with a block, or what that block alone wrote."""
+"""Change of the stream by all blocks up to and including one, or by that block alone."""
 
 MOST = 128
-"""Directions kept of each layer: the most that the K sweep asks for."""
+"""Most directions kept for a layer: as many as the sweep over K asks for."""
 
 
 class Contrast(NamedTuple):
-    """Two readings of the same questions: their difference is what a basis is made of."""
+    """Two recordings of states at the same questions, whose difference a basis is made of."""
 
     high: States
     low: States
@@ -50,13 +50,14 @@ class Contrast(NamedTuple):
 class ActivationBasis(Recipe):
     """`basis.safetensors`: by scope and layer, orthonormal directions [d_model, k <= MOST] and singular values.
 
-    A layer where nothing moves has none. Values are of unit differences: their squares sum to the number of samples.
-    Raises: MismatchError for readings of different models or questions; ShapeError for more prompts than there are.
+    A layer whose states do not change has none. Since every change has norm 1, the squared singular values sum to the
+    number of samples.
+    Raises: MismatchError for states of different models or questions; ShapeError if `first` exceeds the prompts.
     """
 
     contrasts: tuple[Contrast, ...]
     first: int | None = None
-    """Look at so many of each contrast's prompts, the first ones; None takes all."""
+    """How many prompts of each contrast to use, from the first on; None uses all."""
 
     def __post_init__(self) -> None:
         if not self.contrasts or len({states.on for pair in self.contrasts for states in pair}) != 1:
@@ -87,20 +88,24 @@ class ActivationBasis(Recipe):
 
 
 def read_directions(store: Store, recipe: ActivationBasis, scope: str) -> dict[int, Float[Tensor, "d_model _"]]:
-    """The directions of each layer that has any, those that hold most first. Raises: UnknownNameError for a scope."""
+    """The directions of each layer that has any, largest singular value first.
+
+    Raises: UnknownNameError for an unknown scope.
+    """
     return _read(store, recipe, scope, "directions")
 
 
 def read_values(store: Store, recipe: ActivationBasis, scope: str) -> dict[int, Float[Tensor, " _"]]:
-    """The singular values of those directions, falling. Raises: UnknownNameError for a scope."""
+    """The singular values of a scope's directions, falling. Raises: UnknownNameError for an unknown scope."""
     return _read(store, recipe, scope, "values")
 
 
 def bases_of(moved: Float[Tensor, "depth sample d_model"]) -> dict[str, Float[Tensor, "..."]]:
-    """Directions and values of both scopes by "scope.layer.what", from differences of states as `ws.steering.states`
-    has them.
+    """Directions and values of both scopes by "scope.layer.what"; `moved` holds changes of the states of
+    `ws.steering.states`.
 
-    A block's own share is what its state gained more than the state before: exact where that one did not move.
+    The change by one block alone is the change of its output minus the change of its input. That is exact where the
+    input does not change; elsewhere it also holds what the block makes of its changed input.
     """
     found = {}
     for scope, samples in zip(SCOPES, (moved[1:], moved.diff(dim=0)), strict=True):
@@ -113,7 +118,7 @@ def bases_of(moved: Float[Tensor, "depth sample d_model"]) -> dict[str, Float[Te
 
 
 def directions(samples: Float[Tensor, "sample d_model"]) -> Spectrum:
-    """The leading singular directions of samples scaled to norm 1, at most MOST and none of rounding."""
+    """The leading singular directions of samples scaled to norm 1: at most MOST, and only values above rounding."""
     norms = samples.norm(dim=1, keepdim=True)
     unit = torch.where(norms > 0, samples / norms, samples)
     spectrum = Spectrum(*torch.linalg.svd(unit, full_matrices=False))
@@ -193,19 +198,22 @@ def fit_prompts(behavior: Behavior) -> tuple[Prompt, ...]:
 
 
 def steered_basis(direction: Direction, prompts: tuple[Prompt, ...]) -> ActivationBasis:
-    """The activation oracle: what steering by +1 and by -1 moves, a sample each for every prompt."""
+    """The activation oracle: the changes by steering with +1 and with -1, two samples for every prompt."""
     plus, base, minus = _readings(direction, prompts)
     return ActivationBasis((Contrast(plus, base), Contrast(base, minus)))
 
 
 def task_basis(direction: Direction, prompts: tuple[Prompt, ...]) -> ActivationBasis:
-    """TaskDiff with dW: +1 against -1 on the first half of the prompts, so that the rest can judge it."""
+    """TaskDiff with dW: +1 minus -1 on the first half of the prompts, so that the basis can be judged on the rest."""
     plus, _, minus = _readings(direction, prompts)
     return ActivationBasis((Contrast(plus, minus),), first=max(1, len(prompts) // 2))
 
 
 def persona_basis(on: Placed, behavior: Behavior, prompts: tuple[Prompt, ...]) -> ActivationBasis:
-    """TaskDiff with personas: the unchanged model under a positive against its negative persona, prompts in turn."""
+    """TaskDiff with personas: the unchanged model under a positive persona minus under its negative counterpart.
+
+    The pairs of personas take turns over the prompts.
+    """
     high, low = (
         States(on, tuple(prompt._replace(system=side[i % len(side)]) for i, prompt in enumerate(prompts)))
         for side in (behavior.positive, behavior.negative)

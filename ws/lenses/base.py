@@ -2,7 +2,8 @@
 
 Every lens is a small frozen dataclass of numbers, text and lenses, so that a recipe can hold one and `effect(family,
 lens=...)` is one line of a claim. Most have `keep`: True gives the part, False all the rest, and the two sum to the
-update they were cut from (`joined`). A tensor of which nothing is left is absent, so that scoring can start above it.
+update they were cut from (`joined`). A tensor of which nothing is left is absent from the result, so that the forward
+passes of scoring can start at the first layer that is changed.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +25,7 @@ class Lens(ABC):
 
     @abstractmethod
     def apply(self, delta: WeightDelta, lm: LanguageModel) -> WeightDelta:
-        """What the lens lets through of an update of this model's original weights."""
+        """The part of an update that the lens keeps; the update is one of this model's original weights."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -48,7 +49,7 @@ class Whole(Lens):
 
 @dataclass(frozen=True)
 class Then(Lens):
-    """One lens behind another."""
+    """One lens applied to the result of another."""
 
     first: Lens
     second: Lens
@@ -65,7 +66,7 @@ class Then(Lens):
 
 @dataclass(frozen=True)
 class Rest(Lens):
-    """What another lens does not let through."""
+    """All that another lens does not keep."""
 
     lens: Lens
 
@@ -81,11 +82,10 @@ class Rest(Lens):
 
 @dataclass(frozen=True)
 class NormMatched(Lens):
-    """What a lens lets through, scaled to the Frobenius norm of what went in.
+    """What a lens keeps, scaled to the Frobenius norm of the update that it was cut from.
 
-    One factor for all tensors, so that their sizes stay as they were to each other, as in the journal: "same
-    projection scaled to residual-write norm" (2026-04-27, v10 functional projection), which is this lens behind
-    `Modules("writers")`.
+    All tensors share one factor, so that their relative sizes do not change. The journal's "same projection scaled to
+    residual-write norm" (2026-04-27, v10 functional projection) is this lens applied after `Modules("writers")`.
     Raises: ShapeError if the lens leaves a zero update.
     """
 
@@ -106,7 +106,7 @@ class NormMatched(Lens):
 
 @dataclass(frozen=True)
 class RandomLike(Lens):
-    """The control of a lens: random values of the norm and rank that it leaves in every tensor."""
+    """The control of a lens: random values with the norm and rank of what the lens keeps of every tensor."""
 
     lens: Lens
     seed: int
@@ -141,9 +141,9 @@ def _sum(first: Update | None, second: Update | None) -> Update:
 
 
 def remainder(delta: WeightDelta, kept: WeightDelta) -> WeightDelta:
-    """`delta - kept`, where `kept` may lack tensors; one that is kept as it is, is left out.
+    """`delta - kept`, without the tensors that `kept` holds unchanged; a tensor that `kept` lacks remains whole.
 
-    Raises: MismatchError if `kept` has tensors of its own; ShapeError if nothing remains.
+    Raises: MismatchError if `kept` has tensors that `delta` lacks; ShapeError if nothing remains.
     """
     if alien := sorted(kept.tensors.keys() - delta.tensors.keys()):
         raise MismatchError(f"{alien[0]} is kept of an update without it; cut both from one update")

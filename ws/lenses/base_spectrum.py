@@ -1,12 +1,14 @@
 """Lenses on the singular directions of the weight that dW changes.
 
-The journal's other S-space, "base-W SVD dS = U0^T dW V0" ("two-goal frame and coverage gaps", 2026-04-27; not run
-there). Its code crops W's directions by W's own singular values and keeps the block of dS between the chosen ones:
+The journal's second space of singular directions, "base-W SVD dS = U0^T dW V0" ("two-goal frame and coverage gaps",
+2026-04-27; not run there). Its code chooses some of W's directions by W's singular values and keeps the block of dS
+between the chosen left and right ones:
 
     both (the journal's)  U_K U_K^T dW V_K V_K^T        left  U_K U_K^T dW        right  dW V_K V_K^T
 
-dS has nine such blocks for top, middle and bottom, so the three that are kept here do not sum to dW; each one and its
-`keep=False`, dW less the block, do. One-sided, the three parts and what lies outside W's row or column space do.
+With sides "both", dS splits into nine such blocks (top, middle, bottom on either side), so the three blocks of one part
+each do not sum to dW; but each block and its `keep=False` do. With one side, the three parts and what lies outside W's
+column space (left) or row space (right) sum to dW.
 """
 
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ SIDES = ("both", "left", "right")
 
 @dataclass(frozen=True)
 class BaseCrop(Lens):
-    """The part of dW between a share of its weight's singular directions; keep=False gives dW less that part.
+    """The part of dW between a share of its weight's singular directions; keep=False gives dW minus that part.
 
     Raises: UnknownNameError for another part, measure or side; ShapeError for a share outside (0, 1];
     MismatchError if dW is not of this model's weights.
@@ -80,7 +82,7 @@ def read(update: Update, right: Float[Tensor, "k d_in"]) -> LowRank:
 def directions(
     lm: LanguageModel, path: str, *, part: str, share: float, by: str
 ) -> tuple[Float[Tensor, "d_out k"], Float[Tensor, "k d_in"]]:
-    """U_K and V_K^T of an original weight: a share of its singular directions, of its rank or of its energy."""
+    """U_K and V_K^T of an original weight: a share of its singular directions, counted by rank or by energy."""
     spectrum = weight_spectrum(lm, path)
     chosen = band(spectrum.values[: real_rank(path, spectrum)], part=part, share=share, by=by)
     return spectrum.left[:, chosen], spectrum.right[chosen]
@@ -90,8 +92,8 @@ def directions(
 def weight_spectrum(lm: LanguageModel, path: str) -> Spectrum:
     """The singular value decomposition of an original weight, computed once per process: never call it while steering.
 
-    It keeps 4 (d_out + d_in) min(d_out, d_in) bytes a weight in fp32: for the adapted half of the layers 0.3 GB of
-    SmolLM2-135M (105 weights, 5 s on two cores), 1.3 GB of Qwen3-0.6B. `weight_spectrum.cache_clear()` frees them.
+    It keeps 4 (d_out + d_in) min(d_out, d_in) bytes a weight in fp32. For the adapted half of the layers that is 0.3 GB
+    for SmolLM2-135M (105 weights, 5 s on two cores), 1.3 GB for Qwen3-0.6B. `weight_spectrum.cache_clear()` frees it.
     """
     weight = matrix(lm.model.get_submodule(path)).detach().float()
     return Spectrum(*torch.linalg.svd(weight, full_matrices=False))

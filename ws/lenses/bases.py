@@ -1,19 +1,21 @@
-"""Directions of the residual stream that the pretrained model itself names, a basis per decoder layer.
+"""Directions of the residual stream that follow from the pretrained model itself, a basis for each decoder layer.
 
-The journal names them without formulas (2026-04-26, made notebook; 2026-04-27, v9 and v10); these are the formulas of
-its public code (github.com/wassname/weight-steering: nbs/hypothesis_sweep_v9.py, docs/hypothesis_ablation_catalog.md).
-The gains of norms are not folded into the readers, as there. W_o and W_down write; W_q, W_k, W_v, W_up, W_gate read.
+The journal names these bases without formulas (2026-04-26, made notebook; 2026-04-27, v9 and v10). The formulas are
+those of its public code (github.com/wassname/weight-steering: nbs/hypothesis_sweep_v9.py,
+docs/hypothesis_ablation_catalog.md), which like this one does not fold the gains of norms into the readers. W_o and
+W_down write the stream; W_q, W_k, W_v, W_up and W_gate read it.
 
-    write           top left directions of [W_o | W_down] of the layer
-    lm_head_read    top right directions of the unembedding
-    weak_readout    its bottom right ones (`logits_null`; the first of `ws.training.direction.weak_readout`)
-    write_not_read  top left directions of (I - P) [W_o | W_down], P onto what is read most after the layer:
-                    by later layers and the unembedding
+    write           top left singular directions of [W_o | W_down] of the layer
+    lm_head_read    top right singular directions of the unembedding
+    weak_readout    bottom right ones of the unembedding (`logits_null`; the first of
+                    `ws.training.direction.weak_readout`)
+    write_not_read  top left singular directions of (I - P) [W_o | W_down], where P projects onto the directions that
+                    later layers and the unembedding read most
     suppressed      principal components of min(sum of rises, sum of falls) of |h| over the depth, one for all layers
-    churn           principal components of h after the next block less h after this one
+    churn           principal components of h after the next block minus h after this one
     random          uniform
 
-Suppressed and churn look at states h of texts, which the caller gives: nothing here runs the model.
+Suppressed and churn need states h at some texts, which the caller gives: nothing here runs the model.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -38,7 +40,7 @@ LayerBases = Mapping[int, Float[Tensor, "d_model k"]]
 """Orthonormal directions of the residual stream by decoder layer."""
 
 READ_SHARE = 16
-"""One direction in this many counts as read: 64 of the 1024 of Qwen3-0.6B in the journal's code."""
+"""One direction in this many counts as read most: 64 of the 1024 of Qwen3-0.6B in the journal's code."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Bases(Recipe):
     """
 
     texts: States
-    """What the unchanged model holds at texts: its suppressed and churned directions are theirs."""
+    """States of the unchanged model at the texts that the bases `suppressed` and `churn` are computed from."""
     layers: tuple[float, float]
     k: int = 8
 
@@ -65,7 +67,7 @@ class Bases(Recipe):
 
         lm = loaded(self.texts.on, store)
         layers = layer_range(lm.n_layers, *self.layers)
-        # The first state enters block 0; here they are counted by the block that they leave.
+        # The first state enters block 0; without it, state l is the one that leaves block l.
         states = read_states(store, self.texts)[1:]
         found = weight_bases(lm, layers, self.k) | state_bases(states, layers, self.k)
         named = {f"{name}.{layer}": basis for name, by_layer in found.items() for layer, basis in by_layer.items()}
@@ -90,7 +92,7 @@ def read_bases(store: Store, recipe: Bases, *, seed: int = 0) -> dict[str, dict[
 def static_bases(
     lm: LanguageModel, layers: Sequence[int], k: int, *, seed: int = 0
 ) -> dict[str, dict[int, Float[Tensor, "d_model k"]]]:
-    """All bases that weights alone name, and a random one, by name and layer.
+    """All bases that depend on weights alone, and a random one, by name and layer.
 
     Raises: ShapeError if k is more than half the width, or the model does not have these layers.
     """
@@ -99,7 +101,7 @@ def static_bases(
 
 
 def weight_bases(lm: LanguageModel, layers: Sequence[int], k: int) -> dict[str, dict[int, Float[Tensor, "d_model k"]]]:
-    """The bases that weights alone name, by name and layer. Raises: as `static_bases`."""
+    """The bases that depend on weights alone, by name and layer. Raises: as `static_bases`."""
     return {
         "write": {layer: write(lm, layer, k) for layer in layers},
         "lm_head_read": dict.fromkeys(layers, lm_head_read(lm, k)),
@@ -109,7 +111,7 @@ def weight_bases(lm: LanguageModel, layers: Sequence[int], k: int) -> dict[str, 
 
 
 def random_layers(layers: Sequence[int], *, width: int, k: int, seed: int) -> dict[int, Float[Tensor, "d_model k"]]:
-    """Directions drawn for each layer anew, uniform over all choices."""
+    """Random directions, drawn independently for each layer, uniform over all subspaces."""
     generator = torch.Generator().manual_seed(seed)
     return {layer: orthonormal(width, k, generator) for layer in layers}
 
@@ -117,7 +119,7 @@ def random_layers(layers: Sequence[int], *, width: int, k: int, seed: int) -> di
 def state_bases(
     states: Float[Tensor, "layer prompt d_model"], layers: Sequence[int], k: int
 ) -> dict[str, dict[int, Float[Tensor, "d_model k"]]]:
-    """The bases that residual states after each block name, by name and layer.
+    """The bases computed from residual states after each block, by name and layer.
 
     Raises: ShapeError if there are fewer than k + 1 prompts or no block after one of the layers.
     """
@@ -128,28 +130,28 @@ def state_bases(
 
 
 def write(lm: LanguageModel, layer: int, k: int) -> Float[Tensor, "d_model k"]:
-    """What the writers of a layer write most easily."""
+    """The directions to which the writers of a layer write most."""
     return _top(_written(lm, layer), k)
 
 
 def lm_head_read(lm: LanguageModel, k: int) -> Float[Tensor, "d_model k"]:
-    """What the unembedding reads most."""
+    """The directions that the unembedding reads most."""
     return _top(_unembedding(lm), k)
 
 
 def weakly_read(lm: LanguageModel, k: int) -> Float[Tensor, "d_model k"]:
-    """What the unembedding reads least."""
+    """The directions that the unembedding reads least."""
     check_width(k, lm.d_model // 2)
     return _eigenvectors(_unembedding(lm))[:, :k]
 
 
 def write_not_read(lm: LanguageModel, layer: int, k: int) -> Float[Tensor, "d_model k"]:
-    """What a layer writes outside the directions that all later layers and the unembedding together read most."""
+    """The directions a layer writes most, outside those that later layers and the unembedding together read most."""
     return writes_not_read(lm, [layer], k)[layer]
 
 
 def writes_not_read(lm: LanguageModel, layers: Collection[int], k: int) -> dict[int, Float[Tensor, "d_model k"]]:
-    """`write_not_read` of several layers, from the last one down: what is read above a layer only grows."""
+    """`write_not_read` of several layers, computed from the last one down, adding up the readers above on the way."""
     read_later, found = _unembedding(lm), {}
     for layer in reversed(range(min(layers), lm.n_layers)):
         if layer in layers:
@@ -159,26 +161,26 @@ def writes_not_read(lm: LanguageModel, layers: Collection[int], k: int) -> dict[
 
 
 def suppressed(states: Float[Tensor, "layer prompt d_model"], k: int) -> Float[Tensor, "d_model k"]:
-    """Where magnitudes rise and fall again over the depth: what is written and later erased."""
+    """Directions whose magnitude rises and falls again over the depth: they are written and later erased."""
     steps = states.abs().diff(dim=0)
     return principal(torch.minimum(steps.relu().sum(0), (-steps).relu().sum(0)), k)
 
 
 def churn(states: Float[Tensor, "layer prompt d_model"], layer: int, k: int) -> Float[Tensor, "d_model k"]:
-    """What the block after a layer changes. Raises: ShapeError if there is none."""
+    """The directions along which the next block changes the stream. Raises: ShapeError if there is no next block."""
     if not 0 <= layer < len(states) - 1:
         raise ShapeError(f"no block after layer {layer} in states of {len(states)}; choose 0 to {len(states) - 2}")
     return principal(states[layer + 1] - states[layer], k)
 
 
 def principal(samples: Float[Tensor, "prompt d_model"], k: int) -> Float[Tensor, "d_model k"]:
-    """The k principal components of centred samples. Raises: ShapeError if they have fewer."""
+    """The first k principal components (of the centred samples). Raises: ShapeError if there are fewer."""
     check_width(k, min(len(samples) - 1, samples.shape[1]))
     return torch.linalg.svd(samples - samples.mean(0), full_matrices=False).Vh[:k].T
 
 
 def check_width(k: int, width: int) -> None:
-    """Raises: ShapeError if k directions are not to be had."""
+    """Raises: ShapeError if a basis cannot have k directions."""
     if not 1 <= k <= width:
         raise ShapeError(f"K = {k} directions where there are {width}; choose K from 1 to {width}")
 
@@ -186,7 +188,7 @@ def check_width(k: int, width: int) -> None:
 def _unread(
     written: Float[Tensor, "d_model d_model"], read: Float[Tensor, "d_model d_model"], k: int
 ) -> Float[Tensor, "d_model k"]:
-    """The top directions of what is written, outside those that are read most."""
+    """The top directions of `written` outside the span of the top directions of `read`."""
     width = len(read)
     readers = _top(read, width // READ_SHARE)
     outside = torch.eye(width, device=read.device, dtype=torch.float64) - (readers @ readers.T).double()

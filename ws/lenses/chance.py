@@ -1,8 +1,8 @@
-"""What random directions would hold: mean and spread, exactly.
+"""The share of energy that random directions would hold: exact mean and standard deviation.
 
-For a random projection P of rank k in a space of width d, uniform over all such, E[P_ij P_kl] is
-x delta_ij delta_kl + y (delta_ik delta_jl + delta_il delta_jk), and tr P = k, P P = P fix x and y. Two moments of the
-energy |P A Q|^2 that independent random projections P and Q hold of a matrix A follow from A's singular values alone.
+For a random projection P of rank k in a space of width d, uniform over all of them, E[P_ij P_kl] is
+x delta_ij delta_kl + y (delta_ik delta_jl + delta_il delta_jk), and tr P = k, P P = P fix x and y. So mean and variance
+of the energy |P A Q|^2, for independent random projections P and Q, follow from the singular values of A alone.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Random(NamedTuple):
 
 
 ALL = Random(1, 1)
-"""No projection: a side of which all is kept."""
+"""No projection: all of this side is kept."""
 
 
 def chance(values: Float[Tensor, " rank"], *, left: Random, right: Random) -> Chance:

@@ -1,4 +1,4 @@
-"""Interventions that steer with a part of a direction: what a lens, a shared basis or a native part leaves of dW."""
+"""Interventions that steer with a part of a direction: cut by a lens, a shared basis, or a family's own parameters."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from ws.training.direction import Direction, direction_delta
 from ws.training.train import read_adapter
 
 WRITES = Modules("writers")
-"""What directions share a basis of: the tensors that write the residual stream."""
+"""The tensors that write the residual stream, on which directions can share a basis."""
 
 BASIS = "basis.safetensors"
 
@@ -65,9 +65,9 @@ class LensCut(Cut):
 
 @dataclass(frozen=True)
 class SharedBasis(Recipe):
-    """`basis.safetensors`: per layer the directions in which several dW write the stream, by what they hold of all.
+    """`basis.safetensors`: for each layer the directions in which several dW write the stream, most energy first.
 
-    Each dW counts alike, however long it is; `ws.lenses.shared` has the formula.
+    Each dW counts alike, whatever its norm; `ws.lenses.shared` has the formula.
     """
 
     directions: tuple[Direction, ...]
@@ -99,8 +99,8 @@ def read_shared_basis(
 class SharedCut(Cut):
     """A direction's residual writes inside (or outside) k output directions that several directions share.
 
-    The directions of the basis are given; the cut direction may be one of them, as in the journal's T6 (2026-04-27).
-    random_seed: as many random directions in the basis's place, the control.
+    The direction that is cut may be one of those that the basis is made of, as in the journal's T6 (2026-04-27).
+    random_seed: a seed for the control, k random directions instead of the basis.
     Raises: MismatchError if a direction of the basis is on another model.
     """
 
@@ -152,6 +152,6 @@ class PartCut(Cut):
 def whole_delta(direction: Direction, lm: LanguageModel, store: Store) -> WeightDelta:
     """`direction_delta`, kept for the last three directions: the seeds of one family, whose cuts are made in turn.
 
-    Of SmolLM2-135M that is 0.2 GB for a direction of full rank, and 0.3 GB more once its spectrum is known.
+    On SmolLM2-135M a direction of full rank takes 0.2 GB, and 0.3 GB more once its spectrum is known.
     """
     return direction_delta(direction, lm, store)

@@ -1,8 +1,8 @@
-"""How much of dW and of dh lies in directions that the pretrained model names, against what chance puts there.
+"""How much of dW and of dh lies in directions that follow from the pretrained model, compared with random directions.
 
-`energies` looks at the residual stream, where tensors that write it put their output; `block_energies` at each weight's
-own top singular directions, its output and input sides together (journal: "energy of dW in W's top singular block").
-`state_energies` looks at dh, what the stream holds at coefficient +1 less what it holds at -1.
+`energies` compares the outputs of tensors that write the residual stream with bases of the stream. `block_energies`
+compares dW with the top singular directions of its own weight, on the output and input side together (journal: "energy
+of dW in W's top singular block"). `state_energies` looks at dh, the stream at coefficient +1 minus the stream at -1.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ from ws.training.direction import direction_delta
 
 @dataclass(frozen=True)
 class BasisEnergy(Recipe):
-    """A direction in the bases of its model: `writes.parquet` and `blocks.parquet` of dW, `states.parquet` of dh.
+    """A direction's energy in bases of its model: `writes.parquet` and `blocks.parquet` of dW, `states.parquet` of dh.
 
-    Raises: MismatchError if the bases are another model's.
+    Raises: MismatchError if the bases are those of another model.
     """
 
     of: Moved
@@ -65,8 +65,8 @@ def read_energy(store: Store, recipe: BasisEnergy, what: str) -> pd.DataFrame:
 def energies(delta: WeightDelta, lm: LanguageModel, bases: Mapping[str, LayerBases]) -> pd.DataFrame:
     """The share of dW's energy in each basis, a row per basis and tensor that writes the residual stream.
 
-    Columns: basis, tensor, layer, kind, k, width, share, null (k / width), null_sd (its exact spread over random bases
-    of this very dW), ratio (share / null) and z (standard deviations from the null).
+    Columns: basis, tensor, layer, kind, k, width, share, null (k / width), null_sd (exact standard deviation of this
+    dW's share over random bases), ratio (share / null) and z (standard deviations from the null).
     Raises: MismatchError if dW writes the stream nowhere, or at a layer without a basis of its width.
     """
     writers = Modules("writers").apply(fitting(delta, lm), lm)
@@ -103,7 +103,7 @@ def block_energies(delta: WeightDelta, lm: LanguageModel, *, share: float = 0.1)
 def state_energies(dh: Float[Tensor, "layer prompt d_model"], bases: Mapping[str, LayerBases]) -> pd.DataFrame:
     """The share of dh's energy in each basis, over all prompts, a row per basis and layer.
 
-    Columns: basis, layer, k, width, share, null (k / width), null_sd (over random bases, of this very dh), ratio and z.
+    Columns: basis, layer, k, width, share, null (k / width), null_sd (of this dh over random bases), ratio and z.
     Raises: ShapeError if dh is zero after a layer that has a basis.
     """
     rows = []
@@ -131,7 +131,7 @@ def _basis(name: str, layers: LayerBases, path: str, update: Update) -> Float[Te
 
 
 def _values(path: str, update: Update) -> Float[Tensor, " rank"]:
-    """The singular values of an update; of a dense one without its vectors, which take most of the time."""
+    """The singular values of an update; for a dense one without singular vectors, which would take most of the time."""
     if update.norm == 0:
         raise ShapeError(f"the update of {path} is zero and lies nowhere; leave it out with Modules or Layers")
     return torch.linalg.svdvals(update.value) if isinstance(update, Dense) else update.svd().values

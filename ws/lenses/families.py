@@ -1,4 +1,4 @@
-"""What an adapter family has, asked of the family itself on a weight of two by two."""
+"""Which factors and parts an adapter family has, found by running the family on a weight of two by two."""
 
 from functools import cache
 

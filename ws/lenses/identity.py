@@ -1,4 +1,4 @@
-"""That the parts of a direction are the whole of it; kept, so that a claim can look it up without a model."""
+"""How far the parts of a direction are from summing to the whole; stored, so that a claim needs no model for it."""
 
 import json
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from ws.store import Recipe, Store
 
 @dataclass(frozen=True)
 class Identity(Recipe):
-    """`gap.json`: the largest tensor's |sum of parts - whole| as a share of |whole|, for cuts of one direction.
+    """`gap.json`: the largest |sum of parts - whole| of any tensor as a share of |whole|, for cuts of one direction.
 
-    Raises: MismatchError if there are less than two parts, or if they are not of the whole's direction.
+    Raises: MismatchError if there are less than two parts, or if they are cut from another direction than the whole.
     """
 
     parts: tuple[Cut, ...]
@@ -42,14 +42,14 @@ class Identity(Recipe):
 
 
 def largest_gap(one: WeightDelta, other: WeightDelta) -> float:
-    """The largest norm of a tensor's difference, in base-weight units; a tensor that one of them lacks is zero there.
+    """The largest norm of any tensor's difference, in base-weight units; a missing tensor counts as zero.
 
-    Of dense differences: the norm of a difference in factors is that of two long products, and drowns in their
+    Computed on dense matrices: in factors a tiny difference is that of two long products, and would drown in their
     rounding.
     """
     return max(value.dense().norm().item() for value in joined(one, -1.0 * other).tensors.values())
 
 
 def read_gap(store: Store, recipe: Identity) -> float:
-    """The largest tensor's |sum of parts - whole|, as a share of |whole|."""
+    """The largest |sum of parts - whole| of any tensor, as a share of |whole|."""
     return json.loads((store.get(recipe) / "gap.json").read_text())["gap"]

@@ -1,7 +1,8 @@
 """Lenses on where dW sits: layers, and kinds of linear layers.
 
-The journal's T7 (2026-04-27): single layers, leave one out, attention and MLP, residual writers; the read side is a gap
-it names ("two-goal frame and coverage gaps"). IA3's gates in attention and MLP (S15) are `Modules` of these names.
+The journal's T7 (2026-04-27): single layers, leave one out, attention and MLP, residual writers. It names the read side
+as a gap ("two-goal frame and coverage gaps"). IA3's gates in attention and MLP (S15) are `Modules("attention")` and
+`Modules("mlp")`.
 """
 
 from collections.abc import Callable
@@ -23,11 +24,11 @@ KINDS = {
     "gate_proj": "gate",
     "down_proj": "down",
 }
-"""The last word of a path in Llama, Qwen and Gemma, and its kind."""
+"""The last name of a module path in Llama, Qwen and Gemma, and the kind of layer that it stands for."""
 
 GROUPS = {"attention": ("q", "k", "v", "o"), "mlp": ("up", "gate", "down"), "qkv": ("q", "k", "v")}
 STREAM = ("writers", "readers")
-"""Told by shape, see `ws.adapters.targets`: linear layers that write the residual stream, and those that read it."""
+"""Linear layers that write the residual stream, and those that read it; found by shape, see `ws.adapters.targets`."""
 
 THIRDS = ("early", "middle", "late")
 
@@ -89,7 +90,7 @@ class Layers(Lens):
 class Third(Lens):
     """The early, middle or late third of the layers that dW has; keep=False gives the other two.
 
-    Where three does not divide their number the earlier thirds are a layer longer.
+    If their number is no multiple of three, the earlier thirds are one layer longer.
     Raises: UnknownNameError for another part; MismatchError for a dW of less than three layers.
     """
 
@@ -115,7 +116,7 @@ class Third(Lens):
 
 
 def selected(delta: WeightDelta, holds: Callable[[str], bool], lens: Lens, *, keep: bool) -> WeightDelta:
-    """The tensors that a rule takes, or the others. Raises: ShapeError if there are none."""
+    """The tensors that `holds` accepts (keep=False: all others). Raises: ShapeError if there are none."""
     return some(delta.select(lambda path: holds(path) == keep).tensors, lens)
 
 

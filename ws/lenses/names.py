@@ -36,7 +36,7 @@ LENSES: dict[str, Lens] = {
     **_KEPT,
     **{f"drop_{name}": replace(lens, keep=False) for name, lens in _KEPT.items()},
 }
-"""Each lens that keeps a part, and behind `drop_` all the rest."""
+"""Lenses by name; a name that begins with `drop_` keeps all that the lens without it drops."""
 
 
 def named(name: str) -> Lens:

@@ -1,8 +1,8 @@
-"""How far what dW writes and what its steering does point the same way: overlaps of oracles, layer by layer.
+"""How far the directions that dW writes agree with the directions along which steering moves the stream, by layer.
 
-The journal's v9 (2026-04-27): the weight oracle is the top left singular directions of a layer's residual writes side
-by side, an activation oracle the top of those of `ws.lenses.activations`; the overlap of two is the share of one that
-the other holds, k / d_model by chance.
+The journal's v9 (2026-04-27). Its weight oracle is the top left singular directions of a layer's residual writes, put
+side by side; an activation oracle is the top directions of `ws.lenses.activations`. The overlap of two oracles is the
+share of one that lies in the span of the other, by chance k / d_model.
 """
 
 from collections.abc import Mapping
@@ -27,11 +27,11 @@ from ws.store import Recipe, Store
 from ws.training.direction import Direction
 
 OWN = ("weight", "random")
-"""What every table has beside its views: dW's own writes, and as many random directions."""
+"""Oracles that every table has beside its views: dW's own writes, and random directions."""
 
 
 class View(NamedTuple):
-    """Activation directions of one scope, under the name that the table gives them."""
+    """Activation directions of one scope, and their name in the table."""
 
     name: str
     basis: ActivationBasis
@@ -40,9 +40,9 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class OracleOverlaps(Recipe):
-    """`overlaps.parquet`: the overlap of every two oracles' first k directions, a line per pair and layer of dW.
+    """`overlaps.parquet`: the overlap of the first k directions of every two oracles, a row per pair and layer of dW.
 
-    Raises: MismatchError for views of another model, or of one name.
+    Raises: MismatchError for views of another model, or two views of the same name.
     """
 
     direction: Direction
@@ -80,7 +80,7 @@ def read_oracle_overlaps(store: Store, recipe: OracleOverlaps) -> pd.DataFrame:
 
 
 def oracle_overlaps(oracles: Mapping[str, LayerBases], layers: list[int], k: int) -> pd.DataFrame:
-    """Columns first, second, layer, k, width, overlap, chance and chance_sd, a line per two oracles and layer.
+    """Columns first, second, layer, k, width, overlap, chance and chance_sd, a row per pair of oracles and layer.
 
     Raises: MismatchError if an oracle has no directions at a layer; ShapeError if it has fewer than k.
     """
@@ -94,11 +94,11 @@ def oracle_overlaps(oracles: Mapping[str, LayerBases], layers: list[int], k: int
 
 
 def rank_products(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Products of standardised ranks over families, whose mean over a seed's lines is Spearman's rank correlation.
+    """Products of standardised ranks over families, whose mean over the rows of a seed is Spearman's rank correlation.
 
-    Both tables have a line per seed and a column per family; the result has columns seed, cluster and row (both the
-    family) and value, so that an interval resamples families as well as seeds. Ranks are those of all families: a
-    resampled set is not ranked anew. Raises: MismatchError for different seeds or families.
+    Both tables have a row per seed and a column per family. The result has columns seed, cluster and row (both hold the
+    family) and value, so that an interval resamples families as well as seeds. Ranks are taken once, over all families:
+    a resampled set is not ranked anew. Raises: MismatchError for different seeds or families.
     """
     if not first.index.equals(second.index) or not first.columns.equals(second.columns):
         raise MismatchError(

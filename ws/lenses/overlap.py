@@ -1,8 +1,9 @@
-"""How far the top directions of several updates point the same way, left and right, against chance.
+"""How far the top directions of several updates agree, on the left and on the right side, compared with chance.
 
 Proposed in the journal and never run ("lens search on hold", 2026-04-27): the one weight-space test that does not
-depend on a family's parameters. Its caution: families that start from the same random A (lora, dora and delora of one
-seed) share input directions before they have learnt anything, so compare different seeds, or left sides only.
+depend on a family's parameters. The journal warns that families that start from the same random A (lora, dora and
+delora of one seed) share input directions before they have learnt anything, so compare different seeds, or left sides
+only.
 """
 
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ def overlap(a: Float[Tensor, "d k"], b: Float[Tensor, "d l"]) -> float:
 
 @cache
 def overlap_by_chance(k: int, *, d: int) -> Chance:
-    """Of two random subspaces of k directions: k / d and its spread."""
+    """The overlap of two random subspaces of k directions among d: mean k / d and standard deviation."""
     return chance(torch.ones(k), left=Random(k, d), right=ALL)
 
 
@@ -57,9 +58,9 @@ def overlaps(deltas: Mapping[str, WeightDelta], k: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Overlaps(Recipe):
-    """`overlaps.parquet`: the table of `overlaps` for every two of some directions.
+    """`overlaps.parquet`: the table of `overlaps` for every pair of some directions.
 
-    The columns first and second are names of `overlap_name`.
+    The columns first and second hold names made by `overlap_name`.
     """
 
     directions: tuple[Direction, ...]
@@ -79,13 +80,13 @@ class Overlaps(Recipe):
 
 
 def overlap_name(direction: Direction) -> str:
-    """What a table of overlaps calls a direction: lora/0, or random lora/0 for the control of its norm and rank."""
+    """A direction's name in a table of overlaps: lora/0, or random lora/0 for its random control."""
     kind = "" if direction.random_seed is None else "random "
     return f"{kind}{direction.plus.shape.family}/{direction.plus.seed}"
 
 
 def read_overlaps(store: Store, recipe: Overlaps) -> pd.DataFrame:
-    """The table of `overlaps` for every two of the directions, their seeds in columns first_seed and second_seed."""
+    """The table of `overlaps` for every pair of directions, with their seeds in first_seed and second_seed."""
     table = pd.read_parquet(store.get(recipe) / "overlaps.parquet")
     for side in ("first", "second"):
         name = table[side].str.rpartition("/")

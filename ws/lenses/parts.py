@@ -1,9 +1,10 @@
 """dW cut along a family's own parameters: DoRA's direction and magnitude, DeLoRA's direction and lambda, and so on.
 
-The journal's T9 ("lens search on hold", 2026-04-27; sketched there): each family's parts are its own, so shares do not
-compare across families. A part of dW is plus's part less minus's, so parts sum to dW as they sum to each adapter's
-update. DoRA's direction comes first and its magnitude is what follows (`ws.adapters.dora.parts`): another order would
-cut otherwise. lora, pissa, oft and ia3 have one part; IA3's gates in attention and MLP are `Modules` of those names.
+The journal's T9 ("lens search on hold", 2026-04-27; sketched there): every family has other parts, so shares cannot be
+compared across families. A part of dW is that part of the plus adapter minus that of the minus adapter; as parts sum to
+an adapter's update, they sum to dW. DoRA's direction is applied first and its magnitude second
+(`ws.adapters.dora.parts`); the other order would give other parts. lora, pissa, oft and ia3 have a single part; IA3's
+gates in attention and MLP are cut by `Modules`.
 """
 
 from collections.abc import Mapping
@@ -22,11 +23,11 @@ from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel
 
 CANCELLED = 1e-3
-"""A part farther than this share of its norm from the whole's directions is no part of them; fp32 rounds to 1e-6."""
+"""A part stays dense if more than this share of its norm lies outside the whole's directions; fp32 rounds to 1e-6."""
 
 
 def applies(part: str, name: str) -> str | None:
-    """Why cutting out this part means nothing for a family, or None if it has it beside others.
+    """Why cutting out this part means nothing for a family; None if the family has this part and others.
 
     Raises: UnknownNameError for an unknown family.
     """
@@ -86,6 +87,9 @@ def _parts(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig)
 
 
 def _thin(part: Float[Tensor, "d_out d_in"], basis: Float[Tensor, "d_out k"]) -> Update:
-    """A part in factors: it writes where the whole does, unless its parts cancel in the whole (lambda is 0)."""
+    """A part in factors, along the whole's output directions; dense if parts write elsewhere and cancel in the whole.
+
+    The latter happens if DeLoRA's lambda is 0.
+    """
     thin = LowRank(basis, basis.T @ part)
     return thin if torch.dist(thin.dense(), part) <= CANCELLED * part.norm() else Dense(part)

@@ -2,18 +2,18 @@
 
 The journal's functional probe (2026-04-27, "v10 wendler-style functional probe"), whose code is public
 (github.com/wassname/weight-steering: nbs/v10_llama.py). States are read at a prompt's last token, layer by layer, and
-dh is the state at coefficient +1 less the state at -1. Where we differ from it:
+dh is the state at coefficient +1 minus the state at -1. Differences from the journal's code:
 
-* Token energy. Wendler et al. 2024, "Do Llamas Work in English?", arXiv:2402.10588, eq. 2, take the mean squared
-  cosine of a state with the rows of the unembedding, over that of the rows among themselves. The journal's code keeps
-  the form for states of norm sqrt(d), without norming them, so that a short vector has little energy wherever it points
-  (`sized`). Both are measured.
-* Logit lens. Ours is the movement of the answers' log-ratio through the final norm, in nats at every depth, which at
-  the last layer is what the model's own answer moves by. The journal's is `linear`, (e_yes - e_no) . dh.
-* The task basis. The journal's leaves out the mean of dh (principal components of centred samples) and measures what
-  the basis holds of that mean. `uncentred` does not.
+* Token energy. Wendler et al. 2024, "Do Llamas Work in English?", arXiv:2402.10588, eq. 2, divide the mean squared
+  cosine of a state with the rows of the unembedding by the mean squared cosine of the rows with each other. The
+  journal's code uses the formula for states of norm sqrt(d) on states of any norm, so that a short vector has little
+  energy wherever it points (`sized`). Both are measured.
+* Logit lens. Ours is the change of the answers' log-ratio after the final norm, in nats at every depth; at the last
+  layer this is the change of the model's own answer. The journal's is `linear`, (e_yes - e_no) . dh.
+* The task basis. The journal's is fitted on centred samples (principal components), which leaves out the mean of dh,
+  and then measured on that mean. `uncentred` keeps the mean.
 
-The gain of the final norm is folded into neither the readers nor the axis, as there.
+As in the journal's code, the gain of the final norm is folded into neither the readers nor the axis.
 """
 
 import json
@@ -42,17 +42,17 @@ from ws.store import Recipe, Store
 from ws.training.direction import Direction
 
 RANKS = (8, 16, 32, 64, 128)
-"""Of a task basis; those that the prompts it is fitted on allow."""
+"""Ranks of task bases, as far as there are enough prompts to fit them."""
 
 DECODED = 12
-"""How many tokens are decoded of a direction, as in the journal's code."""
+"""How many tokens a direction is decoded into, as in the journal's code."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """The states of questions in the unchanged model and under a direction, forwards and backwards.
+    """The states at some questions in the unchanged model and steered by +1 and by -1 times a direction.
 
-    Raises: MismatchError unless all three are of these questions, and +1 and -1 of one direction.
+    Raises: MismatchError unless all three are of these questions, and the steered two of one direction.
     """
 
     questions: tuple[Question, ...]
@@ -73,7 +73,7 @@ class Moved:
         return self.plus.direction
 
     def states(self, store: Store) -> tuple[Float[Tensor, "layer prompt d_model"], ...]:
-        """What each block leaves: in the unchanged model, at +1 and at -1."""
+        """The states after each block: of the unchanged model, at +1 and at -1."""
         return tuple(read_states(store, states)[1:] for states in (self.base, self.plus, self.minus))
 
     def change(self, store: Store) -> Float[Tensor, "layer prompt d_model"]:
@@ -87,7 +87,7 @@ class Moved:
 
 
 def moved(direction: Direction, questions: tuple[Question, ...], prefill: str) -> Moved:
-    """The recipes of all states of these questions, their answers begun by `prefill`."""
+    """The recipes of all states at these questions, each with `prefill` as the start of its answer."""
     on = direction.on
     prompts = tuple(Prompt(question.text, prefill=prefill) for question in questions)
     plus, minus = (States(on, prompts, direction, coeff) for coeff in (1.0, -1.0))
@@ -96,17 +96,17 @@ def moved(direction: Direction, questions: tuple[Question, ...], prefill: str) -
 
 @dataclass(frozen=True)
 class Readout(Recipe):
-    """What the head reads of a direction's dh; layers from the first one that has dW.
+    """What the output head reads of a direction's dh, from the first layer that has dW on.
 
-    `layers.parquet`: a line per layer and question with question_id, cluster, pair, sign, layer, adapted (whether it
-    has dW), clean_energy and dh_energy (`token_energy`), clean_sized and dh_sized (`sized`), lens (nats) and linear.
-    `preserved.parquet`: what bases keep of dh, a line per basis, rank, adapted layer and question outside `fit`.
-    `tokens.json`: what +dh and -dh decode to, by layer, averaged over those questions.
+    `layers.parquet`: a row per layer and question with question_id, cluster, pair, sign, layer, adapted (whether the
+    layer has dW), clean_energy and dh_energy (`token_energy`), clean_sized and dh_sized (`sized`), lens (nats), linear.
+    `preserved.parquet`: the share of dh that bases keep, by basis, rank, adapted layer and question outside `fit`.
+    `tokens.json`: the tokens that +dh and -dh decode to, by layer, averaged over the questions outside `fit`.
     """
 
     of: Moved
     fit: tuple[str, ...]
-    """The clusters whose questions task bases are fitted on; they are measured on the others."""
+    """The clusters whose questions task bases are fitted on; bases are measured on the questions of all others."""
 
     def describe(self) -> str:
         return f"readout of {self.of.direction.describe()}"
@@ -138,16 +138,16 @@ def read_preserved(store: Store, recipe: Readout) -> pd.DataFrame:
 
 
 def read_tokens(store: Store, recipe: Readout) -> dict[str, dict[str, list[str]]]:
-    """By layer, what +dh and -dh ("plus", "minus") decode to, strongest first."""
+    """By layer, the tokens that +dh and -dh ("plus", "minus") decode to, strongest first."""
     return json.loads((store.get(recipe) / "tokens.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class AxisShares(Recipe):
-    """`axis.parquet`: how much of the Yes-No axis each base-model basis contains, a line per basis, layer and draw.
+    """`axis.parquet`: how much of the Yes-No axis each base-model basis contains, a row per basis, layer and draw.
 
     Columns basis, layer, draw (0 for all but the random basis), k, width, share, null (k / width), null_sd and z. The
-    basis `answers`, the span of the two answers' own rows, contains all of it.
+    basis `answers`, spanned by the unembedding's rows of the two answers, contains all of the axis.
     """
 
     bases: Bases
@@ -192,9 +192,9 @@ def token_form(unembedding: Float[Tensor, "vocab d_model"]) -> Float[Tensor, "d_
 
 
 def token_energy(h: Float[Tensor, "*batch d_model"], form: Float[Tensor, "d_model d_model"]) -> Float[Tensor, "*batch"]:
-    """Squared token energy: the mean squared cosine of a state with token embeddings, over theirs with each other.
+    """Squared token energy: mean squared cosine of a state with token embeddings, over that of embeddings themselves.
 
-    1 is how readable a random token is. Raises: ShapeError for a zero state, which points nowhere.
+    Its mean over all token embeddings is 1. Raises: ShapeError for a zero state, which has no direction.
     Source: Wendler et al. 2024, arXiv:2402.10588, eq. 2.
     """
     h = h.to(form)
@@ -205,7 +205,7 @@ def token_energy(h: Float[Tensor, "*batch d_model"], form: Float[Tensor, "d_mode
 
 
 def sized(energy: Float[Tensor, "*batch"], h: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch"]:
-    """Squared token energy times |h|^2 / d: the journal's, which norms no state."""
+    """Squared token energy times |h|^2 / d: the journal's measure, which does not scale states to one norm."""
     return energy * h.to(energy).square().mean(-1)
 
 
@@ -232,8 +232,8 @@ def log_ratios(
 ) -> Float[Tensor, "*batch"]:
     """Logit lens: log P(yes) - log P(no) if this state were the last, in nats.
 
-    The probability of all other tokens cancels, so that no more rows of the head are read than there are spellings,
-    except where a model does more to its last state than to norm it and put the head on it.
+    All other tokens cancel in the ratio, so only the head's rows of the answers' spellings are computed. A model that
+    does more to its last state than the final norm and the head runs its own code instead.
     """
     states = states.to(lm.device, lm.dtype)
     with torch.no_grad():
@@ -255,7 +255,7 @@ def by_layer(
     minus: Float[Tensor, "layer prompt d_model"],
     adapted: range,
 ) -> pd.DataFrame:
-    """The lines of `layers.parquet`, for states after every block."""
+    """The rows of `layers.parquet`, for states after every block."""
     form, axis, answers = _form(lm), yes_no_axis(lm).cpu(), answers_of(lm)
     frames = []
     for layer in range(adapted.start, len(base)):
@@ -280,10 +280,10 @@ def kept_of_dh(
     questions: Sequence[Question],
     layer: int,
 ) -> pd.DataFrame:
-    """The lines of `preserved.parquet` of one layer: dh of prompts under test in bases of growing rank.
+    """The rows of `preserved.parquet` of one layer: the share of the tested prompts' dh in bases of growing rank.
 
-    task: principal components of dh of the fit prompts, centred as in the journal; uncentred: singular directions of
-    the same; own: uncentred ones of the tested prompts themselves, the ceiling.
+    task: principal components of dh of the fit prompts, centred as in the journal; uncentred: their singular
+    directions without centring; own: singular directions of the tested prompts themselves, an upper bound.
     """
     frames = []
     for name, samples, centred in (("task", fit, True), ("uncentred", fit, False), ("own", test, False)):
@@ -295,13 +295,13 @@ def kept_of_dh(
 
 
 def dominant(samples: Float[Tensor, "prompt d_model"], k: int) -> Float[Tensor, "d_model k"]:
-    """The k directions that hold most of samples, their mean included. Raises: ShapeError if they have fewer."""
+    """The k leading singular directions of uncentred samples. Raises: ShapeError if there are fewer."""
     check_width(k, min(samples.shape))
     return torch.linalg.svd(samples, full_matrices=False).Vh[:k].T
 
 
 def preserved(basis: Float[Tensor, "d_model k"], h: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch"]:
-    """|P h|^2 / |h|^2 of each vector, P onto orthonormal directions."""
+    """|P h|^2 / |h|^2 of each vector h, where P projects onto the orthonormal columns of `basis`."""
     return (h @ basis).square().sum(-1) / h.square().sum(-1)
 
 

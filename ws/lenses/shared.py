@@ -1,9 +1,10 @@
 """Lenses on what an update writes into given output directions, and the directions that several updates share.
 
-The journal's T6 ("fork_plan T1-T8 status check", 2026-04-27): the families' dW side by side, their top K left singular
-directions B, keep B B^T dW and drop (I - B B^T) dW, against a random B. In its public code (cross_adapter_ablation.py)
-there is one B a layer, over both residual writers, and the longest dW counts most. That is
-`shared_basis(..., per="layer")` of updates cut by `Modules("writers")`, and `Projected` behind the same cut.
+The journal's T6 ("fork_plan T1-T8 status check", 2026-04-27) puts the families' dW side by side, takes the top K left
+singular directions B, and compares keeping B B^T dW and dropping it, (I - B B^T) dW, with doing so for a random B. Its
+public code (cross_adapter_ablation.py) has one B a layer, for both residual writers together, and a dW with a larger
+norm counts more. That is `shared_basis(..., per="layer")` of updates cut by `Modules("writers")`, then `Projected` on
+each update after the same cut.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +32,8 @@ SCOPES = ("tensor", "layer")
 class Projected(Lens):
     """What dW writes into the span of each tensor's basis; keep=False gives what it writes elsewhere.
 
-    It holds tensors, so it serves inside a recipe's `build` and cannot be a field of one.
-    Raises: MismatchError if a tensor has no basis, or one of another width.
+    It holds tensors, so it can be used inside a recipe's `build`, but cannot be a field of a recipe.
+    Raises: MismatchError if a tensor has no basis, or a basis of another width.
     """
 
     bases: Bases
@@ -89,13 +90,13 @@ def shared_basis(
 ) -> dict[str, Float[Tensor, "_ k"]]:
     """The k output directions that hold most of several updates together, by the path of a weight.
 
-    Raises: as `shared_directions`; ShapeError if k is more than a width or than the rank of what is there.
+    Raises: as `shared_directions`; ShapeError if k is more than a width or than the rank of the updates together.
     """
     return first(shared_directions(deltas, per=per, equal=equal), k)
 
 
 def first(directions: Mapping[str, Float[Tensor, "_ _"]], k: int) -> dict[str, Float[Tensor, "_ k"]]:
-    """The first k of each tensor's directions. Raises: ShapeError if one has not that many."""
+    """The first k of each tensor's directions. Raises: ShapeError if a tensor has fewer."""
     for path, (width, rank) in ((path, basis.shape) for path, basis in directions.items()):
         if not 1 <= k <= rank:
             raise ShapeError(
@@ -108,11 +109,12 @@ def first(directions: Mapping[str, Float[Tensor, "_ _"]], k: int) -> dict[str, F
 def shared_directions(
     deltas: Sequence[WeightDelta], *, per: str = "tensor", equal: bool = False
 ) -> dict[str, Float[Tensor, "_ _"]]:
-    """All output directions of several updates together, those that hold most first: left singular directions of all.
+    """The left singular directions of several updates put side by side, largest singular value first.
 
-    per="layer" joins the tensors of a layer too; one update and per="layer" make the journal's weight oracle (v9).
-    equal=True first scales every update's tensor to norm 1; otherwise the longest dW chooses. A family's own dW among
-    the updates makes its keep a look at the training data: leave it out to ask what the others know of it.
+    per="layer" puts the tensors of a layer side by side too; with a single update, that is the journal's weight oracle
+    (v9). equal=True first scales every tensor to norm 1; otherwise the dW with the largest norm dominates. If the dW
+    that is to be cut is among the updates, the basis has been fitted on it: leave it out to ask what others share with
+    it.
     Raises: MismatchError for no updates, updates of different tensors, or a layer of several widths; UnknownNameError
     for another scope.
     """
@@ -142,7 +144,7 @@ def _stacked(deltas: Sequence[WeightDelta], paths: Sequence[str], *, equal: bool
 
 
 def columns(update: Update) -> Float[Tensor, "d_out c"]:
-    """A matrix with the left singular directions and singular values of an update: left * S where it is in factors."""
+    """A matrix with an update's left singular directions and singular values: left * S if it is in factors, else dW."""
     if not isinstance(update, LowRank):
         return update.dense()
     spectrum = decomposed(update)
@@ -150,7 +152,7 @@ def columns(update: Update) -> Float[Tensor, "d_out c"]:
 
 
 def _left(stack: Float[Tensor, "d_out c"]) -> Float[Tensor, "d_out rank"]:
-    """The left singular directions: those of the small factor of a QR, where there are more columns than rows."""
+    """The left singular directions; if there are more columns than rows, a QR makes the matrix square first."""
     if stack.shape[1] > stack.shape[0]:
         stack = torch.linalg.qr(stack.T).R.T
     spectrum = Spectrum(*torch.linalg.svd(stack, full_matrices=False))

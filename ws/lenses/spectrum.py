@@ -1,10 +1,10 @@
 """Lenses on the singular values of dW itself: its top, middle or bottom, by count or by energy.
 
-The journal's T8 ("fork_plan T1-T8 status check", 2026-04-27). There the shares are of all min(d_out, d_in) values, so
-that the top quarter of a low-rank dW is all of it; here they are of its rank, the values that stand out of rounding.
+The journal's T8 ("fork_plan T1-T8 status check", 2026-04-27). There shares are counted among all min(d_out, d_in)
+values, so that the top quarter of a low-rank dW is all of it; here they are counted among the values above rounding.
 
-That a crop of a low-rank dW holds most of its energy is true by construction (journal, "lens search on hold"). Hence
-the control `EqualSpectrum`: random directions with dW's own singular values, on which the same crops keep the same.
+A crop of a low-rank dW holds most of its energy by construction (journal, "lens search on hold"). Hence the control
+`EqualSpectrum`: random directions with dW's own singular values, so that a crop keeps the same energy.
 """
 
 from collections.abc import Iterable
@@ -26,20 +26,20 @@ PARTS = ("top", "middle", "bottom")
 MEASURES = ("index", "energy")
 
 ROUNDING = 1e-9
-"""0.7 * 10 is 7.000000000000001: a share is not missed by less than this."""
+"""Tolerance of a share, since 0.7 * 10 is 7.000000000000001."""
 
 
 _KNOWN: WeakKeyDictionary[Update, Spectrum] = WeakKeyDictionary()
-"""Each decomposition is forgotten together with its update."""
+"""Decompositions computed so far; each is dropped together with its update."""
 
 
 def decomposed(update: Update) -> Spectrum:
-    """The singular value decomposition of an update, which all crops of it share: 40 ms for a dense one."""
+    """The singular value decomposition of an update, computed once for all its crops; a dense one takes 40 ms."""
     return all_decomposed([update])[0]
 
 
 def all_decomposed(updates: Iterable[Update]) -> list[Spectrum]:
-    """What `decomposed` gives of each; those not yet known are computed side by side."""
+    """`decomposed` of each update; those not yet known are computed in parallel."""
     updates = list(updates)
     new = [update for update in dict.fromkeys(updates) if update not in _KNOWN]
     _KNOWN.update(zip(new, spectra(new), strict=True))
@@ -47,7 +47,7 @@ def all_decomposed(updates: Iterable[Update]) -> list[Spectrum]:
 
 
 def _taken(spectrum: Spectrum, index: slice | Tensor) -> LowRank:
-    """What `Spectrum.crop` gives, without the product of all directions that it keeps: 0.2 GB of SmolLM2-135M."""
+    """As `Spectrum.crop`, but without caching `weighted`, which would take 0.2 GB for SmolLM2-135M."""
     return LowRank(spectrum.left[:, index] * spectrum.values[index], spectrum.right[index])
 
 
@@ -73,7 +73,7 @@ class SpectrumCrop(Lens):
         return some({path: crop for path, crop in crops.items() if crop is not None}, self)
 
     def _crop(self, path: str, spectrum: Spectrum) -> LowRank | None:
-        """The part of one tensor, or None where no direction above rounding is in it."""
+        """The part of one tensor; None if it holds no direction above rounding."""
         rank = real_rank(path, spectrum)
         inside = band(spectrum.values[:rank], part=self.part, share=self.share, by=self.by)
         if self.keep:
@@ -88,7 +88,7 @@ class SpectrumCrop(Lens):
 
 @dataclass(frozen=True)
 class EqualSpectrum(Lens):
-    """Random directions with dW's singular values: what a crop does to any update of this spectrum."""
+    """Random directions with dW's singular values, to see what a crop does to any update with this spectrum."""
 
     seed: int
 
@@ -122,7 +122,7 @@ def random_low_rank_of_equal_spectrum(delta: WeightDelta, *, seed: int) -> Weigh
 
 
 def orthonormal(width: int, k: int, generator: torch.Generator) -> Float[Tensor, "width k"]:
-    """k random orthonormal directions, uniform over all choices. Raises: ShapeError if there are not that many."""
+    """k random orthonormal directions, uniform over all choices. Raises: ShapeError if k is more than the width."""
     if not 1 <= k <= width:
         raise ShapeError(f"{k} orthonormal directions in a space of width {width}; choose from 1 to {width}")
     return torch.linalg.qr(torch.randn(width, k, generator=generator)).Q
@@ -151,8 +151,8 @@ def check_band(part: str, share: float, by: str) -> None:
 def band(values: Float[Tensor, " rank"], *, part: str, share: float, by: str) -> slice:
     """The places of a share of falling singular values: the first, the last, or those around the middle.
 
-    A cut at f is after the fewest leading values that make up f of their number or of their energy (squares), so
-    that parts whose ends meet share no value: top 25%, middle 50% and bottom 25% are the whole.
+    A boundary at fraction f lies after the fewest leading values that make up f of the number or of the energy (sum of
+    squares). So adjoining parts share no value: top 25%, middle 50% and bottom 25% are the whole.
     """
     match part:
         case "top":
@@ -173,5 +173,5 @@ def _cut(values: Float[Tensor, " rank"], fraction: float, by: str) -> int:
 
 
 def band_name(part: str, share: float, by: str, *, keep: bool) -> str:
-    """Such as: top 25%, all but bottom 50% of the energy."""
+    """A part in words, such as "top 25%" or "all but bottom 50% of the energy"."""
     return f"{'' if keep else 'all but '}{part} {share:.0%}{' of the energy' if by == 'energy' else ''}"
