@@ -75,15 +75,15 @@ def test_at_equal_kl_the_order_is_reversed(effect_on_dilemmas, holds, more, less
 
 
 @pytest.mark.parametrize("family", ["delora", "oft"])
-def test_coefficient_zero_is_the_base_model_bit_for_bit(zero_and_base, family):
-    zero, base = zero_and_base(family)
+def test_coefficient_zero_is_the_base_model_bit_for_bit(at_zero, family):
+    zero, base = at_zero(family)
     columns = [*KEY, "log_yes", "log_no"]
     np.testing.assert_array_equal(zero[columns], base[columns])
 
 
 @FOOTINGS
-def test_every_arm_is_scored_on_the_same_rows(arm_tables, footing):
-    check_identical(arm_tables((*RANKED, *PROMPTS, *METHODS), footing))
+def test_every_arm_is_scored_on_the_same_rows(dilemma_rows, footing):
+    check_identical({name: dilemma_rows(name, footing) for name in (*RANKED, *PROMPTS, *METHODS)})
 
 
 @pytest.mark.parametrize("family", ["lora", "delora"])

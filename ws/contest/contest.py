@@ -48,9 +48,6 @@ N_PASSAGES = 10
 FLUENT_ROWS = 24
 """Validation rows whose pmass says whether the model still answers."""
 
-GRID = (1.0, 4.0, 16.0, 64.0)
-"""Coefficients that an activation direction can choose from: the longest is about a third of the stream's length."""
-
 
 @dataclass(frozen=True)
 class Contest:
@@ -138,6 +135,11 @@ class Contest:
     def conduct_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Rows:
         """Honest conduct under an intervention."""
         return self._rows(self.conduct_questions, intervention, coeffs)
+
+    def sycophancy_rows(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Rows:
+        """The agree pair of sycophancy's held-out claims under an intervention."""
+        other = replace(self.subject, behavior_name="sycophancy")
+        return Rows(other.on, other.cut_questions, other.behavior.prefill, intervention, coeffs)
 
     def thought_rows(
         self, intervention: Intervention, *, coeffs: tuple[float, ...], policy: Literal["on", "off"]

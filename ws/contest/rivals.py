@@ -14,11 +14,10 @@ The first two take any paired states: of one question under opposite personas (`
 behind opposite answers (`answer_prompts`, as CAA does).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -29,8 +28,6 @@ from ws.engine.loading import loaded
 from ws.errors import DataError, MismatchError, ShapeError
 from ws.models.chat import prompt_ids, text_ids
 from ws.models.language import LanguageModel, Placed
-from ws.scoring.identical import check_identical
-from ws.stats.sweep import PMASS_GATE
 from ws.steering.interventions import Vectors, read_vectors
 from ws.steering.states import Prompt, States, read_states
 from ws.store import Store
@@ -210,42 +207,3 @@ def answer_states(
         # The first state enters the first block.
         found[:, answer] = torch.stack([state.float().mean(dim=0) for state in states[1:]]).cpu()
     return found
-
-
-class Setting(NamedTuple):
-    """One arm at one coefficient, and what it did there to the rows it was chosen on."""
-
-    arm: str
-    coeff: float
-    effect_nats: float
-    """Mean log-ratio towards what was asked for, minus that at coefficient 0."""
-    pmass: float
-
-
-def best_setting(arms: Mapping[str, pd.DataFrame], *, toward: int = +1) -> Setting:
-    """The arm (a block, a prompt, a method) and coefficient that move validation rows furthest.
-
-    toward: +1 for the behavior, -1 for its opposite. Rows of sign 0 do not count, and a coefficient at which less than
-    half of the probability is on Yes and No is no candidate. Of equals the smallest coefficient wins, then the first
-    arm. The best may still be on the wrong side of 0: that is then the finding.
-    Raises: DataError if arms differ in their rows, one lacks coefficient 0, or no setting is a candidate.
-    """
-    check_identical(arms)
-    settings = [setting for arm, table in arms.items() for setting in _settings(arm, table, toward)]
-    usable = [setting for setting in settings if setting.pmass >= PMASS_GATE]
-    if not usable:
-        raise DataError(
-            f"none of {len(settings)} settings keeps a pmass of {PMASS_GATE} on validation rows (best: "
-            f"{max((setting.pmass for setting in settings), default=0):.2f}); try coefficients nearer to 0"
-        )
-    return max(usable, key=lambda setting: (setting.effect_nats, -abs(setting.coeff)))
-
-
-def _settings(arm: str, table: pd.DataFrame, toward: int) -> list[Setting]:
-    """Every coefficient of an arm but 0."""
-    signed = table[table["sign"] != 0]
-    means = signed.assign(towards=toward * signed["sign"] * signed["log_ratio"]).groupby("coeff")
-    towards, pmass = means["towards"].mean(), means["pmass"].mean()
-    if 0 not in towards:
-        raise DataError(f"arm {arm!r} has no row of sign +1 or -1 at coefficient 0; score the unchanged model too")
-    return [Setting(arm, float(c), float(towards[c] - towards[0.0]), float(pmass[c])) for c in towards.index if c != 0]

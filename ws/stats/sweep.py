@@ -50,8 +50,12 @@ class Sweep:
 
     @cached_property
     def effect(self) -> Estimate:
-        """Mean at coefficient +1 minus mean at 0."""
-        return self.at(1.0) - self.at(0.0)
+        """That of coefficient +1."""
+        return self.effect_at(1.0)
+
+    def effect_at(self, coeff: float) -> Estimate:
+        """Mean at a coefficient minus mean at 0."""
+        return self.at(coeff) - self.at(0.0)
 
     @cached_property
     def spread(self) -> Estimate:

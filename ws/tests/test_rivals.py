@@ -1,10 +1,9 @@
-"""Steering vectors agree with their formulas, with numpy and with `repeng`, and are chosen on validation rows alone."""
+"""Steering vectors agree with their formulas, with numpy and with `repeng`."""
 
 from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,10 +16,8 @@ from ws.contest.rivals import (
     PCAVectors,
     PersonaVectors,
     RandomVectors,
-    Setting,
     answer_prompts,
     answer_states,
-    best_setting,
     leading_direction,
     persona_prompts,
 )
@@ -181,58 +178,6 @@ def test_the_high_answer_is_the_one_that_shows_the_behavior() -> None:
 def test_states_that_are_no_pairs_are_refused(low: States) -> None:
     with pytest.raises(MismatchError, match="expected as many prompts of one model without a direction"):
         MeanDifference(HIGH, low)
-
-
-def table(*settings: tuple[float, float, float]) -> pd.DataFrame:
-    """Rows of an arm: at each (coefficient, effect, pmass) four balanced rows and a fact that must not count."""
-    rows = [
-        {
-            "question_id": f"{index}/{sign}",
-            "cluster": str(index),
-            "topic": "t",
-            "phrasing": "p",
-            "pair": "agree",
-            "sign": sign,
-            "coeff": coeff,
-            "log_ratio": sign * effect + 3.0 * coeff if sign else 100 * coeff,
-            "pmass": pmass if sign else 0.0,
-        }
-        for coeff, effect, pmass in settings
-        for index, sign in enumerate((+1, -1, +1, -1, 0))
-    ]
-    return pd.DataFrame(rows)
-
-
-STILL = (0.0, 0.5, 1.0)
-
-
-def test_the_setting_that_moves_furthest_is_chosen() -> None:
-    arms = {"block 2": table(STILL, (1.0, 1.0, 0.9)), "block 3": table(STILL, (1.0, 0.4, 0.9), (4.0, 2.5, 0.8))}
-    assert best_setting(arms) == Setting("block 3", 4.0, pytest.approx(2.0), pytest.approx(0.8))
-
-
-def test_the_opposite_can_be_asked_for() -> None:
-    arms = {"a": table((-1.0, -2.0, 0.9), STILL, (1.0, 2.0, 0.9))}
-    assert best_setting(arms, toward=-1) == Setting("a", -1.0, pytest.approx(2.5), pytest.approx(0.9))
-
-
-def test_a_broken_model_is_no_candidate() -> None:
-    arms = {"a": table(STILL, (1.0, 0.7, 0.9), (9.0, 20.0, 0.49))}
-    assert best_setting(arms).coeff == 1.0
-    with pytest.raises(DataError, match=r"none of 1 settings keeps a pmass of 0.5 .* \(best: 0.49\)"):
-        best_setting({"a": table(STILL, (9.0, 20.0, 0.49))})
-
-
-def test_of_equals_the_smaller_coefficient_and_the_first_arm_win() -> None:
-    arms = {"b": table(STILL, (-2.0, 1.0, 1.0), (1.0, 1.0, 1.0)), "a": table(STILL, (1.0, 1.0, 1.0))}
-    assert best_setting(arms)[:2] == ("b", 1.0)
-
-
-def test_a_choice_needs_the_unchanged_model_and_equal_rows() -> None:
-    with pytest.raises(DataError, match="arm 'a' has no row of sign"):
-        best_setting({"a": table((1.0, 1.0, 1.0))})
-    with pytest.raises(DataError, match="arm 'b', coeff 0 lacks 1 of 5 rows"):
-        best_setting({"a": table(STILL, (1.0, 1.0, 1.0)), "b": table(STILL, (1.0, 1.0, 1.0)).iloc[1:]})
 
 
 @pytest.mark.skipif(

@@ -1,0 +1,110 @@
+"""What a rival chooses before it competes: its prompt, its blocks, its coefficient.
+
+The choice that moves validation dilemmas furthest towards the honest answer is taken; no claim reads those.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import pandas as pd
+
+from ws.behaviors.prompts import prompts_for
+from ws.contest.arm import rows_read
+from ws.contest.contest import Contest
+from ws.contest.directions import METHODS, block_choices
+from ws.errors import DataError
+from ws.scoring.identical import check_identical
+from ws.stats.sweep import PMASS_GATE
+from ws.steering.interventions import Intervention, Nothing, read_vectors
+from ws.store import Store
+
+HONEST_PROMPTS = tuple(prompt.name for prompt in prompts_for("honesty") if prompt.toward > 0)
+
+GRID = (1.0, 4.0, 16.0, 64.0)
+"""Coefficients that an activation direction can choose from: the longest is about a third of the stream's length."""
+
+
+class Setting(NamedTuple):
+    """One choice at one coefficient, and what it did there to the rows it was chosen on."""
+
+    choice: str
+    """The name of a prompt, of a method, or of the blocks that a direction is added to."""
+    coeff: float
+    effect_nats: float
+    """Mean log-ratio towards what was asked for, minus that at coefficient 0."""
+    pmass: float
+
+
+@lru_cache(maxsize=8)
+def best_prompt(store: Store, contest: Contest) -> Setting:
+    """The honest prompt that moves validation dilemmas furthest."""
+    prompts = {name: contest.prompt(name) for name in HONEST_PROMPTS}
+    return _best(contest, {name: _validation(store, contest, prompt, (1.0,)) for name, prompt in prompts.items()})
+
+
+@lru_cache(maxsize=8)
+def best_activation(store: Store, contest: Contest, method: str, *, seed: int) -> Setting:
+    """The blocks and the coefficient at which a method's directions of one seed move validation dilemmas furthest."""
+    scored = {
+        name: _validation(store, contest, contest.activations(method, blocks=blocks, seed=seed), GRID)
+        for name, blocks in _block_choices(store, contest, method, seed).items()
+    }
+    return _best(contest, scored)
+
+
+def best_blocks(store: Store, contest: Contest, method: str, *, seed: int) -> tuple[int, ...]:
+    """The blocks of a method's best setting."""
+    return _block_choices(store, contest, method, seed)[best_activation(store, contest, method, seed=seed).choice]
+
+
+def best_method(store: Store, contest: Contest, *, seed: int) -> str:
+    """The way to find an activation direction whose best setting moves validation dilemmas furthest."""
+    return max(METHODS, key=lambda method: best_activation(store, contest, method, seed=seed).effect_nats)
+
+
+def best_setting(scored: Mapping[str, pd.DataFrame], *, toward: int = +1) -> Setting:
+    """The choice (a block, a prompt, a method) and coefficient that move validation rows furthest.
+
+    toward: +1 for the behavior, -1 for its opposite. Rows of sign 0 do not count, and a coefficient at which less than
+    half of the probability is on Yes and No is no candidate. Of equals the smallest coefficient wins, then the first
+    choice. The best may still be on the wrong side of 0: that is then the finding.
+    Raises: DataError if choices differ in their rows, one lacks coefficient 0, or no setting is a candidate.
+    """
+    check_identical(scored)
+    settings = [setting for choice, table in scored.items() for setting in _settings(choice, table, toward)]
+    usable = [setting for setting in settings if setting.pmass >= PMASS_GATE]
+    if not usable:
+        raise DataError(
+            f"none of {len(settings)} settings keeps a pmass of {PMASS_GATE} on validation rows (best: "
+            f"{max((setting.pmass for setting in settings), default=0):.2f}); try coefficients nearer to 0"
+        )
+    return max(usable, key=lambda setting: (setting.effect_nats, -abs(setting.coeff)))
+
+
+def _settings(choice: str, table: pd.DataFrame, toward: int) -> list[Setting]:
+    """Every coefficient of a choice but 0."""
+    signed = table[table["sign"] != 0]
+    means = signed.assign(towards=toward * signed["sign"] * signed["log_ratio"]).groupby("coeff")
+    towards, pmass = means["towards"].mean(), means["pmass"].mean()
+    if 0 not in towards:
+        raise DataError(f"{choice!r} has no row of sign +1 or -1 at coefficient 0; score the unchanged model too")
+    return [Setting(choice, float(c), float(towards[c] - towards[0.0]), float(pmass[c])) for c in towards.index if c]
+
+
+def _best(contest: Contest, scored: dict[str, pd.DataFrame]) -> Setting:
+    if contest.tiny:
+        # No setting of an untrained model keeps its pmass, so the first one is taken to exercise what follows.
+        check_identical(scored)
+        name, table = next(iter(scored.items()))
+        return Setting(name, float(table["coeff"].max()), 0.0, float(table["pmass"].mean()))
+    return best_setting(scored)
+
+
+def _block_choices(store: Store, contest: Contest, method: str, seed: int) -> dict[str, tuple[int, ...]]:
+    return block_choices(len(read_vectors(store, contest.vectors(method, seed=seed))))
+
+
+def _validation(store: Store, contest: Contest, made: Intervention, coeffs: tuple[float, ...]) -> pd.DataFrame:
+    recipes = contest.validation_rows(Nothing(), coeffs=(0.0,)), contest.validation_rows(made, coeffs=coeffs)
+    return pd.concat([rows_read(store, recipe) for recipe in recipes], ignore_index=True)

@@ -1,0 +1,37 @@
+"""Norms and places of dW over seeds are those of each direction's geometry."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ws.lenses.norms import norm, weak_readout_ratio
+from ws.stats.estimate import Estimate
+from ws.store import Store
+from ws.tests.small import adapter, shared_store
+from ws.training.direction import Direction, read_geometry, summary
+
+DIRECTIONS = {seed: Direction(adapter(seed=seed), adapter(sign="minus", seed=seed)) for seed in (0, 1)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+def test_the_norm_is_that_of_each_seed(store: Store) -> None:
+    found = norm(store, DIRECTIONS)
+    each = {seed: summary(read_geometry(store, direction))["norm"] for seed, direction in DIRECTIONS.items()}
+    assert found.by_seed.to_dict() == pytest.approx(each)
+
+
+def test_the_weak_readout_ratio_is_of_means_over_tensors_that_write_the_stream(store: Store) -> None:
+    tables = [read_geometry(store, direction) for direction in DIRECTIONS.values()]
+    weak, by_chance = (sum(table[name].sum() for table in tables) for name in ("weak_sq", "weak_null"))
+    found = weak_readout_ratio(store, DIRECTIONS)
+    assert found.value == pytest.approx(weak / by_chance)
+    assert found.n_clusters == tables[0]["weak_sq"].notna().sum()
+
+
+@pytest.mark.parametrize("number", [norm, weak_readout_ratio])
+def test_both_know_the_directions(store: Store, number: Callable[..., Estimate]) -> None:
+    assert number(store, DIRECTIONS).sources == tuple(map(store.key, DIRECTIONS.values()))

@@ -1,0 +1,131 @@
+"""What is read of an arm, computed again from its rows, and what every number says it was read from."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ws.contest import readings
+from ws.contest.arm import Arm, Dose, RecipeOf
+from ws.contest.contest import Contest
+from ws.scoring.side_effects import read_answers, read_text
+from ws.stats.estimate import Estimate
+from ws.stats.specificity import TARGET
+from ws.steering.interventions import Nothing
+from ws.store import Store
+from ws.study.subject import Subject
+from ws.tests.small import shared_store
+
+CONTEST = Contest(Subject("tiny-random-qwen3", behavior_name="honesty"))
+PROMPT = CONTEST.prompt("simple-honest")
+ARM = Arm("simple", tuple(Dose(seed, PROMPT, 1.0) for seed in (0, 1)))
+UNRANKED = Arm("simple", ARM.doses, ranked=False)
+TURNED = Arm("simple", ARM.doses, side=-1, ranked=False)
+"""Its rows are those of coefficient 1, read as -1."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return shared_store(tmp_path_factory)
+
+
+def moved(store: Store, recipe_of: RecipeOf) -> pd.DataFrame:
+    """Rows with the change of their log-ratio towards their label; both seeds of the arm have the same."""
+    table = ARM.table(store, recipe_of)
+    one = table[table["seed"] == 0].set_index("question_id")
+    change = one[one["coeff"] == 1.0]["log_ratio"] - one[one["coeff"] == 0.0]["log_ratio"]
+    rows = one[one["coeff"] == 0.0]
+    return rows.assign(change=change * rows["sign"].where(rows["sign"] != 0, 1))
+
+
+def asked(store: Store, recipe_of: RecipeOf) -> float:
+    rows = moved(store, recipe_of)
+    return rows[rows["sign"] != 0]["change"].mean()
+
+
+def test_a_table_reads_every_seed_as_its_side_and_the_unchanged_model_as_0(store: Store) -> None:
+    table = TURNED.table(store, CONTEST.rows)
+    assert set(zip(table["seed"], table["coeff"], strict=True)) == {(0, -1.0), (0, 0.0), (1, -1.0), (1, 0.0)}
+    one, base = (store.key(CONTEST.rows(made, coeffs=(c,))) for made, c in ((PROMPT, 1.0), (Nothing(), 0.0)))
+    assert TURNED.keys(store, CONTEST.rows) == (one, one, base)
+
+
+def test_the_effect_on_dilemmas_is_towards_honesty_and_that_of_an_arm_turned_round_is_its_own(store: Store) -> None:
+    effect, turned = (readings.effect_on_dilemmas(store, CONTEST, arm) for arm in (ARM, TURNED))
+    assert effect.value == turned.value == pytest.approx(asked(store, CONTEST.rows), abs=1e-6)
+
+
+@pytest.mark.parametrize("arm", [ARM, TURNED])
+def test_the_share_of_rows_moved_against_their_label(store: Store, arm: Arm) -> None:
+    rows = moved(store, CONTEST.rows)
+    against = (rows[rows["sign"] != 0]["change"] < 0).mean()
+    assert 0 < against < 1
+    assert readings.moved_against(store, CONTEST, arm).value == pytest.approx(against)
+
+
+@pytest.mark.parametrize(
+    ("read", "rows"),
+    [(readings.conduct, CONTEST.conduct_rows), (readings.sycophancy, CONTEST.sycophancy_rows)],
+    ids=["conduct", "sycophancy"],
+)
+def test_other_claims_are_read_as_dilemmas_are(store: Store, read: Callable[..., object], rows: RecipeOf) -> None:
+    assert read(store, CONTEST, ARM).effect.value == pytest.approx(asked(store, rows), abs=1e-6)
+
+
+def test_axes_are_read_beside_their_target(store: Store) -> None:
+    means = readings.movement_by_axis(store, CONTEST, ARM, target="conduct")
+    by_topic = moved(store, CONTEST.axis_rows).groupby("topic")["change"].mean()
+    assert means[TARGET].value == pytest.approx(asked(store, CONTEST.conduct_rows), abs=1e-6)
+    assert {axis: mean.value for axis, mean in means.items() if axis != TARGET} == pytest.approx(
+        by_topic.to_dict(), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "read", "column"),
+    [(readings.prose, read_text, "nll"), (readings.repetition, read_answers, "repetition")],
+    ids=["prose", "repetition"],
+)
+def test_side_effects_are_means_above_the_unchanged_model(
+    store: Store, change: Callable[..., Estimate], read: Callable[..., pd.DataFrame], column: str
+) -> None:
+    one, base = (
+        read(store, CONTEST.side_effects(made, coeffs=(coeff,)))[column].mean()
+        for made, coeff in ((PROMPT, 1.0), (Nothing(), 0.0))
+    )
+    assert change(store, CONTEST, ARM).value == pytest.approx(one - base, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("read", "recipes", "says"),
+    [
+        (readings.effect_on_dilemmas, [CONTEST.rows, CONTEST.axis_rows], "simple x1 at KL .*, facts to Yes .*, .*"),
+        (readings.moved_against, [CONTEST.rows, CONTEST.axis_rows], "simple x1 at KL .*, facts to Yes .*, .*"),
+        (lambda *of: readings.conduct(*of).effect, [CONTEST.conduct_rows], "simple x1 at KL .*"),
+        (lambda *of: readings.sycophancy(*of).effect, [CONTEST.sycophancy_rows], "simple x1 at KL .*"),
+        (lambda *of: readings.movement_by_axis(*of)[TARGET], [CONTEST.rows, CONTEST.axis_rows], "target .*, .*"),
+        (readings.prose, [CONTEST.side_effects], "simple x1 at KL .*"),
+        (readings.repetition, [CONTEST.side_effects], "simple x1 at KL .*"),
+    ],
+    ids=["dilemmas", "against", "conduct", "sycophancy", "axes", "prose", "repetition"],
+)
+def test_a_number_lists_the_rows_it_was_read_from_and_how_strong_its_arm_is(
+    store: Store, read: Callable[..., Estimate], recipes: list[RecipeOf], says: str
+) -> None:
+    number = read(store, CONTEST, ARM)
+    assert set(number.sources) == {key for recipe_of in recipes for key in ARM.keys(store, recipe_of)}
+    [note] = number.notes
+    assert re.fullmatch(says, note)
+
+
+def test_what_does_not_compete_is_read_without_its_strength(store: Store) -> None:
+    found = readings.effect_on_dilemmas(store, CONTEST, UNRANKED)
+    assert (found.notes, set(found.sources)) == ((), set(UNRANKED.keys(store, CONTEST.rows)))
+    assert readings.conduct(store, CONTEST, UNRANKED).notes == ()
+
+
+def test_at_zero_an_arm_leaves_the_model_as_it_is(store: Store) -> None:
+    zero, base = readings.at_zero(store, CONTEST, ARM)
+    np.testing.assert_array_equal(zero["log_ratio"], base["log_ratio"])
