@@ -181,19 +181,14 @@ def test_lenses_of_an_empty_store_name_the_claims_that_fill_it(refused: Run, tmp
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("command", "taught"),
-    [
-        ("why", ["ws store why 05410e92 --against HEAD~3", "::", "definition that changed"]),
-        ("gc", ["ws store gc --dry-run", "--older-than DAYS", "Models of your own stay"]),
-        ("carry", ["ws store carry --tolerance 1e-4 --sample 200", "nothing is carried", "goes on where it was"]),
-    ],
-)
-def test_each_command_of_the_store_has_its_own_help(
-    run: Run, capsys: pytest.CaptureFixture[str], command: str, taught: list[str]
-) -> None:
-    text = helped(run, capsys, "store", command)
-    assert [phrase for phrase in taught if phrase not in text] == []
+COMMANDS = ("search", "table", "lenses", "eval", "bench", "store", "store why", "store gc", "store carry")
+
+
+def test_every_command_has_its_own_help(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit, match=r"^0$"):
+            run(*command.split(), "--help")
+        assert f"usage: ws {command}" in words(capsys.readouterr().out)
 
 
 def test_the_store_is_looked_after_from_the_command_line(run: Run, refused: Run, tmp_path: Path) -> None:
