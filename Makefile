@@ -31,7 +31,7 @@ mkdocs := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke newest lowest lint table docs docs-serve search survey bench clean
+.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey bench clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ unit: $(installed) ## tests of the library, in seconds
 
 smoke: $(installed) ## every claim's whole path, on a tiny random model
 	$(pytest) --smoke $(ARGS)
+
+plugin: $(installed) ## the installed package and its pytest plugin in a repository of somebody else
+	$(pytest) ws/tests/installed.py $(ARGS)
 
 # What is newest changes from day to day, so pip looks again each time.
 newest: ## the project's own tests with the newest releases that pyproject.toml allows, in .venv-newest

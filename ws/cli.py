@@ -146,10 +146,15 @@ def bench(
         ws bench --only parity
         ws bench --write docs/speed.md
     """
-    from ws.bench.run import bench as run
-    from ws.bench.run import write as write_tables
     from ws.models.own import chosen_model
 
+    try:
+        from ws.bench.run import bench as run
+        from ws.bench.run import write as write_tables
+    except ModuleNotFoundError as missing:
+        raise WsError(
+            f"the benchmark is no part of an installed package ({missing}); run ws bench in a clone"
+        ) from missing
     if write is not None:
         write_tables(write)
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fixtures.holds import PROPERTY
+from fixtures.flags import PROPERTY
 from ws.report.verdicts import Record
 from ws.store import progress
 from ws.tests.told import Told
@@ -54,7 +54,6 @@ filterwarnings = error
 addopts = --strict-markers --assert=plain -p fixtures.early -p xdist -p syrupy
     -p no:unraisableexception -p no:threadexception -p no:doctest -p no:junitxml -p no:pastebin -p no:faulthandler
     -p no:stepwise -p no:setuponly -p no:setupplan -p no:legacypath -p no:logging -p no:unittest
-markers = claim(id, published=""): a claim
 """
 
 STEERS = """

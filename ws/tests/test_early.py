@@ -76,13 +76,13 @@ def test_a_run_checks_shapes_if_it_tests_our_own_code(
 
 def test_a_run_in_the_folder_of_claims_is_of_claims(tmp_path: Path) -> None:
     (tmp_path / "ws" / "tests").mkdir(parents=True)
-    options = argparse.Namespace(smoke=False, gpu=False, file_or_dir=[])
+    options = argparse.Namespace(ws_smoke=False, ws_gpu=False, file_or_dir=[])
     assert not early.tests_own_code(options, here=tmp_path / "claims", root=tmp_path)
     assert early.tests_own_code(options, here=tmp_path / "ws", root=tmp_path)
 
 
 def test_claims_of_who_installed_the_package_are_not_our_own_code(tmp_path: Path) -> None:
-    options = argparse.Namespace(smoke=True, gpu=False, file_or_dir=["tests"])
+    options = argparse.Namespace(ws_smoke=True, ws_gpu=False, file_or_dir=["tests"])
     assert not early.tests_own_code(options, here=tmp_path, root=tmp_path)
 
 

@@ -74,7 +74,9 @@ def by_hand(store: Store, *, seeds: tuple[int, ...]) -> Sweep:
 
 def test_a_study_scores_the_coefficients_that_are_asked_for(study: Study) -> None:
     direction = study.train("lora")
-    assert sorted(study.score(direction, coeffs=(0.0, 2.0, 2.0)).rows["coeff"].unique()) == [0.0, 2.0]
+    scored = study.score(direction, coeffs=(0.0, 2.0, 2.0)).rows
+    assert sorted(scored["coeff"].unique()) == [0.0, 2.0]
+    assert not scored.duplicated(["seed", "coeff", "question_id"]).any()
     assert set(study.score(direction, coeffs=(0.0,)).rows["coeff"]) == {0.0}
     for directions, coeffs in (((), (1.0,)), ((direction,), ())):
         with pytest.raises(DataError, match="give one or more of each"):

@@ -27,6 +27,7 @@ ROOMS = (
     "report",
     "bench",
     "cli",
+    "plugin",
 )
 ROOT = Path(ws.__file__).parent
 MODULES = [
