@@ -12,6 +12,7 @@ import pytest
 from ws import cli
 from ws.adapters import FAMILIES
 from ws.behaviors import BEHAVIORS, HONESTY, SYCOPHANCY, Behavior
+from ws.lenses.base import NormMatched, Rest, joined
 from ws.models import table
 from ws.models.table import KnownModel, ModelSource, known_model
 from ws.report.register import read
@@ -24,7 +25,7 @@ from ws.steering.iso_kl import BUDGET_NATS
 from ws.study.subject import Subject
 from ws.tests.conftest import Project
 from ws.tests.documents import DOCS, ROOT, blocks, prose
-from ws.tests.small import shared_store
+from ws.tests.small import random_update, shared_store, tiny_model
 from ws.tests.test_rooms import ROOMS
 from ws.training.pairs import read_pairs
 
@@ -116,15 +117,15 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def test_every_command_of_the_pages_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[str] = []
-    for name in ("search", "table", "claims", "bench", "evaluate", "lenses"):
-        heard = wraps(getattr(cli, name))(lambda name=name, **_: run.append(name))
-        monkeypatch.setattr(cli, name, heard)
+    for offered in (cli.COMMANDS, cli.UPKEEP):
+        for name, function in offered.items():
+            monkeypatch.setitem(offered, name, wraps(function)(lambda name=name, **_: run.append(name)))
     asked = [command for page in PAGES for command in commands(page)]
     assert len(asked) > 10
     for command in asked:
         monkeypatch.setattr("sys.argv", command)
         cli.main()
-    assert [{"evaluate": "eval"}.get(name, name) for name in run] == [command[1] for command in asked]
+    assert run == [command[2] if command[1] == "store" else command[1] for command in asked]
 
 
 def test_the_architecture_names_every_room_in_the_order_of_imports() -> None:
@@ -213,6 +214,18 @@ def test_the_behavior_of_the_page_is_trained_and_scored(
     asked = (*patience.questions("heldout"), *patience.neutral_questions())
     assert list(rows["question_id"]) == [question.id for question in asked]
     assert set(read_pairs(store, subject.pairs(0))["question"]) == {text for _, text in patience.training_questions()}
+
+
+def test_the_lens_of_the_page_cuts_and_is_wrapped_as_any_other(tmp_path_factory: pytest.TempPathFactory) -> None:
+    names: dict[str, object] = {}
+    exec(blocks(DOCS / "lenses.md", "python")[0], names)
+    lm, lens = tiny_model(tmp_path_factory), names["Biggest"](2)
+    delta = random_update(lm)
+    kept, rest = lens.apply(delta, lm), Rest(lens).apply(delta, lm)
+    assert len(kept.tensors) == 2
+    assert min(it.norm for it in kept.tensors.values()) >= max(it.norm for it in rest.tensors.values())
+    assert (joined(kept, rest) - delta).norm < 1e-5 * delta.norm
+    assert NormMatched(lens).apply(delta, lm).norm == pytest.approx(delta.norm, rel=1e-5)
 
 
 def test_the_model_of_the_page_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
