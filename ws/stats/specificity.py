@@ -12,7 +12,8 @@ from operator import and_
 import pandas as pd
 
 from ws.errors import DataError
-from ws.stats.estimate import Estimate, Hypothesis
+from ws.stats.estimate import Estimate
+from ws.stats.hypothesis import Hypothesis
 
 TARGET = "target"
 """The group of the rows that the behavior is measured on."""

@@ -13,7 +13,8 @@ from typing import Literal
 import pandas as pd
 
 from ws.errors import DataError
-from ws.stats.estimate import Estimate, union
+from ws.stats.estimate import Estimate
+from ws.stats.lines import union
 
 Measure = Literal["raw", "corrected"]
 

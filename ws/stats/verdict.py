@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ws.errors import EstimateError
-from ws.stats.estimate import LEVEL, Estimate, Hypothesis, Part
+from ws.stats.estimate import LEVEL, Estimate
+from ws.stats.hypothesis import Hypothesis, Part
 
 # What another machine's arithmetic moves a mean log-ratio by.
 ARITHMETIC_NOISE = 1e-3

@@ -19,8 +19,8 @@ from ws.report.register import read
 from ws.report.terminal import terminal
 from ws.report.verdicts import recorded
 from ws.scoring.rows import read_rows
-from ws.stats.estimate import RESAMPLES
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
+from ws.stats.tables import RESAMPLES
 from ws.steering.iso_kl import BUDGET_NATS
 from ws.study.subject import Subject
 from ws.tests.conftest import Project

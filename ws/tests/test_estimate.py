@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from scipy.stats import t as student_t
 
 from ws.errors import EstimateError
-from ws.stats.estimate import RESAMPLES, Estimate, Hypothesis, _weights
+from ws.stats.estimate import Estimate
+from ws.stats.hypothesis import Hypothesis
+from ws.stats.tables import RESAMPLES, weights
 
 few = settings(max_examples=15, deadline=None, derandomize=True)
 numbers = st.floats(-10, 10).map(lambda x: round(x, 3))
@@ -186,7 +188,7 @@ def test_each_seed_alone_is_that_seeds_mean() -> None:
 
 def test_the_same_table_gives_the_same_numbers_in_another_process() -> None:
     first = noisy(1).numbers
-    _weights.cache_clear()
+    weights.cache_clear()
     np.testing.assert_array_equal(noisy(1).numbers, first)
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 
 from ws.errors import EstimateError
-from ws.stats.estimate import Estimate, Hypothesis
+from ws.stats.estimate import Estimate
+from ws.stats.hypothesis import Hypothesis
 from ws.stats.verdict import Outcome, Verdict, _outcome, judge
 
 few = settings(max_examples=25, deadline=None, derandomize=True)

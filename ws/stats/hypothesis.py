@@ -1,0 +1,64 @@
+"""Hypotheses: comparisons of estimates, joined by `&`, for `ws.stats.verdict.judge` to decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ws.errors import EstimateError
+from ws.stats.lines import in_order, union
+
+if TYPE_CHECKING:
+    from ws.stats.estimate import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One comparison: it is true when every one of its sides is above 0."""
+
+    shown: Estimate
+    """What a reader sees: the difference of two estimates, or the estimate that a number is compared with."""
+    sides: tuple[Estimate, ...]
+    """One estimate for a one-sided comparison, two for a margin."""
+    threshold: float | None
+    """The number that `shown` is compared with; None if that is an estimate."""
+    relation: str
+    """The comparison in signs, such as `> 0`."""
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates of everything compared."""
+        return in_order(*(estimate.gates for estimate in self.estimates))
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Everything compared, what is shown first."""
+        return self.shown, *self.sides
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """A statement about estimates: that all of its parts are true."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The keys of everything that any part was computed from."""
+        return union(*(estimate.sources for part in self.parts for estimate in part.estimates))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The lines of every part, each once."""
+        return union(*(estimate.notes for part in self.parts for estimate in part.estimates))
+
+    def __and__(self, other: Hypothesis) -> Hypothesis:
+        """That both are true."""
+        return Hypothesis(self.parts + other.parts) if isinstance(other, Hypothesis) else NotImplemented
+
+    def __bool__(self) -> bool:
+        """Raises: EstimateError, always: `and`, `a < b < c`, `max` or `assert` would lose a comparison."""
+        relations = " & ".join(part.relation for part in self.parts)
+        raise EstimateError(
+            f"the hypothesis '{relations}' was used as true or false; join with & and decide with judge(...)"
+        )

@@ -1,0 +1,115 @@
+"""The lines of paired tables by seed, cluster and row: every row once under each seed, in the same cluster.
+
+Tables with the same seeds and clusters are reweighted by the same draws of both, a two-way bootstrap.
+Source: Owen 2007, "The pigeonhole bootstrap" (two-way); Rao & Wu 1988, "Resampling inference with complex
+survey data" (n - 1 out of n).
+"""
+
+from collections.abc import Hashable
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ws.errors import EstimateError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
+
+COLUMNS = ("seed", "cluster", "row", "value")
+# The spread of normal draws, and with it an interval's half width, then carries a Monte Carlo error of 1%.
+RESAMPLES = 4000
+
+
+def check_columns(table: pd.DataFrame) -> None:
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise EstimateError(f"the table has {list(table.columns)}, not {missing}; expected {list(COLUMNS)}")
+    if table.empty:
+        raise EstimateError("the table is empty; expected one line for each row under each seed")
+    if not pd.api.types.is_numeric_dtype(table["value"]):
+        raise EstimateError(f"the column value holds {table['value'].dtype}; expected numbers, so convert it")
+
+
+def indexed(table: pd.DataFrame) -> tuple[pd.MultiIndex, Ints]:
+    """The (seed, cluster, row) of every line in sorted order, and the lines' positions in that order."""
+    return _sorted_lines(*(tuple(table[name]) for name in COLUMNS[:3]))
+
+
+@lru_cache(maxsize=64)
+def _sorted_lines(*columns: tuple[Hashable, ...]) -> tuple[pd.MultiIndex, Ints]:
+    """`indexed` for the columns themselves; kept, since the arms of a claim have equal ones."""
+    named = zip(COLUMNS[:3], columns, strict=True)
+    codes, labels = zip(*(_factorized(labels, name) for name, labels in named), strict=True)
+    order = np.lexsort(codes[::-1])
+    index = pd.MultiIndex(labels, [one[order] for one in codes], names=COLUMNS[:3])
+    _check_lines(index, *(one[order] for one in codes))
+    return index, order
+
+
+def _factorized(column: tuple[Hashable, ...], name: str) -> tuple[Ints, pd.Index]:
+    """Each line's position among the sorted labels of a column, and those labels."""
+    codes, labels = pd.factorize(pd.Series(column, dtype=object), sort=True)
+    if (codes < 0).any():
+        raise EstimateError(f"{(codes < 0).sum()} lines have no {name}; expected a label in every line")
+    return codes, labels.infer_objects()
+
+
+def _check_lines(index: pd.MultiIndex, seeds: Ints, clusters: Ints, rows: Ints) -> None:
+    n_seeds, _, n_rows = index.levshape
+    repeated = np.ones(len(index), dtype=bool)
+    repeated[np.unique(seeds * n_rows + rows, return_index=True)[1]] = False
+    if repeated.any():
+        raise EstimateError(
+            f"{repeated.sum()} lines repeat a row under the same seed ({_examples(index[repeated])}); "
+            "expected each row once under each seed, so give every row its own name"
+        )
+    _, place, measured = np.unique(clusters * n_rows + rows, return_inverse=True, return_counts=True)
+    partly = measured[place] < n_seeds
+    if partly.any():
+        raise EstimateError(
+            f"{partly.sum()} lines are of rows that lack one of {n_seeds} seeds or change their cluster "
+            f"({_examples(index[partly])}); expected the same rows in the same clusters under every seed"
+        )
+
+
+def _examples(index: pd.MultiIndex) -> str:
+    return f"(seed, cluster, row) such as {', '.join(map(str, index[:3]))}"
+
+
+def check_same_rows(left: pd.MultiIndex, right: pd.MultiIndex) -> None:
+    if left is right or left.equals(right):
+        return
+    only_left, only_right = left.difference(right, sort=False), right.difference(left, sort=False)
+    if len(only_left) + len(only_right):
+        examples = _examples(only_left.append(only_right))
+        raise EstimateError(
+            f"cannot combine these estimates: {len(only_left)} rows only left, {len(only_right)} only right "
+            f"({examples}); score both arms on the same seeds and rows"
+        )
+
+
+@lru_cache(maxsize=4)
+def weights(n_seeds: int, n_clusters: int) -> tuple[Floats, Floats]:
+    """How often each seed and each cluster counts: once each, then RESAMPLES draws, then each seed alone."""
+    generator = np.random.default_rng(0)
+    seeds = np.vstack([np.ones(n_seeds), _draws(generator, n_seeds), np.eye(n_seeds)])
+    clusters = np.vstack([np.ones(n_clusters), _draws(generator, n_clusters), np.ones((n_seeds, n_clusters))])
+    return seeds, clusters
+
+
+def _draws(generator: np.random.Generator, n: int) -> Floats:
+    """Counts of n - 1 draws out of n: their mean has variance s^2 / n, and n draws give (n - 1) / n of it.
+
+    The only member of a set stays as it is.
+    """
+    if n == 1:
+        return np.ones((RESAMPLES, 1))
+    return generator.multinomial(n - 1, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
+
+
+def means(sums: Floats, counts: Ints) -> Floats:
+    """The mean under every reweighting, from the sum of each seed and cluster and each cluster's rows."""
+    seeds, clusters = weights(*sums.shape)
+    return ((seeds @ sums) * clusters).sum(axis=1) / (seeds.sum(axis=1) * (clusters @ counts))
