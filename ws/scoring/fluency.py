@@ -1,7 +1,8 @@
 """How far a model can be steered before it breaks: the coefficients that leave it fluent.
 
-Two gates, each crossed by a broken model: the share of the next-token probability that is an answer to a Yes/No
-question (pmass), and the perplexity of neutral prose. A walk away from 0 ends at the first coefficient outside one.
+A model counts as fluent while it passes two gates: enough of the next-token probability at a Yes/No question is an
+answer (pmass), and the perplexity of neutral prose is low enough. A walk away from coefficient 0 ends at the first
+coefficient that fails one of them.
 """
 
 import json
@@ -24,16 +25,16 @@ from ws.store import Recipe, Store
 from ws.store.progress import track
 
 GRID = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Each coefficient twice the one before: where a model breaks is known to a factor of 2."""
+"""Each coefficient is twice the one before, so the coefficient at which a model breaks is known to a factor of 2."""
 
 
 class Fluency(NamedTuple):
-    """What tells a fluent model from a broken one; NaN where the model's numbers are not finite."""
+    """The two measures that tell a fluent model from a broken one; NaN if the model's numbers are not finite."""
 
     pmass: float
     """Mean probability of the next token being a Yes or a No."""
     perplexity: float
-    """Of all tokens of the passages."""
+    """Perplexity over all tokens of all passages."""
 
 
 class Point(NamedTuple):
@@ -46,7 +47,7 @@ class Point(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """One side of a range."""
+    """The points on one side of 0."""
 
     points: tuple[Point, ...]
     """Nearest to 0 first; only the last may be outside the gates."""
@@ -66,8 +67,8 @@ class Walk(NamedTuple):
 class FluencyRange:
     """The coefficients at which a model stays fluent, as far as the grid shows.
 
-    The first coefficient outside the gates is among `points`, unless the side is open: there the grid ended while the
-    model was still fluent, and low or high is what was tried, no limit.
+    On each side the first coefficient outside the gates is among `points`. A side is open if the grid ended while the
+    model was still fluent; then low or high is only the last coefficient that was tried, not a limit of the model.
     """
 
     low: float
@@ -76,18 +77,18 @@ class FluencyRange:
     open_low: bool
     open_high: bool
     base: Fluency
-    """At coefficient 0."""
+    """The measures at coefficient 0."""
     points: tuple[Point, ...]
-    """What was evaluated, lowest coefficient first, without 0."""
+    """All other coefficients that were evaluated, lowest first."""
 
 
 @dataclass(frozen=True)
 class FluentRange(Recipe):
-    """`range.json`: the largest coefficient on each side of 0 before a gate, and what was measured on the way.
+    """`range.json`: the largest fluent coefficient on each side of 0, and the measures at all that were tried.
 
-    Mean pmass of the questions must keep `pmass_gate`, and the perplexity of the passages (see
-    `ws.scoring.side_effects.SideEffects` for how they are read) at most `perplexity_ratio` times the base model's.
-    Coefficients beyond the first that fails are not evaluated.
+    The mean pmass of the questions must be at least `pmass_gate`, and the perplexity of the passages (read as in
+    `ws.scoring.side_effects.SideEffects`) at most `perplexity_ratio` times the base model's. Coefficients beyond the
+    first that fails are not evaluated.
     """
 
     on: Placed
@@ -96,7 +97,7 @@ class FluentRange(Recipe):
     prefill: str
     passages: tuple[str, ...]
     grid: tuple[float, ...] = GRID
-    """Coefficients of one side, and with the other sign of the other side."""
+    """Coefficients of the positive side; the negative side has the same with a minus sign."""
     pmass_gate: float = PMASS_GATE
     perplexity_ratio: float = 2.0
 
@@ -149,7 +150,7 @@ def read_range(store: Store, recipe: FluentRange) -> FluencyRange:
 
 
 def walked(grid: Iterable[float], point: Callable[[float], Point]) -> Walk:
-    """The points of a grid up to and including the first outside the gates; those beyond it are not asked for."""
+    """The points of a grid up to and including the first outside the gates; those beyond it are not computed."""
     points: list[Point] = []
     for coeff in grid:
         points.append(point(coeff))

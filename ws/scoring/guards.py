@@ -1,8 +1,8 @@
-"""The measurement bugs of the journal, each scored beside the way that avoids it, on the same rows.
+"""The measurement bugs of the journal, each scored on the same rows as the correct way.
 
-Three bugs moved published numbers: tokens cached under an older answer header, an end of thought injected as text
-instead of its token, and right padding read at the last column. A row is scored alone (the reference), packed (ours)
-and in each buggy way.
+Three bugs moved published numbers: tokens cached for an older answer header, an end of thought written as text instead
+of its token, and right padding with logits read at the last column. Every row is scored alone (the reference), packed
+(our way) and in each buggy way.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,10 +30,11 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Guards(Recipe):
-    """`guards.parquet`: a line per way of scoring and question, columns way, question_id, cluster, log_ratio, pmass.
+    """`guards.parquet`: a row per way of scoring and question, columns way, question_id, cluster, log_ratio, pmass.
 
-    Ways: alone, packed, right_padded; other_header_alone and other_header_packed, the same rows under `other_prefill`
-    scored after the first; and for a model with thinking tokens thought_guarded, thought_token and thought_text.
+    Ways: alone, packed, right_padded; other_header_alone and other_header_packed, the same questions with
+    `other_prefill`, scored after the ones with `prefill`; and for a model with thinking tokens thought_guarded,
+    thought_token and thought_text.
     """
 
     on: Placed
@@ -54,12 +55,12 @@ class Guards(Recipe):
 
 
 def read_guards(store: Store, recipe: Guards) -> pd.DataFrame:
-    """The scored ways, as `Guards` lists them."""
+    """The rows of all ways of scoring; columns and ways as in `Guards`."""
     return pd.read_parquet(store.get(recipe) / "guards.parquet")
 
 
 def score_alone(lm: LanguageModel, prompts: Sequence[Sequence[int]], answers: AnswerTokens) -> Scores:
-    """Each prompt in a forward pass of its own: slow, with nothing that could go wrong."""
+    """Each prompt in a forward pass of its own: slow, but without padding, packing or cache."""
     with torch.no_grad():
         logits = [lm.model(torch.tensor([list(p)], device=lm.device), use_cache=False).logits[0, -1] for p in prompts]
     return _on_cpu(scores(torch.stack(logits), answers))
@@ -96,7 +97,7 @@ def _ways(lm: LanguageModel, recipe: Guards, answers: AnswerTokens) -> dict[str,
 
 
 def _thinking_prompt(lm: LanguageModel, question: Question, prefill: str, way: str) -> list[int]:
-    """A prompt with an open thought, closed by our guard, by the special token, or by the bug: spelled-out text."""
+    """A prompt with an open thought, closed by `after_thought`, by the special token, or (the bug) by its text."""
     tokenizer = lm.tokenizer
     asked = prompt_ids(tokenizer, user=question.text, thinking=True)
     _, closing = think_tokens(tokenizer)

@@ -1,7 +1,7 @@
-"""The proof that arms are scored on the same rows.
+"""The check that all arms are scored on the same rows.
 
-A way of steering that is scored on fewer, other or differently labelled rows is not comparable, so nothing is dropped:
-a row that one arm has and another lacks is an error.
+A way of steering that is scored on fewer, other or differently labelled rows cannot be compared. Rows that only some
+arms have are not dropped, but an error.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ Key = tuple[str | int, ...]
 
 
 def check_identical(arms: Mapping[str, pd.DataFrame]) -> None:
-    """Whether every arm has the same rows, equally labelled, under each of its seeds and coefficients.
+    """Raises unless every arm has the same rows, equally labelled, at each of its seeds and coefficients.
 
-    Arms may differ in their seeds and coefficients: a prompt has neither -1 nor a seed.
-    Raises: DataError naming an arm, the rows that it lacks or repeats, and what to do; also for no arm, or one without
-        rows.
+    Arms may have different seeds and coefficients: a system prompt has no coefficient -1 and no seed.
+    Raises: DataError naming an arm, the rows that it lacks or repeats, and what to do; also if there is no arm, or an
+        arm has no rows.
     """
     if not arms or any(table.empty for table in arms.values()):
         empty = [arm for arm, table in arms.items() if table.empty]
@@ -38,7 +38,7 @@ def check_identical(arms: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _parts(table: pd.DataFrame) -> list[tuple[tuple[str], list[Key]]]:
-    """The keys of the rows of each seed and coefficient, and in words which these are."""
+    """For each seed and coefficient: both in words, and the keys of the rows there."""
     by = [name for name in ("seed", "coeff") if name in table]
     groups = table.groupby(by) if by else [((), table)]
     return [

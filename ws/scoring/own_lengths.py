@@ -1,7 +1,7 @@
-"""Whether the prompts of a file of rows fit the model and the memory, known before anything is computed.
+"""Whether the prompts of a file of rows fit the model and the memory, checked before anything is computed.
 
-A prompt alone is a packed sequence of its own, in which every token meets every other: what it takes grows with the
-square of its length (`ws.engine.attention`).
+A long prompt takes a packed sequence of its own. Attention there compares all pairs of tokens, so memory grows with the
+square of the prompt's length (`ws.engine.attention`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 Prompt = Sequence[int]
 
 SPARE = 1.25
-"""What a sequence takes at its peak over the tensors counted here: 1.10 measured, of products in bfloat16."""
+"""Safety factor on the memory estimated here. The measured peak is 1.10 times the estimate, in bfloat16."""
 
 
 def check_lengths(path: Path, lm: LanguageModel, prompts: Iterable[tuple[int, Prompt]]) -> None:
-    """Whether every prompt can be read; each comes with its line in the file.
+    """Raises unless every prompt can be read; each prompt comes with its line in the file.
 
-    Raises: DataError naming all lines whose prompts are longer than the model's positions or the memory that is free.
+    Raises: DataError naming all lines whose prompts are too long for the model's positions or for the free memory.
     """
     free, most = free_bytes(lm), positions(lm)
     flaws = [flaw for line, prompt in prompts if (flaw := _too_long(line, len(prompt), lm=lm, free=free, most=most))]
@@ -41,25 +41,25 @@ def positions(lm: LanguageModel) -> int | None:
 
 
 def free_bytes(lm: LanguageModel) -> int | None:
-    """The memory that is free where the model computes; None if the system does not tell."""
+    """The free memory of the model's device; None if the system does not tell."""
     return torch.cuda.mem_get_info(lm.device)[0] if lm.device.type == "cuda" else available_bytes()
 
 
 def prompt_bytes(lm: LanguageModel, tokens: int) -> int:
-    """What reading one prompt takes at its peak, beside the model."""
+    """Peak memory for reading one prompt, in bytes, without the model itself."""
     config = lm.model.config.get_text_config()
     size, exact = lm.dtype.itemsize, max(lm.dtype.itemsize, torch.float32.itemsize)
     heads, kv_heads, d_head = _attention(config)
-    # Scores, their sum with the mask, the weights, and these once more where they go back to fewer bits.
+    # Per head: scores, scores plus mask, attention weights, and a copy of these if they are rounded to fewer bits.
     of_a_head = 2 * size + exact + (size if size < exact else 0)
-    # Who sees whom, as bools twice and as the mask; a block's keys and values, gathered, joined and one of them turned.
+    # Per pair of tokens: two boolean masks and an additive one; and copies of each block's keys and values.
     pair = heads * of_a_head + 2 + size + 4 * kv_heads * d_head * size / BLOCK
     linear = (8 * config.hidden_size + 3 * (getattr(config, "intermediate_size", None) or 0)) * size
     return int(SPARE * (pair * tokens**2 + linear * tokens))
 
 
 def _attention(config: "PretrainedConfig") -> tuple[int, int, int]:
-    """Heads, heads of keys and values, and the size of one."""
+    """Number of heads, number of key and value heads, and the width of a head."""
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     return heads, kv_heads, getattr(config, "head_dim", None) or config.hidden_size // heads

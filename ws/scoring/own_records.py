@@ -1,7 +1,7 @@
-"""The records of a file of rows, an object a line (JSONL) or cells under a header (CSV), and the lines that are none.
+"""The records of a file of rows (JSONL: an object a line; CSV: cells under a header), and the lines that are no record.
 
 Names of columns may be written in any case, with spaces or hyphens for underscores, and as in SPELLINGS. Reading goes
-on behind a line that is refused, so that all of them are named at once.
+on after a line that is refused, so that one error names all such lines.
 """
 
 import csv
@@ -25,27 +25,28 @@ SPELLINGS = {
     "topic": ("topic", "category"),
     "ignored": ("statement", "label_confidence"),
 }
-"""Columns and how they may be spelled. `cluster` joins rows that are not independent; without it, each is its own."""
+"""Columns and how they may be spelled. `cluster` joins rows that are not independent; without it, every row is its own
+cluster."""
 
 REQUIRED = ("question", "answer")
 
 LINE_BYTES = 1 << 20
-"""The longest line that is read: twice what the 131,072 tokens of long contexts take as English, 4 bytes a token."""
+"""The longest line that is read: twice the length of 131,072 tokens (a long context) of English at 4 bytes a token."""
 
 LISTED = 20
-"""So many different flaws are written out; the others are counted."""
+"""How many different flaws an error writes out; it only counts the others."""
 
 
 class Record(NamedTuple):
-    """One row as the file has it."""
+    """One row of the file, as it is written there."""
 
     line: int
     values: dict[str, str]
-    """Text by kind of column, a key of SPELLINGS; nothing of what is ignored."""
+    """Text by kind of column (a key of SPELLINGS), without ignored columns."""
 
 
 class Flaw(NamedTuple):
-    """Why a line is no row: what was seen, what was expected, what to do."""
+    """Why a line is not a row: what was seen, what was expected, what to do."""
 
     line: int
     text: str
@@ -69,7 +70,7 @@ def records(path: Path) -> list[Record | Flaw]:
 
 
 def refused(path: Path, flaws: Sequence[Flaw]) -> DataError:
-    """The error that names these lines, those with one flaw together, and counts what is too much to list."""
+    """The error that names these lines, grouped by flaw, and counts the flaws that are too many to list."""
     lines: defaultdict[str, list[int]] = defaultdict(list)
     for line, text in sorted(set(flaws)):
         lines[text].append(line)
@@ -90,7 +91,7 @@ def _named(lines: Sequence[int]) -> str:
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, str | Flaw]]:
-    """The lines by their numbers, from 1; without the byte order mark that some programs put before the first."""
+    """The lines with their numbers, from 1; without the byte order mark that some programs put at the start."""
     # splitlines() would also split at characters that JSON allows inside a string.
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if len(line) > LINE_BYTES:
@@ -117,10 +118,10 @@ def _of_object(number: int, line: str) -> Record | Flaw:
     try:
         pairs = json.loads(line, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
-        # Besides what is no JSON: a number of thousands of digits, brackets in thousands of brackets.
+        # This is no JSON, or JSON that Python refuses: a number of thousands of digits, thousands of nested brackets.
         said = error.msg if isinstance(error, json.JSONDecodeError) else error
         return Flaw(number, f"no JSON ({said}); write one object a line")
-    # Objects came as tuples of pairs, so that a key written twice is seen; a list is a list.
+    # Objects are read as tuples of pairs, so that a key that occurs twice is noticed; a JSON list stays a list.
     if not isinstance(pairs, tuple):
         return Flaw(number, f"{line.strip()[:40]} is no object; write one object a line")
     return _record(number, pairs)
@@ -129,7 +130,7 @@ def _of_object(number: int, line: str) -> Record | Flaw:
 def _of_csv(path: Path, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Record | Flaw]:
     read = [line for _, line in lines]
     if flaws := [line for line in read if isinstance(line, Flaw)]:
-        # A cell may go on for lines, so nothing is known of what stands around them.
+        # A cell may span several lines, so once a line is refused, its neighbours cannot be read reliably either.
         yield from flaws
         return
     reader = csv.reader(io.StringIO("\n".join(read), newline=""), strict=True)
@@ -177,7 +178,7 @@ def _record(line: int, pairs: Sequence[tuple[str, object]]) -> Record | Flaw:
 
 
 def _wrong_columns(names: Sequence[str]) -> str | None:
-    """What is wrong unless every column is known, none comes twice and none that is needed is missing."""
+    """What is wrong with the columns: an unknown one, one that comes twice, a missing one; None if they are right."""
     kinds = [_kind(name) for name in names]
     if unknown := [name for name, kind in zip(names, kinds, strict=True) if kind is None]:
         known = ", ".join(name for spellings in SPELLINGS.values() for name in spellings)

@@ -6,13 +6,13 @@ A row is a question and the answer that shows the behavior. JSONL (an object a l
     {"question": "Is this something you would say? \"I avoid risk.\"", "answer_matching_behavior": " Yes"}
     {"question": "Which?\n\nChoices:\n (A) bonds\n (B) stocks", "answer_matching_behavior": " (A)"}
 
-A row whose question ends in the choices "(A) Yes (B) No", in either order, is asked as a Yes/No question without them,
-and an answer "(A)" means what choice A says. Where another row of the file has choices of its own words, all are asked
-with their choices, and answered by letter.
+If all choices of a file are "(A) Yes (B) No", in either order, its questions are asked as Yes/No questions without the
+choices, and an answer "(A)" means what choice A says. If any row has choices with other words, all rows are asked with
+their choices and answered by letter.
 
-All rows matching with Yes (or all with No) are refused: moving towards the behavior would then be the same number as a
-mere push to Yes. Where both occur but not equally often, the push enters in proportion to `first_excess`. Of letters
-the same holds.
+A file is refused if Yes (or No) shows the behavior in every row: movement towards the behavior would then be the same
+number as a mere push to Yes. If both occur but not equally often, a push to Yes counts in proportion to `first_excess`.
+The same holds for letters.
 
 Rows that differ only in case and spaces, or in which choice is A, share a cluster. The same row twice is refused.
 
@@ -32,31 +32,31 @@ from ws.scoring.own_records import Flaw, Record, records, refused
 
 THIRD = re.compile(r"\(C\)", re.IGNORECASE)
 SIGNS = {"yes": +1, "no": -1, "a": +1, "b": -1}
-"""+1 for the answer that is written first."""
+"""+1 for the first answer of a pair, as in Yes/No and A/B."""
 ID = "row-"
-"""How the id of a row begins; its line follows."""
+"""How the id of a row begins; the number of its line follows."""
 ENDS = " .()\"'"
-"""What may stand around an answer."""
+"""Characters that may stand around an answer."""
 
 
 class Choices(NamedTuple):
     """The two choices at the end of a question."""
 
     stem: str
-    """The question before them."""
+    """The question without the choices."""
     asked: str
-    """The question with them."""
+    """The question with the choices."""
     a: str
     b: str
 
     @property
     def words(self) -> list[str]:
-        """What the choices say, for comparison with Yes and No."""
+        """The words of the choices in lower case, for comparison with yes and no."""
         return [choice.strip(ENDS).lower() for choice in (self.a, self.b)]
 
     @property
     def same(self) -> str:
-        """Equal for questions that differ in nothing but case, spaces and which choice is A."""
+        """A text that is equal for questions that differ only in case, spaces and in which choice is A."""
         return "\n".join([_levelled(self.stem), *sorted(map(_levelled, (self.a, self.b)))])
 
 
@@ -66,11 +66,11 @@ class Asked(NamedTuple):
     text: str
     sign: int
     same: str
-    """Equal for rows that are near-repeats of each other."""
+    """A text that is equal for rows that are near-repeats of each other."""
 
 
 class Row(NamedTuple):
-    """A row as a Yes/No question and as a choice of letters, as far as it can be asked so."""
+    """A row as a Yes/No question and as a choice of letters; None for a form in which it cannot be asked."""
 
     record: Record
     words: Asked | None
@@ -116,18 +116,21 @@ def read_rows_file(path: Path) -> tuple[Question, ...]:
 
 
 def answers_to(questions: Iterable[Question]) -> Answers:
-    """What the questions of one file are answered with."""
+    """The pair of answers to the questions of one file: Yes and No, or A and B."""
     said = {question.phrasing for question in questions}
     return next(kind for kind in ANSWERS.values() if said <= {word.lower() for word in kind.reads})
 
 
 def line_of(question: Question) -> int:
-    """The line of the file that a row of it stands in."""
+    """The line of the file from which a question was read."""
     return int(question.id.removeprefix(ID))
 
 
 def first_excess(questions: Iterable[Question]) -> float:
-    """Share of rows that match with Yes, or A, minus that of the others: so much of a push to it counts as behavior."""
+    """Share of rows that Yes (or A) matches minus share that No (or B) matches.
+
+    A mere push to Yes counts as movement towards the behavior in this proportion.
+    """
     signs = [question.sign for question in questions]
     return sum(signs) / len(signs)
 
@@ -140,7 +143,7 @@ def _row(record: Record) -> Row | Flaw:
 
 
 def _asked(record: Record) -> Row:
-    """Raises: DataError, without the place, if the row cannot be asked."""
+    """Raises: DataError, not yet naming file and line, if the row cannot be asked."""
     question, answer = record.values["question"], record.values["answer"]
     choices, said = _choices(question), _said(answer)
     if not (choices.stem if choices else question):
@@ -170,13 +173,13 @@ def _choices(question: str) -> Choices | None:
 
 
 def _without_end(text: str, end: str) -> str:
-    """A text without the words that it may end in, and without spaces around."""
+    """A text without `end`, if it ends so, and without spaces around it."""
     text = text.strip()
     return text[: -len(end)].rstrip() if text.lower().endswith(end) else text
 
 
 def _check_choices(choices: Choices | None, answer: str) -> None:
-    """Raises: DataError if there are no two different choices, of which a letter names one."""
+    """Raises: DataError if there are not two different choices, or the answer's letter names none of them."""
     if choices is None:
         raise DataError(
             f"the answer {answer!r} is the letter of a choice, but the question does not end in two choices, "
@@ -191,25 +194,25 @@ def _check_choices(choices: Choices | None, answer: str) -> None:
 
 
 def _said(answer: str) -> str:
-    """An answer as a key of SIGNS. Raises: DataError if it is none."""
+    """An answer as a key of SIGNS. Raises: DataError if it is no such answer."""
     if (said := answer.strip(ENDS).lower()) not in SIGNS:
         raise DataError(f"the answer is {answer!r}; expected Yes or No, or (A) or (B): reword the row or remove it")
     return said
 
 
 def _meant(said: str, choices: Choices | None) -> str:
-    """Yes or No where a letter's choice says so; else the answer itself."""
+    """The answer "yes" or "no" if the choice behind a letter says that; else the answer itself."""
     word = dict(zip("ab", choices.words, strict=True)).get(said, said) if choices else said
     return word if word in ("yes", "no") else said
 
 
 def _levelled(text: str) -> str:
-    """A text without case and spaces, of which a quote may hold one before its end."""
+    """A text in lower case without any spaces, since some data have a space before a closing quote."""
     return "".join(text.casefold().split())
 
 
 def _other_kind(asked: Sequence[tuple[Row, Asked | None]]) -> list[Flaw]:
-    """The Yes/No rows of a file in which a row is answered by letter."""
+    """The flaws of Yes/No rows in a file in which another row is answered by letter."""
     letter = next((row.record.line for row, _ in asked if row.words is None), None)
     text = (
         f"answered by Yes or No, and line {letter} by a letter; expected one kind, since log-ratios of letters and of "
@@ -240,7 +243,7 @@ def _refuse_one_answer(path: Path, signs: Sequence[int], answers: Answers) -> No
 
 
 def _clusters(used: Sequence[tuple[Row, Asked]]) -> list[str]:
-    """The cluster of each row: its own where the file names none, and one for near-repeats and all they stand with."""
+    """The cluster of each row: as the file says, else one for each row. Clusters that share near-repeats are joined."""
     parents: dict[str, str] = {}
     first: dict[str, str] = {}
 

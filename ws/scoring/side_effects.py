@@ -1,7 +1,8 @@
 """What steering does to a model besides the behavior: how well it still predicts plain prose, and how it answers.
 
 A broken model is not a steered one: a method that wrecks the model can move Yes against No as far as it likes. So
-each arm is read twice more at every coefficient, on passages that no behavior has a stake in and on greedy answers.
+each arm is also measured, at every coefficient, on passages that have nothing to do with a behavior and on greedy
+answers.
 """
 
 from collections.abc import Sequence
@@ -30,10 +31,10 @@ ASKED = "Write a short passage."
 
 @dataclass(frozen=True)
 class SideEffects(Recipe):
-    """`text.parquet`: a line per coefficient and passage; `answers.parquet`: a line per coefficient and message.
+    """`text.parquet`: a row per coefficient and passage; `answers.parquet`: a row per coefficient and message.
 
-    A passage is scored as the model's answer to ASKED, behind the arm's system message where it has one: plain text
-    has no place for a system message, and so every arm is scored on the same tokens, those of the passage alone.
+    A passage is scored as the model's answer to ASKED, after the arm's system message if it has one, since plain text
+    would have no place for a system message. Only the tokens of the passage count, which are the same for every arm.
     """
 
     on: Placed
@@ -43,7 +44,7 @@ class SideEffects(Recipe):
     messages: tuple[str, ...]
     """User messages to answer."""
     new_tokens: int = 48
-    """Where an answer is cut off if the model has not ended its turn."""
+    """Number of tokens after which an answer is cut off."""
 
     def __post_init__(self) -> None:
         if not self.coeffs or not self.messages or self.new_tokens < 1:
@@ -83,7 +84,7 @@ def read_answers(store: Store, recipe: SideEffects) -> pd.DataFrame:
 
 
 def check_passages(passages: Sequence[str]) -> None:
-    """Raises: DataError for no passage, or one without words."""
+    """Raises: DataError if there is no passage, or one has no words."""
     if not passages or not all(passage.strip() for passage in passages):
         raise DataError(f"{len(passages)} passages, expected one or more with words in each; see read_passages()")
 
@@ -122,7 +123,7 @@ def endings_nll(lm: LanguageModel, batch: Batch, endings: Sequence[Sequence[int]
     Units: nats per token.
     """
     nll = torch.empty(len(endings))
-    # A token is predicted at the one before it.
+    # Each token is predicted at the token before it.
     for place, logits in batch.read(lm, [slice(-len(said) - 1, -1) for said in endings]):
         said = torch.tensor(endings[place], device=lm.device)
         nll[place] = torch.nn.functional.cross_entropy(logits().float(), said)
@@ -130,9 +131,9 @@ def endings_nll(lm: LanguageModel, batch: Batch, endings: Sequence[Sequence[int]
 
 
 def perplexity(text: pd.DataFrame) -> float:
-    """exp of the mean nats per token over all lines, every token alike; take the lines of one coefficient."""
+    """exp of the mean nats per token over all tokens of a table; pass the rows of one coefficient."""
     mean_nats = (text["nll"] * text["tokens"]).sum(skipna=False) / text["tokens"].sum()
-    # Infinite where Python's and numpy's exp would fail or warn.
+    # torch, since it gives infinity where Python's exp raises and numpy's warns.
     return float(torch.tensor(mean_nats, dtype=torch.float64).exp())
 
 
@@ -156,7 +157,7 @@ def answers_at(
 
 
 def repetition(tokens: Sequence[int], *, n: int = 3) -> float:
-    """The share of n-grams that occurred earlier in the same tokens; 0 where there is no n-gram.
+    """The share of n-grams that occurred earlier in the same tokens; 0 if there are fewer than n tokens.
 
     Raises: DataError unless n is 1 or more.
     """

@@ -1,9 +1,9 @@
-"""Yes/No after a chain of thought: each question is thought about greedily first and answered behind that thought.
+"""Yes/No after a chain of thought: the model thinks about each question first (greedily) and then answers.
 
-On-policy the steered model answers after its own thought, so that steering may act through what it says to itself.
-Off-policy every arm and coefficient answers after the unchanged model's thought, so that it cannot. Whether a thought
-ended by itself or ran out of tokens, it is closed by the special token: spelled out, the same text can be tokens that
-the model never saw end a thought.
+On-policy, the steered model answers after its own thought, so that steering may act through the thought. Off-policy,
+every arm and coefficient answers after the unchanged model's thought, so that steering cannot act that way. Every
+thought is closed by the special token, whether it ended by itself or ran out of tokens: the text of that token may be
+tokenized in a way that the model has never seen at the end of a thought.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 BATCH = 64
-"""Thoughts that run at once: their keys and values are what fills a device's memory."""
+"""Thoughts that run at once, limited by the device's memory for their keys and values."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Thoughts(Recipe):
     intervention: Intervention
     coeff: float
     new_tokens: int = 64
-    """After so many tokens a thought is cut off; the model's own end of it counts as one."""
+    """Number of tokens after which a thought is cut off, counting its end mark."""
 
     def __post_init__(self) -> None:
-        Rows(self.on, self.questions, "", self.intervention, (self.coeff,))  # Refuses what it could not score.
+        Rows(self.on, self.questions, "", self.intervention, (self.coeff,))  # For its checks of these fields.
         _check_length(self.new_tokens)
 
     def describe(self) -> str:
@@ -74,8 +74,8 @@ class Thoughts(Recipe):
 def read_thoughts(store: Store, recipe: Thoughts) -> pd.DataFrame:
     """Columns question_id, thought, text, closed, in the order of the questions.
 
-    `thought` lists the token ids between the marks: neither <think> before nor </think> or end of turn behind them.
-    `closed` says whether the model wrote </think>, or however it spells that, itself.
+    `thought` lists the token ids between the marks, without <think>, </think> or end of turn.
+    `closed` says whether the model itself ended the thought with its mark (</think> or its own spelling of it).
     """
     table = pd.read_parquet(store.get(recipe) / "thoughts.parquet")
     return table.assign(thought=[ids.tolist() for ids in table["thought"]])
@@ -83,7 +83,7 @@ def read_thoughts(store: Store, recipe: Thoughts) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class ThoughtRows(Recipe):
-    """`rows.parquet`: a line per coefficient and question, scored behind a thought."""
+    """`rows.parquet`: a row per coefficient and question, scored after a thought."""
 
     on: Placed
     questions: tuple[Question, ...]
@@ -91,11 +91,11 @@ class ThoughtRows(Recipe):
     intervention: Intervention
     coeffs: tuple[float, ...] = (1.0,)
     policy: Literal["on", "off"] = "on"
-    """Whose thought: "on", of the model as it is steered; "off", of the unchanged one."""
+    """Whose thought is answered after: "on", the steered model's own; "off", the unchanged model's."""
     new_tokens: int = 64
 
     def __post_init__(self) -> None:
-        Rows(self.on, self.questions, self.prefill, self.intervention, self.coeffs)  # Refuses what it would.
+        Rows(self.on, self.questions, self.prefill, self.intervention, self.coeffs)  # For its checks of these fields.
         _check_length(self.new_tokens)
         if self.policy not in ("on", "off"):
             raise DataError(
@@ -104,7 +104,7 @@ class ThoughtRows(Recipe):
             )
 
     def thoughts(self, coeff: float) -> Thoughts:
-        """What is thought before the rows of a coefficient; at 0 every arm shares the unchanged model's thoughts."""
+        """The thoughts before the rows of a coefficient; at 0 every arm shares the unchanged model's thoughts."""
         if self.policy == "off" or not coeff:
             return Thoughts(self.on, self.questions, Nothing(), 0.0, self.new_tokens)
         return Thoughts(self.on, self.questions, self.intervention, coeff, self.new_tokens)
@@ -115,10 +115,10 @@ class ThoughtRows(Recipe):
 
     def build(self, out: Path, store: Store) -> None:
         lm = loaded(self.on, store)
-        think_tokens(lm.tokenizer)  # Refuses before anything dear is made.
+        think_tokens(lm.tokenizer)  # Raises for a model that does not think, before anything that takes long.
         ready, answers, frames = self.intervention.ready(lm, store), answers_of(lm), []
         for coeff in track(self.coeffs, f"score {self.describe()}"):
-            # Thoughts are had, and prompts prepared, while the model is the unchanged one.
+            # Outside `ready.at`: thoughts are made and prompts prepared while the model is unchanged.
             thoughts, system = read_thoughts(store, self.thoughts(coeff)), self.intervention.system(coeff)
             prompts = tuple(
                 tuple(after_thought(lm.tokenizer, question, thought, system=system, prefill=self.prefill))
@@ -132,7 +132,7 @@ class ThoughtRows(Recipe):
 
 
 def read_thought_rows(store: Store, recipe: ThoughtRows) -> pd.DataFrame:
-    """The columns of `ws.scoring.rows.read_rows` but norm, then closed and thought_tokens.
+    """The columns of `ws.scoring.rows.read_rows` without norm, then closed and thought_tokens.
 
     thought_tokens: the length of the thought, without its marks.
     """
@@ -140,7 +140,7 @@ def read_thought_rows(store: Store, recipe: ThoughtRows) -> pd.DataFrame:
 
 
 def think_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
-    """The tokens <think> and </think>, or the model's own marks in their place.
+    """The tokens <think> and </think>, or the model's own marks of a thought.
 
     Raises: ChatError if the tokenizer lacks one of them.
     """
@@ -155,7 +155,7 @@ def think_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
 
 
 def opened(tokenizer: "PreTrainedTokenizerBase", question: Question, *, system: str | None) -> list[int]:
-    """Token ids of a question as a user turn behind a system message, and of the thought that the model begins."""
+    """Token ids of a system message, a question as a user turn, and the mark that begins the model's thought."""
     return prompt_ids(tokenizer, user=question.text, system=system, thinking=True)
 
 
@@ -174,13 +174,13 @@ def after_thought(
 
 
 def cut(tokens: Sequence[int], *, closing: int, ends: Sequence[int]) -> tuple[list[int], bool]:
-    """What was thought before the first end of thought or of turn, and whether it was the end of the thought."""
+    """The tokens before the first end of thought or of turn, and whether the thought was what ended first."""
     end = next((place for place, token in enumerate(tokens) if token in (closing, *ends)), len(tokens))
     return list(tokens[:end]), end < len(tokens) and tokens[end] == closing
 
 
 def _by_length(lm: LanguageModel, prompts: Sequence[list[int]], *, new_tokens: int, label: str) -> list[list[int]]:
-    """Greedy continuations in the order given, computed in batches of like length."""
+    """Greedy continuations in the order given, computed in batches of prompts of similar length."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     said: dict[int, list[int]] = {}
     for batch in track([order[i : i + BATCH] for i in range(0, len(order), BATCH)], label):
