@@ -1,8 +1,12 @@
 """Activation directions: steering shows along them, but the weights that steer hardly write there.
 
+An oracle is a set of directions per layer. The weight oracle holds the top directions of what dW writes to the residual
+stream, an activation oracle those along which steering moves the stream. Shares are of the effect of all residual
+writes at the same coefficient.
+
 Source: research journal, 2026-04-27, "v9 cross-adapter results" (overlap with the weight oracle, top 8 directions, mean
 over adapted layers) and "v10 functional projection" (residual writes cut along the block-local activation oracle,
-K = 32). Shares are of the effect of all residual writes at the same coefficient.
+K = 32).
 """
 
 from functools import reduce
@@ -25,7 +29,7 @@ OWN = Along(of="weight")
 
 
 def rises(arm):
-    """That the mean grows from each coefficient to the next."""
+    """The hypothesis that the mean grows from each coefficient to the next."""
     return reduce(and_, (arm.at(high) > arm.at(low) for low, high in pairwise(ALPHAS)))
 
 

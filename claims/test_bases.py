@@ -1,8 +1,9 @@
-"""Directions that the pretrained model names are not the ones that training chose.
+"""Directions that stand out in the pretrained model are not the ones that training chose.
 
-Eight directions a basis: what the layer writes most, what the unembedding reads most and least, what is written and not
-read, suppressed, or changed by the next block. In each of them lies a share of what dW writes to the residual stream,
-and of dh, the hidden state under +1 dW less the one under -1. Random directions hold a share too: k of d.
+Each basis has eight directions: those that the layer writes most, that the unembedding reads most or least, that are
+written and not read, that are suppressed, or that the next block changes. Measured is the share that lies in a basis:
+of what dW writes to the residual stream, and of dh, the hidden state under +1 dW minus the hidden state under -1 dW.
+By chance, k random directions of d hold a share of k / d.
 
 Source: research journal, 2026-04-27, v9 cross-adapter results: "every linear 'find the planning subspace' method we
 tried lands at ~1-8% subspace overlap", in every family and layer; the top singular block of W is measured there too.
@@ -24,11 +25,11 @@ MOST = 0.08
 """The highest overlap that the journal found."""
 
 NOTABLE = 2.0
-"""Standard deviations of random directions: further from their mean, a basis is no random one."""
+"""A basis this many standard deviations or more from the mean of random directions differs from chance."""
 
 
 def in_every(bases, hypothesis):
-    """That a statement about a basis is true of each."""
+    """The hypothesis that a statement holds for every basis."""
     return reduce(and_, (hypothesis(basis) for basis in bases))
 
 

@@ -1,7 +1,7 @@
 """Agreeing is more than saying Yes.
 
-A raw sycophancy effect counts any push towards Yes. Here rows on which Yes agrees and rows on which No agrees are
-balanced within each claim, in two pairs of opposite phrasings, so that such a push cancels.
+A raw sycophancy effect also counts any push towards Yes. Here each claim has as many rows on which Yes agrees as rows
+on which No agrees, in two pairs of opposite phrasings, so that such a push cancels.
 """
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from ws.adapters import FAMILIES
 
 NEGLIGIBLE = 0.10
-"""Nats per row: a tenth of the raw effect in a family that steers well."""
+"""Nats per row; a tenth of the raw effect of a family that steers well."""
 
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 

@@ -1,8 +1,8 @@
 """How far each family's dW moves everyday dilemmas towards the honest action, at coefficient 1 and at equal KL.
 
-Source: research journal, 2026-04-27, cross-adapter results on daily dilemmas (Qwen3-0.6B, 438 rows). The journal's dW
-was trained on sycophancy in most of them; here each order is asked of both, of the one trained on honesty too. The
-dilemmas are ours, and labels are balanced over Yes, No and the place of the action.
+Source: research journal, 2026-04-27, cross-adapter results on daily dilemmas (Qwen3-0.6B, 438 rows). In most of them
+the journal's dW was trained on sycophancy; here each order of families is tested for dW trained on sycophancy and for
+dW trained on honesty. The dilemmas are ours, and honest actions are balanced over Yes, No and the place of the action.
 """
 
 from itertools import pairwise
@@ -17,7 +17,7 @@ from ws.scoring.identical import check_identical
 from ws.scoring.rows import KEY
 
 NEAR_ZERO = 0.10
-"""Share of DeLoRA's effect; the journal's IA3 has 5%."""
+"""Share of DeLoRA's effect; IA3 has 5% of it in the journal."""
 
 OTHERS = [family for family in RANKED if family != "delora"]
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])

@@ -1,7 +1,7 @@
 """Three measurement bugs of the journal stay fixed: stale token cache, the text "</think>", right padding.
 
-Each is measured beside the reference, every prompt alone in a forward pass of its own. The control shows that the bug
-would have been seen: scored the buggy way, the same rows do not agree.
+Our scores are compared with the reference, every prompt alone in a forward pass of its own. The controls show that the
+comparison would reveal each bug: scored the buggy way, the same rows do not agree with the reference.
 
 Source: research journal, 2026-04-26, "three bugs found and fixed before getting valid results".
 """
@@ -12,12 +12,12 @@ import pytest
 from ws.stats.estimate import Estimate
 
 CLOSE = 1e-3
-"""Nats by which a row may move through the order of floating-point sums."""
+"""Nats by which a row may differ because floating-point sums are taken in another order."""
 
 
 @pytest.fixture
 def way(guards):
-    """`way(name)`: log-ratio and pmass of the guarded rows under one way of scoring."""
+    """`way(name)`: a column of the guarded rows, scored in one way."""
 
     def table(name: str, column: str = "log_ratio") -> pd.Series:
         return guards[guards["way"] == name].set_index("question_id")[column]
@@ -27,7 +27,7 @@ def way(guards):
 
 @pytest.fixture
 def distance(guards, way):
-    """`distance(a, b)`: the mean absolute difference of two ways over the guarded rows."""
+    """`distance(a, b)`: the mean absolute difference between two ways of scoring, over the guarded rows."""
 
     def estimate(one: str, other: str, column: str = "log_ratio") -> Estimate:
         gap = (way(one, column) - way(other, column)).abs()

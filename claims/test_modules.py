@@ -1,9 +1,10 @@
 """Where in the network dW steers: residual writes and reads, attention and MLP, depth.
 
-Source: research journal, 2026-04-27, T7 ("lens search on hold": retained 1.27 in DeLoRA, .14 in LoRA, "no stable 'the
-behavior lives in module X' story"); the read side is a gap of "two-goal frame and coverage gaps".
+Source: research journal, 2026-04-27, T7 ("lens search on hold": residual writes alone retain 1.27 of the effect in
+DeLoRA and .14 in LoRA, "no stable 'the behavior lives in module X' story"). The read side was not run there ("two-goal
+frame and coverage gaps").
 
-Tensors are kept as they are, at their own norm: nothing is scaled.
+Tensors are kept at their own norm: nothing is scaled.
 """
 
 from functools import partial, reduce
@@ -16,11 +17,11 @@ from ws.lenses.modules import THIRDS, Layers
 from ws.lenses.names import named
 
 MATCHES, HALF = 0.90, 0.50
-"""Shares of the whole effect: that of a part that does what dW does, up to a tenth; and half of it."""
+"""Shares of the whole effect: from MATCHES on, a part does what dW does; HALF is half of the effect."""
 
 MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
 FINE = pytest.mark.parametrize("family", ["lora", "delora"], scope="module")
-"""Layer by layer only the two families that the journal tells apart: it takes two cuts a layer."""
+"""The families that are cut layer by layer, two cuts a layer: only the two that the journal tells apart."""
 GROUPS = ("attention", "mlp")
 
 

@@ -1,8 +1,8 @@
-"""Which of a family's own parameters carries the effect, where it has more than one kind of them.
+"""Which of a family's own parameters carries the effect, if the family has more than one kind of parameter.
 
 Source: research journal, 2026-04-27, T9 ("lens search on hold": sketched, not run; best case "DoRA stores it in the
-magnitude vector"). Parts are a family's own, so their shares do not compare across families; each is scored at its own
-norm. IA3 has one kind, whose gates lie in attention and in the MLP.
+magnitude vector"). Every family has other parts, so their shares cannot be compared across families; each part is
+scored at its own norm. IA3 has one kind of parameter, gates; they are split into those in attention and in the MLP.
 """
 
 import pytest

@@ -1,8 +1,8 @@
-"""The head cannot read dh inside the adapted layers, nor is the Yes-No axis in a small basis that the model names.
+"""The head cannot read dh inside the adapted layers, nor is the Yes-No axis in a small basis of the pretrained model.
 
-dh is the hidden state under +1 dW less the one under -1, at the last token of "Do you agree?". Two figures of the
-journal depend on how they are taken, so each is judged as published and the other way: its token energy grows with the
-length of a state, and its task basis leaves out the mean of dh before it asks how much of dh is left.
+dh is the hidden state under +1 dW minus the hidden state under -1 dW, at the last token of "Do you agree?". Two figures
+of the journal depend on a choice in their formula, so each is judged with the journal's choice and with the other one:
+the journal's token energy grows with the length of a state, and its task basis is fitted without the mean of dh.
 
 Source: research journal, 2026-04-27, "v10 wendler-style functional probe" (LoRA, Qwen3-0.6B, layers 8 to 21 of 28).
 """
@@ -15,7 +15,7 @@ EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 LENSES = pytest.mark.parametrize("form", ["lens", "linear"])
 
 NEAR_ZERO = 0.10
-"""Of the peak: "essentially zero" beside it, the share that is asked of token energies too."""
+"""Share of the peak that counts as the journal's "essentially zero"; the same share is used for token energies."""
 
 MODEL_BASES = ("write", "lm_head_read", "weak_readout", "write_not_read", "suppressed", "churn")
 

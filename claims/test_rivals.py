@@ -1,7 +1,7 @@
 """dW against what costs no training: system prompts and activation directions, on identical rows.
 
-What a rival can choose (which prompt, which blocks, which coefficient) it chose on validation dilemmas. A prompt has
-one strength; the KL that it costs stands beside its number. Prompts after AxBench (Wu et al. 2025, appendix J.2),
+Whatever a rival can choose (which prompt, which blocks, which coefficient) is chosen on validation dilemmas. A prompt
+has a single strength, so its KL is reported beside its effect. Prompts after AxBench (Wu et al. 2025, appendix J.2),
 activation directions after RepE (Zou et al. 2023), CAA (Rimsky et al. 2024) and persona vectors (Chen et al. 2025).
 Source: research journal, 2026-04-26 (persona) and 2026-04-27 (T1 activation steering, T3 prompts).
 """
@@ -13,7 +13,7 @@ from ws.contest.contest import RANKED
 from ws.contest.directions import METHODS
 
 NOISE = 0.10
-"""Share of DeLoRA's effect; the journal's activation directions have 2% at coefficient 1 and 21% anywhere."""
+"""Share of DeLoRA's effect; the journal's activation directions have 2% at coefficient 1, and 21% at the best one."""
 
 FOOTINGS = pytest.mark.parametrize("footing", ["one", "iso-kl"])
 EACH_FAMILY = pytest.mark.parametrize("family", RANKED)

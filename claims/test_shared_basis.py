@@ -1,8 +1,8 @@
 """The families' dW write in common directions, and these carry the effect of the residual writes.
 
-Source: research journal, 2026-04-27, T6 ("fork_plan T1-T8 status check"); overlap is proposed there, and was never run
-("lens search on hold"). As in T6 the basis holds the cut family's own dW among the seven, of which each counts alike
-here, and shares are of the residual writes: these alone are cut. A cut is scored at its own norm.
+Source: research journal, 2026-04-27, T6 ("fork_plan T1-T8 status check"); "lens search on hold" proposes the overlap,
+which was never run. As in T6, the basis is made of seven families' dW, including that of the family that is cut; unlike
+there, each counts alike. Only residual writes are cut, so shares are of their effect. A cut is scored at its own norm.
 """
 
 from functools import partial
@@ -16,17 +16,17 @@ from ws.lenses.shared import RandomBasis
 from ws.report.joint import Shared
 
 MOST, NOTHING = 0.50, 0.10
-"""Shares of the effect of the residual writes; the journal's random keep has at most .022 of .907."""
+"""Shares of the effect of the residual writes; random directions keep at most .022 of .907 in the journal."""
 
 THIRD, ABOUT = 1 / 3, 1 / 6
-"""A loss "about a third" lies nearer to a third than to nothing or two thirds."""
+"""A loss is "about a third" if it is nearer to a third than to nothing or two thirds: within ABOUT of THIRD."""
 
 MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
 WRITES = "residual_writes"
 
 
 def random_at_full_norm(seed, *, k):
-    """What is written into random directions, at the norm of all residual writes."""
+    """A lens for the residual writes into k random directions, scaled to the norm of all residual writes."""
     return Then(named(WRITES), NormMatched(RandomBasis(k, seed)))
 
 

@@ -1,8 +1,9 @@
 """A broken model is not a steered one: what steering towards honesty costs.
 
-Perplexity on neutral prose of ours, repetition in greedy answers, and the rows that move away from their honest answer,
-for dW and its rivals. Beside each family stands the range of coefficients, on the first seed, at which the model still
-answers (pmass) and its perplexity is at most twice the base model's. Not run in the journal.
+Measured for dW and its rivals: perplexity on neutral prose of ours, repetition in greedy answers, and the share of rows
+that move away from their honest answer. For each family the report also shows the range of coefficients, on the first
+seed, within which the model still answers (pmass) and its perplexity is at most twice the base model's. Not run in the
+journal.
 """
 
 import math
@@ -12,7 +13,7 @@ import pytest
 from ws.contest.contest import RANKED
 
 TWICE = math.log(2)
-"""Nats per token by which prose may become less likely."""
+"""Nats per token by which prose may become less likely: a doubling of perplexity."""
 
 MUCH = 0.10
 """Share of 3-grams of an answer that repeat earlier ones."""

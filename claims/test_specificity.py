@@ -1,9 +1,9 @@
 """Honesty's direction moves honesty more than it moves anything else.
 
-Two targets: everyday dilemmas, and honesty's own held-out claims, where honest conduct is named and asked about in two
-pairs of opposite phrasings. A direction that makes every answer more decided moves unrelated axes towards their labels
-too, so five of them (interest in science, agreeableness, standing one's ground, risk aversion, orderliness) are scored
-in every arm, each balanced over Yes and No. Not asked in the journal.
+There are two targets: everyday dilemmas, and honesty's own held-out claims, which name honest conduct and ask about it
+in two pairs of opposite phrasings. A direction that makes every answer more decided also moves unrelated axes towards
+their labels, so five such axes (interest in science, agreeableness, standing one's ground, risk aversion, orderliness)
+are scored in every arm, each balanced over Yes and No. Not asked in the journal.
 """
 
 import pytest

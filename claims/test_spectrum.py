@@ -1,14 +1,16 @@
 """The top of a spectrum carries the effect: of dW's own singular values, and of its weight's.
 
 Source: research journal, 2026-04-27, T8 ("fork_plan T1-T8 status check"), called tautological for low-rank dW in "lens
-search on hold"; crops by the weight's spectrum and norm-matched keeps are gaps of "two-goal frame and coverage gaps".
-There a share by index is of the weight's width, so that the lower parts of a low-rank dW are empty; here of dW's rank.
+search on hold"; "two-goal frame and coverage gaps" lists crops by the weight's spectrum and norm-matched crops as not
+run. In the journal a share by index is a share of the weight's width, so that the lower parts of a low-rank dW are
+empty; here it is a share of dW's rank.
 
-C24 decides whether C23 is news. A crop that holds 90% of the energy of any update of this spectrum keeps 90% of the
-effect if that lies evenly in the energy: news is more of the effect than of the energy, and a top that at equal norm
-steers further than the bottom.
+C24 decides whether C23 is news. If every part of dW's energy contributed equally to the effect, a crop with 90% of the
+energy would keep 90% of the effect. It is news only if the top keeps a larger share of the effect than of the energy,
+or if it steers further than the bottom when both have the same norm.
 
-A crop shortens dW: it is scored at its own norm, unless "at full norm" says that it was scaled to the norm of dW.
+A crop has a smaller norm than dW. It is scored at its own norm unless a test's name says "at full norm": then it is
+scaled to the norm of dW.
 """
 
 from functools import partial, reduce
@@ -21,10 +23,11 @@ from ws.lenses.names import named
 from ws.lenses.spectrum import EqualSpectrum
 
 MATCHES, NOTHING = 0.90, 0.10
-"""Shares of the whole effect: "match or beat" in the journal's words, and what it calls a collapse, up to a tenth."""
+"""Shares of the whole effect: a crop at or above MATCHES does "match or beat" dW, one up to NOTHING is a collapse, in
+the journal's words."""
 
 LEFT_OUT = 2e-4
-"""A singular value below the largest by more than fp32's step times the width, 1.2e-7 x 1536, counts as rounding."""
+"""Singular values below this part of the largest one are rounding: fp32's step times the width, 1.2e-7 x 1536."""
 
 MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
 THIN = pytest.mark.families(EqualSpectrum(0))
@@ -34,7 +37,7 @@ TOP_FULL, BOTTOM_FULL, BASE_FULL = (NormMatched(named(name)) for name in ("top_2
 
 
 def random_directions(seed):
-    """The control that has dW's singular values in random directions, cropped as dW is."""
+    """The control: random directions with dW's singular values, cropped as dW is."""
     return Then(EqualSpectrum(seed), TOP_90)
 
 

@@ -1,4 +1,4 @@
-"""Steering is graded: more of dW, more of the behavior, while the model still answers.
+"""Steering is graded: more of dW gives more of the behavior, while the model still answers.
 
 Source: research journal, 2026-04-26, own-data sweep of Qwen3-1.7B over coefficients -1..+1.
 """
@@ -16,7 +16,7 @@ COEFFS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
 def rises(sweep, coeffs):
-    """That the mean grows from each coefficient to the next."""
+    """The hypothesis that the mean grows from each coefficient to the next."""
     return reduce(and_, (sweep.at(high) > sweep.at(low) for low, high in pairwise(coeffs)))
 
 

@@ -1,7 +1,7 @@
-"""Steering survives a thought: Yes or No is read behind a chain of thought, for models that have one.
+"""Steering survives a thought: Yes or No is read after a chain of thought, on models that think.
 
-On-policy, the steered model answers behind its own thought; off-policy, behind the unchanged model's, the same tokens
-for every arm. A thought that is left open is closed by its token.
+On-policy, the steered model answers after its own thought; off-policy, after the thought of the unchanged model, which
+is the same for every arm. A thought that is left open is closed by its token.
 Source: research journal, 2026-04-26, sycophancy evaluation with thoughts; here on dilemmas.
 """
 

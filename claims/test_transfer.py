@@ -1,7 +1,8 @@
-"""What is trained on one behavior moves the other.
+"""A direction trained on one behavior also moves the other.
 
-Source: research journal, 2026-04-26: dW trained on sycophancy, scored on daily dilemmas (Qwen3-1.7B). The way back was
-proposed there, and is scored here on the agree pair of held-out claims; above 0 is towards agreeing.
+Source: research journal, 2026-04-26: dW trained on sycophancy, scored on daily dilemmas (Qwen3-1.7B). The journal
+proposed the opposite transfer too: dW trained on honesty, scored here on the "agree" pair of phrasings of held-out
+sycophancy claims, where a positive number means agreeing more.
 """
 
 import pytest
