@@ -21,7 +21,7 @@ from ws.upkeep.standing import manifests_in, standing
 def overview(store: Store) -> str:
     """The kinds of artifacts of a store."""
     manifests = manifests_in(store.root)
-    others = sum(size(store.root / name) for name in ("code", "locks", "tmp", "damaged", "runs", "carry"))
+    others = sum(size(store.root / name) for name in ("code", "sources", "locks", "tmp", "damaged", "runs", "carry"))
     return store_text.overview(store.root, manifests, others)
 
 

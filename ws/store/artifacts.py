@@ -8,6 +8,7 @@ versions of the libraries underneath. Equal recipes have equal keys. Layout of a
     <root>/tmp/                   artifacts being built; a finished one is renamed into place
     <root>/damaged/               artifacts that no longer match their manifest
     <root>/code/                  the code behind keys, for `ws store why`
+    <root>/sources/               hashes of code that earlier runs worked out
     <root>/runs/                  which keys a `fresh` run has rebuilt already
 """
 
@@ -32,6 +33,7 @@ from filelock import FileLock, Timeout
 
 from ws.errors import StoreError
 from ws.store import manifests, progress
+from ws.store.known import KnownSources
 from ws.store.manifests import write_manifest
 from ws.store.memory import give_back
 from ws.store.origin import versions
@@ -74,6 +76,7 @@ class Store:
         self._verified: set[str] = set()
         self._inside: dict[Recipe, Contents] = {}
         self._sources: dict[tuple[type, frozenset[str], frozenset[type]], str] = {}
+        self._earlier = KnownSources(self.root)
         self._under_way = threading.local()
 
     def key(self, recipe: Recipe) -> str:
@@ -232,7 +235,12 @@ class Store:
         only, owners = self._contents(recipe)
         known = (type(recipe), only, owners)
         if known not in self._sources:
-            self._sources[known] = source_hash(type(recipe).build, only=only, owners=owners)
+            self._sources[known] = self._earlier.get(
+                type(recipe),
+                only,
+                owners,
+                lambda: source_hash(type(recipe).build, only=only, owners=owners),
+            )
         return self._sources[known]
 
     def code(self, recipe: Recipe) -> dict[str, str]:

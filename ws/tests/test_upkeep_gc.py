@@ -157,7 +157,7 @@ def leave(root: Path, name: str) -> Path:
 
 
 def test_leftovers_go(store: Store) -> None:
-    names = (f"tmp/{'a' * 32}-1", f"damaged/Text-{'b' * 32}-1", "carry/0123", f"Numbers/{'c' * 32}")
+    names = (f"tmp/{'a' * 32}-1", f"damaged/Text-{'b' * 32}-1", "carry/0123", "sources/0123", f"Numbers/{'c' * 32}")
     left = [leave(store.root, name) for name in names]
     lock, text = store.root / "locks" / f"{'d' * 32}.lock", store.root / "code" / f"{'e' * 64}.json.gz"
     lock.touch()

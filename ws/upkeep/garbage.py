@@ -18,6 +18,8 @@ from filelock import FileLock, Timeout
 
 from ws.errors import StoreError
 from ws.store import Store
+from ws.store.known import FOLDER as KNOWN
+from ws.store.known import code_digest
 from ws.store.manifests import read_manifest
 from ws.store.progress import track
 from ws.store.texts import FOLDER as CODE
@@ -126,6 +128,9 @@ def _leftovers(root: Path, kept: Iterable[Standing]) -> Iterator[tuple[Path, str
         yield from ((path, why) for path in _entries(root / folder))
     over = time.time() - DAY
     yield from ((path, "of a run that is over") for path in _entries(root / "runs") if _changed(path) < over)
+    yield from (
+        (path, "of code that has changed since") for path in _entries(root / KNOWN) if path.name != code_digest()
+    )
     yield from ((path, "no artifact has its key") for path in _entries(root / LOCKS) if path.stem not in keys)
     yield from ((path, "no artifact is made by it") for path in _entries(root / CODE) if _source(path) not in sources)
     yield from ((path, "of an audit that was not finished") for path in _entries(root / "carry"))

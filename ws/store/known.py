@@ -1,0 +1,87 @@
+"""Hashes of source code that an earlier run worked out, good for as long as no file of the package changes.
+
+Following all code behind a recipe takes a second for the recipes of all claims. What comes out depends on the files of
+the package and the interpreter alone, so a store keeps it under a digest of both:
+
+    <root>/sources/<digest>     a line per kind of recipe: what was asked, and the hash of its code
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Collection
+from functools import cache
+from pathlib import Path
+
+import ws
+
+FOLDER = "sources"
+
+_STARTED = time.time()
+"""A file that changed later may not be the one that this process runs."""
+
+_UNREACHED = frozenset({"tests", "bench"})
+"""Rooms that no recipe reaches."""
+
+
+class KnownSources:
+    """The hashes of one store and of the code as it is now."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._file: Path | None = None
+        self._known: dict[str, str] | None = None
+
+    def get(self, kind: type, only: Collection[str], owners: Collection[type], work_out: Callable[[], str]) -> str:
+        """The hash of the code behind a recipe class with these contents, worked out if nobody did before.
+
+        Recipes that are not the package's own, such as those of a test, are worked out each time.
+        """
+        digest = code_digest() if kind.__module__.startswith("ws.") and "tests" not in kind.__module__ else None
+        if digest is None:
+            return work_out()
+        if self._known is None:
+            self._file = self._root / FOLDER / digest
+            self._known = _read(self._file)
+        asked = _digest(kind, only, owners)
+        if asked not in self._known:
+            self._known[asked] = work_out()
+            self._keep(asked, self._known[asked])
+        return self._known[asked]
+
+    def _keep(self, asked: str, source: str) -> None:
+        assert self._file is not None
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a", encoding="ascii") as out:
+                out.write(f"{asked} {source}\n")
+        except OSError:
+            return  # A store that cannot be written to is told of where something is built.
+
+
+def _read(file: Path) -> dict[str, str]:
+    """The lines of a file that are whole; a killed process may have left half a one."""
+    if not file.is_file():
+        return {}
+    lines = (line.split() for line in file.read_text(encoding="ascii", errors="replace").splitlines())
+    return {words[0]: words[1] for words in lines if len(words) == 2 and len(words[0]) == len(words[1]) == 64}
+
+
+def _digest(kind: type, only: Collection[str], owners: Collection[type]) -> str:
+    names = sorted(f"{owner.__module__}.{owner.__qualname__}" for owner in owners)
+    asked = (f"{kind.__module__}.{kind.__qualname__}", sorted(only), names)
+    return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
+@cache
+def code_digest() -> str | None:
+    """A digest of every file of the package and of the interpreter; None if a file changed after the process began."""
+    root = Path(ws.__file__).parent
+    found = hashlib.sha256(sys.version.encode())
+    for path in sorted(path for path in root.rglob("*.*") if path.is_file() and path.suffix != ".pyc"):
+        if path.relative_to(root).parts[0] in _UNREACHED:
+            continue
+        if path.stat().st_mtime >= _STARTED:
+            return None
+        found.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:32]
