@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from ws.errors import DataError
-from ws.report.verdicts import Outcomes, Record, effect, flips, notes, ordered, outcomes, sentence, tally, title
+from ws.report.verdicts import Outcomes, Record, flips, in_words, notes, ordered, outcomes, sentence, tally, title
 from ws.stats.verdict import Outcome
 
 TABLE_START, TABLE_END = "<!-- table -->", "<!-- end of table -->"
@@ -64,7 +64,7 @@ def _cells(record: Record, found: Outcomes) -> list[str]:
     case = f": {record.case}" if record.case else ""
     said = "; ".join(notes(record, found))
     verdict = f"{record.outcome} ({said})" if said else record.outcome
-    shown = effect(record).replace("\n", "; ")
+    shown = in_words(record).replace("\n", "; ")
     return [record.claim, sentence(record.test) + case, shown, verdict, record.snapshot, record.published]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ws.errors import DataError
 from ws.report.markdown import row
 from ws.report.register import FILE, Entry, Register
-from ws.report.verdicts import Record, effect, flips, notes, ordered, outcomes, sentence, tally, title
+from ws.report.verdicts import Record, flips, in_words, notes, ordered, outcomes, sentence, tally, title
 from ws.stats.verdict import Outcome
 
 INDEX = "index.md"
@@ -150,7 +150,7 @@ def _case(record: Record) -> str:
 
 
 def _effect(record: Record) -> str:
-    return effect(record).replace("\n", "<br>")
+    return in_words(record).replace("\n", "<br>")
 
 
 def _verdict(record: Record, twins: dict[tuple[str | None, ...], str]) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ws.report.verdicts import Record, effect, notes, ordered, outcomes, sentence, tally, title
+from ws.report.verdicts import Record, in_words, notes, ordered, outcomes, sentence, tally, title
 from ws.stats.verdict import Outcome
 
 Columns = tuple[int, int, int, int]
@@ -65,7 +65,7 @@ def _of_test(records: list[Record], columns: Columns) -> list[RenderableType]:
     for record in records:
         said = "".join(f"\n{note}" for note in notes(record, found))
         verdict = Text(record.outcome, style=STYLES[Outcome(record.outcome)]).append(said, style="yellow")
-        grid.add_row(_case(record.case or "(one case)", columns[0]), effect(record), verdict, record.snapshot)
+        grid.add_row(_case(record.case or "(one case)", columns[0]), in_words(record), verdict, record.snapshot)
     return [Text(_heading(records[0], sum(columns) + 3)), grid]
 
 

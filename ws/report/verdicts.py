@@ -162,7 +162,7 @@ def sentence(test: str) -> str:
     return test.removeprefix("test_").replace("_", " ")
 
 
-def effect(record: Record) -> str:
+def in_words(record: Record) -> str:
     """The value, its interval, what it is compared with, why it cannot be trusted if so, what else to see."""
     part = f" ({record.part})" if record.part else ""
     shown = f"{number(record.value)} [{number(record.low)}, {number(record.high)}] {record.relation}{part}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.snapshots import told_apart
+from ws.report.held import told_apart
 from ws.report.verdicts import recorded
 from ws.tests.conftest import STEERS, Project
 
