@@ -191,8 +191,9 @@ def test_parameters_of_another_layer_are_refused(case: Case) -> None:
 def test_a_size_that_does_not_fit_is_refused() -> None:
     def refused(case: Case, W: Tensor, message: str, **changes: Any) -> None:
         config = AdapterConfig(case.name, **{"block": case.block, "butterfly": case.butterfly} | changes)
-        with pytest.raises(ShapeError, match=message):
-            case.family.init(W, config=config, generator=torch.Generator())
+        for ask in (case.family.init, lambda W, config, generator: case.family.check(W, config=config)):
+            with pytest.raises(ShapeError, match=message):
+                ask(W, config=config, generator=torch.Generator())
 
     for case in LOW_RANK:
         for rank in (0, 6):

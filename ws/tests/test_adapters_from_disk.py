@@ -137,66 +137,6 @@ def test_a_setting_that_an_older_peft_did_not_write_counts_as_its_default(lm: La
         load_peft(tmp_path, lm)
 
 
-def as_pickle(folder: Path) -> None:
-    (folder / WEIGHTS).rename(folder / PICKLE)
-
-
-def without_weights(folder: Path) -> None:
-    (folder / WEIGHTS).unlink()
-
-
-def without_settings(folder: Path) -> None:
-    (folder / CONFIG).unlink()
-
-
-def with_text(folder: Path) -> None:
-    (folder / CONFIG).write_text("r: 4")
-
-
-def nested_without_end(folder: Path) -> None:
-    (folder / CONFIG).write_text('{"r": ' + "[" * 100_000)
-
-
-def in_latin(folder: Path) -> None:
-    (folder / CONFIG).write_bytes('{"r": "é"}'.encode("latin-1"))
-
-
-def with_a_list(folder: Path) -> None:
-    (folder / CONFIG).write_text("[4]")
-
-
-def cut_short(folder: Path) -> None:
-    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-10])
-
-
-def of_another_model(folder: Path) -> None:
-    rewrite(folder, lambda tensors: tensors.update({f"{PREFIX}model.layers.99.mlp.up_proj.x": torch.zeros(1)}))
-
-
-def with_nothing(folder: Path) -> None:
-    rewrite(folder, lambda tensors: tensors.clear())
-
-
-def one_missing(folder: Path) -> None:
-    rewrite(folder, lambda tensors: tensors.pop(min(tensors)))
-
-
-def one_more(folder: Path) -> None:
-    rewrite(folder, lambda tensors: tensors.update({min(tensors).replace("lora_A", "lora_C"): torch.zeros(1)}))
-
-
-def one_turned(folder: Path) -> None:
-    rewrite(folder, lambda tensors: tensors.update({min(tensors): tensors[min(tensors)].T.contiguous()}))
-
-
-def one_nan(folder: Path) -> None:
-    rewrite(folder, lambda tensors: tensors[min(tensors)].fill_(float("nan")))
-
-
-def one_of_integers(folder: Path) -> None:
-    rewrite(folder, lambda tensors: tensors.update({min(tensors): tensors[min(tensors)].int()}))
-
-
 def odd_and_marked(folder: Path) -> None:
     tensors = load_file(folder / WEIGHTS)
     cut = {name: value[:3] if "lora_A" in name else value[:, :3].contiguous() for name, value in tensors.items()}
@@ -204,27 +144,52 @@ def odd_and_marked(folder: Path) -> None:
     change(folder, r=3)
 
 
+def written(content: str | bytes) -> Spoil:
+    """Put this in the place of the configuration."""
+    return lambda folder: (folder / CONFIG).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def edited(edit: Callable[[dict[str, Tensor], str], object]) -> Spoil:
+    """Edit the tensors, given the name of the first."""
+    return lambda folder: rewrite(folder, lambda tensors: edit(tensors, min(tensors)))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (as_pickle, r"found: adapter_model\.bin, a pickle, which can run code.*save the adapter anew"),
-        (without_weights, "has no adapter_model.safetensors"),
-        (without_settings, "has no adapter_config.json; give the folder"),
-        (with_text, "is no JSON"),
-        (nested_without_end, "is no JSON"),
-        (in_latin, "is no JSON"),
-        (with_a_list, "holds a list, expected an object"),
-        (cut_short, "is damaged"),
-        (of_another_model, r"layers.99.mlp.up_proj.x'\] that .* lacks and 14 that it has.*use the adapter with"),
-        (with_nothing, "0 that it has"),
-        (one_missing, r"lora_A.weight of shape None, expected \(4, \d+\)"),
-        (one_more, r"lora_C.weight of shape \(1,\), expected None"),
-        (one_turned, r"of shape \(\d+, 4\), expected \(4, \d+\)"),
-        (one_nan, "lora_A.weight that are no finite numbers"),
-        (one_of_integers, "holds torch.int32 in .*lora_A.weight, expected floating-point numbers"),
+        (
+            lambda folder: (folder / WEIGHTS).rename(folder / PICKLE),
+            r"found: adapter_model\.bin, a pickle, which can run code.*save the adapter anew",
+        ),
+        (lambda folder: (folder / WEIGHTS).unlink(), "has no adapter_model.safetensors"),
+        (lambda folder: (folder / CONFIG).unlink(), "has no adapter_config.json; give the folder"),
+        (written("r: 4"), "is no JSON"),
+        (written('{"r": ' + "[" * 100_000), "is no JSON"),
+        (written('{"r": "é"}'.encode("latin-1")), "is no JSON"),
+        (written("[4]"), "holds a list, expected an object"),
+        (lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-10]), "is damaged"),
+        (
+            edited(lambda tensors, _: tensors.update({f"{PREFIX}model.layers.99.mlp.up_proj.x": torch.zeros(1)})),
+            r"layers.99.mlp.up_proj.x'\] that .* lacks and 14 that it has.*use the adapter with",
+        ),
+        (edited(lambda tensors, _: tensors.clear()), "0 that it has"),
+        (edited(lambda tensors, one: tensors.pop(one)), r"lora_A.weight of shape None, expected \(4, \d+\)"),
+        (
+            edited(lambda tensors, one: tensors.update({one.replace("lora_A", "lora_C"): torch.zeros(1)})),
+            r"lora_C.weight of shape \(1,\), expected None",
+        ),
+        (
+            edited(lambda tensors, one: tensors.update({one: tensors[one].T.contiguous()})),
+            r"of shape \(\d+, 4\), expected \(4, \d+\)",
+        ),
+        (edited(lambda tensors, one: tensors[one].fill_(torch.nan)), "lora_A.weight that are no finite numbers"),
+        (
+            edited(lambda tensors, one: tensors.update({one: tensors[one].int()})),
+            "holds torch.int32 in .*lora_A.weight, expected floating-point numbers",
+        ),
         (odd_and_marked, "holds a lora of rank 3, expected a lora of an even rank"),
     ],
-    ids=lambda value: value.__name__ if callable(value) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_spoilt_folder_is_refused(lm: LanguageModel, folder: Path, spoil: Spoil, message: str) -> None:
     spoil(folder)

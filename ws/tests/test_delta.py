@@ -17,7 +17,7 @@ from ws.errors import MismatchError
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
 from ws.store import Store
-from ws.tests.small import LAYERS, ON, PAIRS, SHAPES, adapter, every_family, random_update
+from ws.tests.small import LAYERS, ON, PAIRS, SHAPES, adapter, every_family
 from ws.training import direction as module
 from ws.training import train
 from ws.training.direction import (
@@ -111,9 +111,11 @@ def test_equal_adapters_have_no_difference() -> None:
     with pytest.raises(MismatchError, match="dW is zero: the two adapters are identical"):
         difference(update(), update())
     assert difference(update(), update(1)).norm > 0
+    with pytest.raises(MismatchError, match="dW is zero"):
+        difference(0.0 * update(), 0.0 * update(1))
 
 
-@every_family
+@pytest.mark.parametrize("family", ["dora", "boft", "ia3"])
 def test_an_adapter_merged_is_the_adapter_injected(
     lm: LanguageModel, store: Store, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
@@ -150,11 +152,6 @@ def test_an_adapter_of_another_model_is_refused(
 def test_a_direction_needs_one_model_and_one_shape(minus: train.Adapter) -> None:
     with pytest.raises(MismatchError, match="both need the same model and adapter shape"):
         Direction(adapter(), minus)
-
-
-def test_a_direction_may_join_two_seeds() -> None:
-    assert Direction(adapter(seed=1), adapter(seed=2)).describe() == "dW lora seed 1/2 on tiny-random-qwen3"
-    assert Direction(adapter(), adapter(sign="minus"), 3).describe() == "random as lora seed 0 on tiny-random-qwen3"
 
 
 def test_a_direction_is_plus_minus_minus(lm: LanguageModel, store: Store) -> None:
@@ -233,15 +230,6 @@ def test_the_geometry_is_what_numpy_finds() -> None:
     assert table.loc[READS, ["weak_sq", "weak_null"]].isna().all()
 
 
-def test_directions_without_preference_have_the_weak_energy_of_the_null() -> None:
-    plus, nothing = (
-        update(0, names=(WRITES,), d_out=6, d_in=4000),
-        update(1, names=(WRITES,), d_out=6, d_in=4000),
-    )
-    [row] = geometry(plus, nothing, plus, weak=torch.eye(6)[:, :3]).to_dict("records")
-    assert row["weak_sq"] == pytest.approx(row["weak_null"], rel=0.05)
-
-
 def test_the_summary_is_that_of_the_whole_vectors() -> None:
     plus, minus = update(0), update(1)
     delta = difference(plus, minus)
@@ -258,12 +246,6 @@ def test_the_summary_is_that_of_the_whole_vectors() -> None:
         },
         rel=1e-5,
     )
-
-
-def test_opposite_adapters_share_nothing() -> None:
-    plus = update()
-    seen = summary(geometry(plus, -1.0 * plus, 2.0 * plus, weak=torch.eye(6)[:, :3]))
-    assert (seen["cosine"], seen["drift_ratio"], seen["asymmetry"]) == pytest.approx((-1, 0, 0))
 
 
 def test_untouched_tensors_are_not_counted() -> None:
@@ -289,7 +271,3 @@ def test_an_artifact_holds_the_geometry(lm: LanguageModel, store: Store) -> None
     expected = geometry(plus, minus, plus - minus, weak=weak_readout(lm))
     pd.testing.assert_frame_equal(read_geometry(store, direction), expected)
     assert expected["weak_sq"].notna().sum() == 2 * len(LAYERS)
-
-
-def test_a_helper_update_touches_what_training_touches(lm: LanguageModel, store: Store) -> None:
-    assert random_update(lm).tensors.keys() == adapter_delta(lm, adapter(), store).tensors.keys()

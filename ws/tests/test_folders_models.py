@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -181,66 +182,48 @@ def one_file(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def of_another_type(folder: Path) -> None:
-    write_config(folder, model_type="gemma3_text")
+def as_one_file(edit: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callable[[Path], None]:
+    """All tensors in one file, edited."""
+    return lambda folder: save_file(edit(one_file(folder)), folder / "model.safetensors")
 
 
-def quantised(folder: Path) -> None:
-    write_config(folder, quantization_config={"quant_method": "bitsandbytes"})
+def instead(name: str, content: bytes) -> Callable[[Path], object]:
+    """A file in the place of all tensors."""
+    return lambda folder: one_file(folder) and (folder / name).write_bytes(content)
 
 
-def a_pickle(folder: Path) -> None:
-    one_file(folder)
-    (folder / "pytorch_model.bin").write_bytes(b"")
-
-
-def lacking_a_file(folder: Path) -> None:
-    min(folder.glob("model-*")).unlink()
-
-
-def leading_out(folder: Path) -> None:
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
-
-
-def listing_nothing(folder: Path) -> None:
-    (folder / "model.safetensors.index.json").write_text("{}")
-
-
-def lacking_a_layer(folder: Path) -> None:
-    save_file({n: v for n, v in one_file(folder).items() if n != f"{PATH}.weight"}, folder / "model.safetensors")
-
-
-def wider(folder: Path) -> None:
-    save_file(one_file(folder) | {f"{PATH}.weight": torch.zeros(3, 3)}, folder / "model.safetensors")
-
-
-def whole(folder: Path) -> None:
-    save_file({name: value.int() for name, value in one_file(folder).items()}, folder / "model.safetensors")
-
-
-def damaged(folder: Path) -> None:
-    one_file(folder)
-    (folder / "model.safetensors").write_bytes(b"nothing")
+def listing(index: object) -> Callable[[Path], object]:
+    """Another index of the files."""
+    return lambda folder: (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (of_another_type, "holds a model of type 'gemma3_text', tiny Qwen3 is a qwen3"),
-        (quantised, "holds quantised weights"),
-        (a_pickle, "found pytorch_model.bin, a pickle, which can run code"),
-        (lacking_a_file, "has no model-00001-of"),
-        (leading_out, r"lists \['../a.safetensors'\], expected names of files beside it"),
-        (listing_nothing, r"lists \[\], expected names"),
-        (lacking_a_layer, f"has no weight for {PATH} of tiny Qwen3"),
-        (wider, rf"{PATH}.weight has shape \(3, 3\) in .*, expected \(128, 64\)"),
-        (whole, "holds torch.int32 in .*expected floating-point"),
-        (damaged, "is damaged"),
+        (partial(write_config, model_type="gemma3_text"), "of type 'gemma3_text', tiny Qwen3 is a qwen3"),
+        (partial(write_config, quantization_config={"quant_method": "x"}), "holds quantised weights"),
+        (instead("pytorch_model.bin", b""), "found pytorch_model.bin, a pickle, which can run code"),
+        (lambda folder: min(folder.glob("model-*")).unlink(), "has no model-00001-of"),
+        (listing({"weight_map": {"a": "../a.safetensors"}}), r"lists \['../a.safetensors'\], expected names of files"),
+        (listing({}), r"lists \[\], expected names"),
+        (
+            as_one_file(lambda tensors: {n: v for n, v in tensors.items() if n != f"{PATH}.weight"}),
+            f"has no weight for {PATH} of tiny Qwen3",
+        ),
+        (
+            as_one_file(lambda tensors: tensors | {f"{PATH}.weight": torch.zeros(3, 3)}),
+            rf"{PATH}.weight has shape \(3, 3\) in .*, expected \(128, 64\)",
+        ),
+        (
+            as_one_file(lambda tensors: {name: value.int() for name, value in tensors.items()}),
+            "holds torch.int32 in .*expected floating-point",
+        ),
+        (instead("model.safetensors", b"nothing"), "is damaged"),
     ],
-    ids=lambda value: value.__name__ if callable(value) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_model_that_is_no_dw_is_refused(
-    lm: LanguageModel, tmp_path: Path, spoil: Callable[[Path], None], message: str
+    lm: LanguageModel, tmp_path: Path, spoil: Callable[[Path], object], message: str
 ) -> None:
     folder = fine_tuned(lm, tmp_path, change=0.5)
     spoil(folder)

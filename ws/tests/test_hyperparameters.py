@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,6 @@ from ws.errors import UnknownNameError
 from ws.models.table import MODELS
 from ws.steering.interventions import Nothing
 from ws.study.subject import Subject
-from ws.tests.small import every_family
 from ws.training import hyperparameters
 from ws.training.hyperparameters import (
     JOURNAL,
@@ -83,10 +83,10 @@ def test_a_search_decides_for_its_model_and_family_alone(package: Path) -> None:
     assert hyperparameters_of("qwen3-0.6b", "lora") == Hyperparameters(AdapterConfig("lora"), JOURNAL)
 
 
-@every_family
-def test_without_a_search_the_journal_decides(package: Path, family: str) -> None:
+def test_without_a_search_the_journal_decides(package: Path) -> None:
     assert searched("smollm2-135m") == {}
-    assert hyperparameters_of("smollm2-135m", family) == Hyperparameters(AdapterConfig(family), JOURNAL)
+    for family in FAMILIES:
+        assert hyperparameters_of("smollm2-135m", family) == Hyperparameters(AdapterConfig(family), JOURNAL)
 
 
 def test_the_journal_s_recipe_is_said_once_for_a_model_and_behavior(
@@ -107,37 +107,28 @@ def test_the_journal_s_recipe_is_said_once_for_a_model_and_behavior(
     assert said[1].endswith("`ws search qwen3-0.6b --behavior honesty` chooses")
 
 
-@every_family
-def test_random_weights_are_trained_briefly_whatever_a_search_says(package: Path, family: str) -> None:
-    keep(package, "tiny-random-qwen3", **{family: FOUND})
-    recipe = hyperparameters_of("tiny-random-qwen3", family)
-    assert recipe.shape.family == family
-    assert (recipe.shape.rank, recipe.training.epochs) == (4, 1)
+def test_random_weights_are_trained_briefly_whatever_a_search_says(package: Path) -> None:
+    for family in FAMILIES:
+        keep(package, "tiny-random-qwen3", **{family: FOUND})
+        recipe = hyperparameters_of("tiny-random-qwen3", family)
+        assert (recipe.shape.family, recipe.shape.rank, recipe.training.epochs) == (family, 4, 1)
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
-@pytest.mark.parametrize("arm", sorted(JOURNAL_LORAS))
-def test_a_journal_arm_is_the_model_s_lora_but_for_its_rate_and_scale(package: Path, model: str, arm: str) -> None:
-    keep(package, model, lora=FOUND)
-    recipe, lora = hyperparameters_of(model, arm), hyperparameters_of(model, "lora")
-    assert (recipe.training.lr, recipe.shape.alpha / recipe.shape.rank) == JOURNAL_LORAS[arm]
-    assert replace(recipe.training, lr=lora.training.lr) == lora.training
-    assert replace(recipe.shape, alpha=lora.shape.alpha) == lora.shape
+def test_a_journal_arm_is_the_model_s_lora_but_for_its_rate_and_scale(package: Path) -> None:
+    for model, arm in product(MODELS, JOURNAL_LORAS):
+        keep(package, model, lora=FOUND)
+        recipe, lora = hyperparameters_of(model, arm), hyperparameters_of(model, "lora")
+        assert (recipe.training.lr, recipe.shape.alpha / recipe.shape.rank) == JOURNAL_LORAS[arm]
+        assert replace(recipe.training, lr=lora.training.lr) == lora.training
+        assert replace(recipe.shape, alpha=lora.shape.alpha) == lora.shape
 
 
-@pytest.mark.parametrize("model", ["smollm2-135m", "tiny-random-qwen3"])
-def test_an_unknown_family_is_named_beside_the_known(model: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown adapter family 'lorra'; known: .*delora.*lora-paper"):
-        hyperparameters_of(model, "lorra")
-
-
-@pytest.mark.parametrize("arm", ["lora", "lora-paper"])
-def test_an_unknown_model_is_named_beside_the_known(arm: str) -> None:
+def test_unknown_names_stand_beside_the_known() -> None:
+    for model in ("smollm2-135m", "tiny-random-qwen3"):
+        with pytest.raises(UnknownNameError, match=r"unknown adapter family 'lorra'; known: .*delora.*lora-paper"):
+            hyperparameters_of(model, "lorra")
     with pytest.raises(UnknownNameError, match=r"unknown model 'gpt-5'; known: .*smollm2-135m"):
-        hyperparameters_of("gpt-5", arm)
-
-
-def test_an_unknown_behavior_is_named_beside_the_known() -> None:
+        hyperparameters_of("gpt-5", "lora-paper")
     with pytest.raises(UnknownNameError, match="unknown behavior 'patience'; known: honesty, sycophancy"):
         Subject("smollm2-135m", behavior_name="patience").pairs(0)
 
@@ -182,10 +173,6 @@ def test_training_questions_are_never_measured() -> None:
     trained = {text for _, text in SUBJECT.pairs(0).questions}
     measured = {q.text for rows in (SUBJECT.base_rows, VALIDATION) for q in rows.questions}
     assert trained.isdisjoint(measured)
-
-
-def test_the_device_is_part_of_what_is_asked_for() -> None:
-    assert Subject("smollm2-135m", device="cuda").pairs(0) != SUBJECT.pairs(0)
 
 
 def test_a_bench_of_the_reference_engine_trains_with_it() -> None:

@@ -81,6 +81,8 @@ def test_coefficient_zero_is_the_unchanged_model(lm: LanguageModel, store: Store
     before, untouched = logits(lm), fingerprint(lm)
     intervention.check(0.0)
     assert intervention.system(0.0) is None
+    # What changes no weight and no activation is run from the bottom.
+    assert (intervention.ready(lm, store).start == 0) == (intervention in EVERY[:2])
     with intervention.ready(lm, store).at(0.0):
         assert fingerprint(lm) == untouched
         assert torch.equal(logits(lm), before)
@@ -174,7 +176,7 @@ def test_what_cannot_steer_is_refused(lm: LanguageModel, store: Store) -> None:
     for text in ("", "  ", " terse", "terse\n"):
         with pytest.raises(DataError, match="expected words without space around them; write some, or use Nothing"):
             SystemPrompt(text)
-    for layers in ((), (1, 1), (-1,)):
+    for layers in ((), (1, 1), (-1, 2)):
         with pytest.raises(ShapeError, match="each once, counted from 0"):
             Activations(Given(), layers)
     with pytest.raises(ShapeError, match="no block 6: tiny-random-qwen3 has blocks 0 to 5"):
@@ -240,4 +242,8 @@ def test_a_folder_without_an_adapter_is_refused(lm: LanguageModel, store: Store,
     plus, minus = folders(lm, store, tmp_path)
     (minus / name).unlink()
     with pytest.raises(MismatchError, match=rf"minus has no {name}"):
+        folder_weights(plus, minus)
+    # Before there is a model, since that may take long to come.
+    (minus / CONFIG).write_text('{"peft_type": "PROMPT_TUNING"}')
+    with pytest.raises(MismatchError, match="learns tokens in front of the prompt"):
         folder_weights(plus, minus)

@@ -44,6 +44,7 @@ def test_arithmetic_is_that_of_the_matrices(pair: tuple[Update, Update], factor:
     products = (a.dense().double() * b.dense().double()).sum().item()
     assert a.dot(b) == pytest.approx(products, abs=1e-4)
     assert a.norm == pytest.approx(a.dense().double().norm().item(), rel=1e-5, abs=1e-6)
+    assert (1e-3 * a).norm == pytest.approx(1e-3 * a.norm, rel=1e-5, abs=1e-6)
 
 
 @FEW

