@@ -286,7 +286,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Entry point of the `ws` command: what is refused on purpose ends it with status 2 and its message alone."""
+    """Entry point of the `ws` command. An error of `ws.errors` ends it with status 2 and prints only its message."""
     try:
         if sys.argv[1:2] == ["store"] and sys.argv[2:3] and sys.argv[2] in UPKEEP:
             tyro.extras.subcommand_cli_from_dict(UPKEEP, prog="ws store", args=sys.argv[2:])

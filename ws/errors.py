@@ -30,7 +30,7 @@ class ShapeError(WsError, ValueError):
 
 
 class DataError(WsError, ValueError):
-    """Rows, pairs or answers that cannot carry the question asked of them."""
+    """Rows, pairs or answers that are missing, wrong or too few for what is to be computed from them."""
 
 
 class ChatError(WsError, ValueError):
@@ -42,7 +42,7 @@ class TrainingError(WsError, ArithmeticError):
 
 
 class MismatchError(WsError, ValueError):
-    """Two things that were made for different models or from different recipes."""
+    """Two things that do not belong together, such as parts made for different models or from different recipes."""
 
 
 class ModelError(WsError, TypeError):
@@ -62,7 +62,7 @@ class DownloadError(WsError, OSError):
 
 
 class ModelFileError(WsError, ValueError):
-    """A model file that says something which cannot be read as it is meant."""
+    """A model file with contents that this package cannot read correctly."""
 
 
 class EstimateError(WsError, ValueError):

@@ -1,6 +1,6 @@
 """One measurement in a process of its own: `python -m ws.bench.arm RESULT` with the job as JSON on standard input.
 
-The model, its inputs and the libraries are loaded, and a small piece of the work is done, before the clock starts.
+The clock starts after the model, its inputs and the libraries are loaded and a small piece of the work is done.
 """
 
 import sys
@@ -44,7 +44,7 @@ def measured(job: Job) -> Measurement:
 
 
 def _model(job: Job, store: Store) -> LanguageModel:
-    """The model as our recipes load it, or as transformers does by default, or that with what helps it most."""
+    """The model as our recipes load it, as transformers loads it by default, or as transformers runs it fastest."""
     on = job.settings.subject.on
     if job.way == "ours":
         return loaded(on, store)
@@ -55,7 +55,7 @@ def _model(job: Job, store: Store) -> LanguageModel:
 
 
 def train_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
-    """What `Adapter.build` runs; each step pays for the states below the adapter, as in a recipe of one epoch."""
+    """What `Adapter.build` runs; the time includes the states below the adapter once for each row, as in one epoch."""
     recipe = training(settings, family)
     start = layer_range(lm.n_layers, *recipe.training.layers).start
     began = now(lm.device)
@@ -92,9 +92,9 @@ def train_plain(lm: LanguageModel, store: Store, settings: Settings, family: str
 
 
 def _timed(done: Work, marks: Sequence[Mark], counted: Sequence[int], *, began: float, extra: float = 0.0) -> Work:
-    """The work with the time of the counted steps, and `extra` seconds at their mean speed.
+    """The work with the seconds of the counted steps plus `extra` seconds, which count as run at their mean speed.
 
-    Raises: MismatchError if not every loss has its step.
+    Raises: MismatchError unless there is one step for each loss.
     """
     if len(marks) != len(done.results):
         raise MismatchError(
@@ -141,7 +141,7 @@ def eval_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, 
 
 
 def eval_plain(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
-    """Every coefficient merged into the weights, every prompt padded to its batch."""
+    """dW merged into the weights at every coefficient, every prompt padded to the longest of its batch."""
     rows = scoring(settings)
     prompts, answers = prompts_of(lm, rows.questions, rows.prefill), answers_of(lm)
     update = _dense(lm, store, settings)
@@ -155,7 +155,7 @@ def eval_plain(lm: LanguageModel, store: Store, settings: Settings, family: str,
 
 
 def svd_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
-    """Crops of dW by its factors."""
+    """Crops of dW, computed from its factors."""
     delta = direction_delta(scoring(settings).intervention.direction, lm, store)
     keep = _crops(settings)
     next(ours.cropped(delta.select(lambda path: path == min(delta.tensors)), keep))
@@ -163,14 +163,14 @@ def svd_ours(lm: LanguageModel, store: Store, settings: Settings, family: str, p
 
 
 def svd_plain(lm: LanguageModel, store: Store, settings: Settings, family: str, probe: Probe) -> Work:
-    """Crops of dW as a dense matrix a tensor."""
+    """Crops of dW, computed from a dense matrix for each tensor."""
     update, keep = _dense(lm, store, settings), _crops(settings)
     next(plain.cropped({path: update[path] for path in [min(update)]}, keep))
     return _projected(plain.cropped(update, keep), lm.device)
 
 
 def _projected(crops: Iterator[dict[str, tuple[Tensor, Tensor]]], device: torch.device) -> Work:
-    """The time it takes to make the crops, and of each, outside that time, a number that equal crops share."""
+    """The time it takes to make the crops, and for each crop a number (not timed) that is the same for equal crops."""
     seconds, found, began = 0.0, [], now(device)
     for crop in crops:
         seconds += now(device) - began
@@ -189,7 +189,7 @@ def _crops(settings: Settings) -> tuple[slice, ...]:
 
 
 def _projection(crop: dict[str, tuple[Tensor, Tensor]]) -> float:
-    """A crop between two random vectors a tensor, summed: equal crops have equal ones."""
+    """The sum over tensors of u^T crop v, with random vectors u and v; equal crops give equal sums."""
     generator = torch.Generator().manual_seed(0)
     total = 0.0
     for path in sorted(crop):
@@ -222,7 +222,7 @@ def prepare(job: Job) -> None:
 
 
 def main() -> None:
-    """Do the job on standard input and save what was measured; a job of way `prepare` only fills the store."""
+    """Do the job on standard input and save its measurement; a job whose way is `prepare` only fills the store."""
     job = Job.from_json(sys.stdin.read())
     named_model(job.settings.model, Store(Path(job.store)))
     if job.way == "prepare":

@@ -17,7 +17,7 @@ from ws.store.progress import say
 
 SELECTIONS = (("claims/",), ("claims/", "-k", "delora"))
 TESTS_FAILED = 1
-"""pytest's exit status when tests ran and some failed, which is a finding about the claims, not about their time."""
+"""pytest's exit status if tests ran and some failed, which does not invalidate the time that they took."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Timing:
 
     args: str
     cold: float
-    """Seconds; the model's weights are in the store already, since a download says nothing about this library."""
+    """Seconds from an empty store; only the model's weights are there, since a download says nothing about speed."""
     warm: float
     failed: bool
 

@@ -1,7 +1,7 @@
 """From measurements to the lines of the table: ratios of ours to the plain way, shares of the peak, differences.
 
-A ratio pairs the measurements of one round and divides each by the machine's matrix-product speed beside it, so that a
-machine that slows down between the two counts against neither.
+A ratio pairs the two measurements of one round. Each is first divided by the machine's matrix-product speed during it,
+so that a machine that slows down between the two counts against neither.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ OVER = {"eval": {"plain": 6.0}, "svd": {"plain": 50.0}}
 SHARE = {"train": 0.50, "eval": 0.65}
 MEMORY = {"train": 1.0}
 LOSS_DIFFERENCE = 0.003
-"""Nats per token between the two ways' losses at any step."""
+"""Largest allowed difference between the losses of the two ways at any step, in nats per token."""
 
 TASKS = {"train": "training", "eval": "evaluation, 7 coefficients", "svd": "40 spectrum crops of one dW"}
 WAYS = {
@@ -42,18 +42,18 @@ class Comparison:
     """The plain way that ours is compared with."""
     what: str
     kind: Kind
-    """A ratio or share is to reach its target, a difference not to exceed it; seconds are for information."""
+    """A ratio or share should reach its target, a difference should not exceed it; seconds are for information."""
     ours: float | None
     plain: float | None
     unit: str
-    """Of `ours` and `plain`, which are medians of all rounds."""
+    """The unit of `ours` and `plain`, which are medians of all rounds."""
     rounds: tuple[float, ...]
     """The ratio or difference of both ways, or our share or seconds, in each round."""
     target: float | None = None
 
     @property
     def value(self) -> float:
-        """What is held against the target: the median of the rounds."""
+        """The number that is compared with the target: the median of the rounds."""
         return median(self.rounds)
 
     @property
@@ -83,7 +83,7 @@ def compared(measurements: Sequence[Measurement]) -> list[Comparison]:
 
 
 def rate(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Comparison:
-    """How many times as fast as the plain way, the machine's drift divided out."""
+    """How many times as fast as the plain way ours is, with the machine's own changes of speed divided out."""
     section, family, way = theirs[0].section, theirs[0].family, theirs[0].way
     amounts = {m.work.amount for m in (*ours, *theirs)}
     if len(amounts) > 1:
@@ -103,7 +103,7 @@ def rate(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Comparis
 
 
 def memory(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Comparison:
-    """How many times our peak of memory goes into the plain way's."""
+    """The plain way's peak memory divided by ours."""
     return _line(
         theirs[0],
         what="peak memory",
@@ -116,7 +116,7 @@ def memory(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Compar
 
 
 def difference(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Comparison:
-    """The largest difference between the results of both ways; of crops relative to the largest number."""
+    """The largest difference between the results of both ways; for crops relative to the largest number."""
     section = theirs[0].section
     rounds = []
     for a, b in zip(ours, theirs, strict=True):
@@ -147,7 +147,7 @@ def share(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Compari
 
 
 def once(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Comparison | None:
-    """Seconds spent once a training, before the first step ends and beyond what a step takes; speed leaves them out."""
+    """Seconds that a training spends once: up to the end of its first step, minus a usual step. Speed excludes them."""
     if ours[0].work.once_seconds is None:
         return None
     mine, others = ([m.work.once_seconds for m in measurements] for measurements in (ours, theirs))

@@ -1,4 +1,4 @@
-"""The training rows as the plain way sees them: one sequence an answer, in the order in which ours takes questions."""
+"""The training rows for the plain way: one sequence for each answer, in the order in which ours takes questions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answered:
-    """A prompt with one answer behind it."""
+    """A prompt followed by one answer."""
 
     ids: tuple[int, ...]
     supervised: int
-    """How many tokens at the end are the answer."""
+    """How many tokens at the end belong to the answer."""
 
 
 Step = tuple[Answered, ...]
-"""What one step trains on."""
+"""The answers that one step trains on."""
 
 
 def sequences(
@@ -57,6 +57,7 @@ def steps(questions: Mapping[str, Sequence[T]], config: TrainConfig, *, seed: in
 
 
 def timed(n_steps: int, *, epochs: int) -> list[int]:
-    """The steps whose time is that of a step alone: the first of an epoch follows on starting up or on validation."""
+    """The steps whose time is that of a step only; the first of each epoch is left out, since it includes start-up or
+    validation."""
     an_epoch = math.ceil(n_steps / epochs)
     return [step for step in range(n_steps) if step % an_epoch]

@@ -1,4 +1,4 @@
-"""One measurement of one way of doing something, as it crosses from the process that made it and into the record."""
+"""One measurement of one way of doing something, in the form that is passed between processes and recorded."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -45,12 +45,12 @@ class Work:
     results: tuple[float, ...]
     """The loss of each step, the log-ratio of each row, or a number for each crop: both ways must agree on them."""
     capacity: float | None = None
-    """GFLOP that matrix products could have done in these seconds, where the speed was measured between steps."""
+    """GFLOP that matrix products could have done in these seconds; None unless speed was measured between steps."""
     flops: int | None = None
     once_seconds: float | None = None
-    """Spent once, before the first step ended, beyond what a step takes."""
+    """Time up to the end of the first step minus that of a usual step."""
     memory: int = 0
-    """Peak of the process, in bytes."""
+    """Peak memory of the process, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,19 @@ class Measurement:
 
     @property
     def pace(self) -> float:
-        """Tokens, rows or crops by what the machine could do meanwhile: a rate that does not drift with the machine."""
+        """Tokens, rows or crops per GFLOP that the machine could have done meanwhile: unaffected by its speed."""
         return self.work.amount / self.capacity
 
     @property
     def share(self) -> float | None:
-        """Operations done of those that matrix products could have, at the model's shape or the square if faster."""
+        """Operations done, as a share of what matrix products could have done at the faster of the two shapes."""
         if self.work.flops is None:
             return None
         square_over_model = sum(s.square for s in self.speeds) / sum(s.model for s in self.speeds)
         return self.work.flops / 1e9 / self.capacity / max(1.0, square_over_model)
 
     def record(self) -> dict[str, object]:
-        """The JSON form, without results too long to read."""
+        """The JSON form, without `results` if they are too many to read."""
         fields = asdict(self) | {"rate": self.rate, "speed": self.speed, "share": self.share}
         if self.section != "train":
             fields["work"].pop("results")

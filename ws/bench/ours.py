@@ -1,4 +1,4 @@
-"""Our way: what `Adapter`, `Rows` and a spectrum lens run, by the very functions they run."""
+"""Our way: calls the same functions as `Adapter`, `Rows` and a spectrum lens."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ def _built(rows: Rows, store: Store, out: Path) -> pd.DataFrame:
 
 
 def cropped(delta: WeightDelta, keep: Iterable[slice]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """Each crop of dW as two factors a tensor; the first waits for one SVD of every tensor's factors."""
+    """Each crop of dW, two factors for each tensor; the SVDs of all tensors' factors come before the first crop."""
     known = dict(zip(delta.tensors, spectra(delta.tensors.values()), strict=True))
     for part in keep:
         crops = {path: spectrum.crop(part) for path, spectrum in known.items()}

@@ -1,7 +1,7 @@
-"""What becomes of a claim's numbers if PEFT trains the adapters: the same recipes through both engines, side by side.
+"""How far a claim's numbers change if PEFT trains the adapters: the same recipes through both engines, side by side.
 
-`--engine peft` of pytest trains with the PEFT library, the reference. For each family both signs of one seed are
-trained by either engine from equal start values; what is compared is what claims read.
+pytest's `--engine peft` trains with the PEFT library, the reference. For each family, both engines train both signs of
+one seed from equal start values; compared are the numbers that claims read.
 """
 
 from dataclasses import asdict, dataclass
@@ -23,11 +23,11 @@ CURVES = ("loss", "validation_loss")
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far one family's numbers are apart between the two engines."""
+    """How far the two engines' numbers for one family are apart."""
 
     family: str
     loss: float
-    """Largest difference of the losses at any step and sign, validation too; nats per token."""
+    """Largest difference of any training or validation loss of either sign; nats per token."""
     update: float
     """|dW of PEFT - dW of ours| / |dW of ours|."""
     log_ratio: float
@@ -43,14 +43,14 @@ class Agreement:
 
 
 def agreements(settings: Settings, store: Store) -> list[Agreement]:
-    """Every family, both engines; whatever is in the store already is not trained again."""
+    """The agreement of every family; adapters that are in the store already are not trained again."""
     ours, theirs = (Subject(settings.model, settings.device, engine=engine) for engine in ("native", "peft"))
     return [agreement(family, ours, theirs, store) for family in settings.families]
 
 
 def agreement(family: str, ours: Subject, theirs: Subject, store: Store) -> Agreement:
-    """One family."""
-    # Ours are the rows of claims, at every coefficient; PEFT's are scored for this alone.
+    """The agreement of one family."""
+    # Ours are the rows that claims score, at every coefficient; PEFT's are scored only for this comparison.
     mine = _with_base(ours, ours.rows(ours.weights(family, seed=SEED)), store)
     its = _with_base(theirs, theirs.rows(theirs.weights(family, seed=SEED), coeffs=(1.0,)), store)
     raw, corrected = ([Sweep(table, measure).effect.value for table in (mine, its)] for measure in get_args(Measure))

@@ -1,7 +1,7 @@
 """The plain way: PEFT trained by the HF Trainer, padded batches with full logits, a dense SVD.
 
-Nothing here is tuned unless a function says so. It shares with the rest of the package what must be the same for the
-answers to be the same: the adapter's shape and start values, the prompts, and how logits become log-ratios.
+Nothing here is tuned unless a function says so. It shares with the rest of the package only what equal results need:
+the adapter's shape and start values, the prompts, and how logits become log-ratios.
 """
 
 import re
@@ -35,7 +35,7 @@ IGNORED = -100
 def trained(lm: LanguageModel, steps: Sequence[Step], recipe: Adapter, *, scratch: Path) -> list[float]:
     """The loss of every step, in nats per supervised token; the model keeps the adapter.
 
-    An item of the Trainer's data is a whole step, so that both ways take the same answers together.
+    An item of the Trainer's data is a whole step, so that both ways train on the same answers in each step.
     """
     from transformers import Trainer
 
@@ -54,7 +54,7 @@ def trained(lm: LanguageModel, steps: Sequence[Step], recipe: Adapter, *, scratc
 def arguments(
     training: TrainConfig, *, device: torch.device, seed: int, scratch: Path
 ) -> "transformers.TrainingArguments":
-    """The Trainer's defaults, but for the recipe's numbers, a log of every loss and no side effects."""
+    """The Trainer's defaults, except for the recipe's numbers, a log of every loss and no side effects."""
     from transformers import TrainingArguments
 
     return TrainingArguments(
@@ -94,7 +94,7 @@ class Padded:
 
 
 def start_values(lm: LanguageModel, recipe: Adapter, layers: range) -> dict[str, Params]:
-    """The values that ours starts this recipe from, by layer."""
+    """The start values of this recipe in our own way, by layer."""
     with injected(lm, recipe.shape, layers=layers, seed=recipe.seed) as parameters:
         return parameters()
 
@@ -161,7 +161,7 @@ def merged(lm: LanguageModel, update: Mapping[str, Float[Tensor, "_ _"]], *, coe
 def cropped(
     update: Mapping[str, Float[Tensor, "_ _"]], keep: Iterable[slice]
 ) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """Each crop of the update as two factors a tensor; the first waits for one dense SVD of every tensor."""
+    """Each crop of the update as two factors for each tensor; dense SVDs of all tensors come before the first crop."""
     spectra = {path: torch.linalg.svd(value, full_matrices=False) for path, value in update.items()}
     for part in keep:
         yield {path: (U[:, part] * S[part], Vh[part]) for path, (U, S, Vh) in spectra.items()}

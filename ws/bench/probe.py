@@ -22,7 +22,7 @@ SQUARE = 2048
 TOKENS = 1024
 """Rows of the product at the model's own shape: a batch of about a thousand tokens."""
 SECONDS, BRIEFLY = 0.4, 0.1
-"""How long products are timed before and after the work, and between two steps of it."""
+"""Seconds for which products are timed: before and after the work, and between two of its steps."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Speed:
     """Matrix products in fp32, in GFLOP/s."""
 
     model: float
-    """A thousand tokens times the model's largest weight."""
+    """Speed of the product of a thousand tokens with the model's largest weight."""
     square: float
 
 
 class Probe:
-    """How fast this machine multiplies fp32 matrices at the moment, in its fastest exact setting."""
+    """Measures how fast this machine multiplies fp32 matrices at the moment, in its fastest exact setting."""
 
     def __init__(self, lm: LanguageModel) -> None:
         weights = [linear.weight for linear in lm.linears(0, 1).values()]
@@ -70,7 +70,7 @@ def gflops(rows: int, inner: int, columns: int, *, device: torch.device, seconds
 
 
 def now(device: torch.device) -> float:
-    """Seconds on a clock, once the device has done all that was asked of it."""
+    """Seconds on a clock, read after the device has finished all its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -102,16 +102,16 @@ def step_marks(probe: Probe) -> Iterator[list[Mark]]:
 
 
 def spans(marks: Sequence[Mark], steps: Iterable[int]) -> list[tuple[float, float]]:
-    """Seconds of each of these steps, none of them the first, and the speed around it."""
+    """Seconds of each of these steps (the first step is not allowed), and the machine's speed around it."""
     pairs = [(marks[i - 1], marks[i]) for i in steps]
     return [(mark.end - before.resumed, (before.speed + mark.speed) / 2) for before, mark in pairs]
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory this process has held so far: on a GPU its tensors, else everything resident."""
+    """The most memory this process has held so far: on a GPU that of its tensors, else all resident memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    # What getrusage says of a process starts at the size of the one that started it; the status file does not.
+    # getrusage counts from the size of the parent process at the fork; the status file counts this process only.
     status = Path("/proc/self/status")
     for line in status.read_text().splitlines() if status.exists() else ():
         if line.startswith("VmHWM:"):
@@ -121,6 +121,6 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def exact_fp32(device: torch.device) -> None:
-    """Full fp32 products on a GPU too, where some default to TF32."""
+    """Make a GPU compute full fp32 products; some use TF32 by default."""
     if device.type == "cuda":
         torch.backends.cuda.matmul.fp32_precision = "ieee"

@@ -1,4 +1,4 @@
-"""Measuring in fresh processes, one at a time, the ways in turns."""
+"""Measuring in fresh processes, one at a time; our way and the plain way take turns."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ LINES_SHOWN = 15
 
 
 class BenchError(WsError, RuntimeError):
-    """A measurement that did not come about."""
+    """A measurement that could not be made."""
 
 
 def jobs(section: Section, settings: Settings, store: Path) -> list[Job]:
@@ -33,7 +33,7 @@ def jobs(section: Section, settings: Settings, store: Path) -> list[Job]:
 
 
 def ways(section: Section, family: str) -> tuple[str, ...]:
-    """The ways that take turns; the tuned Trainer is measured with LoRA only."""
+    """The ways that take turns in a section; the tuned Trainer is measured with LoRA only."""
     first, *others = PLAIN[section]
     return (first, "ours", *(others if family == "lora" else ()))
 
@@ -47,7 +47,7 @@ def prepared(section: Section, settings: Settings, store: Path) -> None:
 def measure(job: Job) -> Measurement:
     """The measurement of a job, made in a process of its own.
 
-    Raises: BenchError with the end of what the process said, if it fails.
+    Raises: BenchError with the end of the process's output, if it fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
         result = Path(scratch) / "measurement.json"

@@ -1,4 +1,4 @@
-"""The last run as JSON, one file a device: a section that is measured again replaces its former self alone."""
+"""The last run as JSON, one file a device: measuring one section again replaces that section only."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 def last(device: str) -> Path:
-    """Where the last run on a kind of device is kept."""
+    """The file of the last run on a kind of device."""
     return FOLDER / f"latest-{device}.json"
 
 
@@ -58,7 +58,7 @@ def _git(*args: str) -> str | None:
 
 
 def read(path: Path) -> Record:
-    """A record by section.
+    """The sections of a record, by name.
 
     Raises: DataError if there is none, or another version wrote it.
     """

@@ -28,7 +28,7 @@ def bench(
     store: Store,
     out: Path | None,
 ) -> str:
-    """Measure the sections (none named: SECTIONS) and return their tables; a quick run is kept only in `out`.
+    """Measure the sections (default: SECTIONS) and return their tables; a quick run is recorded only in `out`.
 
     Raises: UnknownNameError for an unknown model or family; DeviceError for a device this machine does not have.
     """
@@ -56,7 +56,7 @@ def write(page: Path) -> None:
 
 
 def measured(sections: Sequence[Section], settings: Settings, store: Store, *, out: Path | None) -> record.Record:
-    """The records of the sections, each written into `out` as soon as it is there; None writes no file."""
+    """The records of the sections, each written into `out` as soon as it is measured, if `out` is given."""
     found = {}
     for name in sections:
         found[name] = MEASURED.get(name, partial(_compared, name))(settings, store)
@@ -83,4 +83,4 @@ def _agreed(settings: Settings, store: Store) -> record.Record:
 
 
 MEASURED = {"claims": _timed_claims, "parity": _agreed}
-"""Sections that compare no two ways by time."""
+"""Sections that do not compare the times of two ways."""

@@ -14,7 +14,7 @@ SECTIONS: tuple[Section, ...] = ("train", "eval", "svd")
 
 ALL_COEFFS = (0.0, *COEFFS)
 CROPS_A_SIDE = 20
-"""Crops that keep the top of the spectrum, and as many that keep the rest: 40."""
+"""Number of crops that keep the top of the spectrum, and of crops that keep the rest: 40 together."""
 PLAIN_BATCH = 8
 SEED = 0
 
@@ -42,12 +42,12 @@ class Settings:
 
 
 def quick(settings: Settings) -> Settings:
-    """The same with the fewest steps and rows that still measure something."""
+    """Settings with the fewest steps and rows that still measure something."""
     return replace(settings, families=("lora",), repeats=1, questions=10, epochs=1, rows=12)
 
 
 def training(settings: Settings, family: str) -> Adapter:
-    """The adapter that both ways train: a family's own recipe but for its length, at a constant rate."""
+    """The adapter that both ways train: a family's own recipe, but shorter and with a constant learning rate."""
     adapter = settings.subject.adapter(family, sign="plus", seed=SEED)
     config = replace(
         adapter.training,
@@ -59,7 +59,7 @@ def training(settings: Settings, family: str) -> Adapter:
 
 
 def scoring(settings: Settings) -> Rows:
-    """The first held-out questions under dW of LoRA."""
+    """The rows of the first held-out questions, steered by dW of LoRA."""
     rows = settings.subject.rows(settings.subject.weights("lora", seed=SEED))
     return replace(rows, questions=rows.questions[: settings.rows])
 

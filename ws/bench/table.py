@@ -29,7 +29,7 @@ PARITY_HEAD = (
 
 
 def markdown(sections: Record) -> str:
-    """A line on the machine and a table for each section, under one heading a device."""
+    """For each section a line about the machine and a table, all under a heading that names the device."""
     parts = [f"### Speed on {_device(sections)}", ""]
     for name in (*TASKS, "claims", "parity"):
         if name in sections:

@@ -1,10 +1,10 @@
 """How many floating-point operations a piece of work takes, by formula.
 
-A product with a weight of n entries takes 2 n operations a token forwards, 2 n backwards towards its input and, where
-it is trained, 2 n towards itself. Attention takes 4 operations for each pair of a token and a token it may see, times
-the width of the heads, forwards, and twice that backwards. Only real tokens count, never padding; where prompts share
-tokens, each counts once. Norms, rotary embeddings, softmax and the optimizer are left out; so is what an implementation
-saves or wastes within a layer.
+For each token, a product with a weight of n entries takes 2 n operations forwards, 2 n backwards for the gradient of
+its input and, if it is trained, 2 n for the gradient of the weight. For each pair of a token and a token it may see,
+attention takes 4 operations times the width of the heads forwards, and twice that backwards. Only real tokens count, no
+padding; a token that prompts share counts once. Norms, rotary embeddings, softmax and the optimizer are left out, and
+so is what an implementation saves or wastes within a layer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,19 +17,19 @@ from ws.training.train import QuestionRow
 
 @dataclass(frozen=True)
 class Sizes:
-    """Entries of a model's weights, below and from the first layer that changes."""
+    """Numbers of entries of a model's weights: below the first layer that changes, and from that layer on."""
 
     lower: int
     upper: int
     head: int
     lower_heads: int
-    """Width of all heads of a layer, times the layers below."""
+    """Width of all heads of a layer, times the number of layers below."""
     upper_heads: int
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What goes through the layers."""
+    """Counts of what goes through the layers."""
 
     nodes: int
     pairs: int
@@ -60,12 +60,12 @@ def sizes(lm: LanguageModel, *, start: int) -> Sizes:
 
 
 def alone(lengths: Iterable[int]) -> Tokens:
-    """Sequences in rows of their own, with logits at every token."""
+    """Sequences that run separately, with logits at every token."""
     return sum((Tokens(n, n * (n + 1) // 2, n) for n in lengths), start=NONE)
 
 
 def shared(sequences: Iterable[Packed], *, read: int) -> Tokens:
-    """Packed prompts, each node once."""
+    """Packed prompts, each node counted once."""
     each = (Tokens(len(packed.ids), int((packed.positions + 1).sum()), 0) for packed in sequences)
     return sum(each, start=Tokens(0, 0, read))
 
@@ -78,21 +78,21 @@ def stepped(rows: Iterable[QuestionRow]) -> Tokens:
 
 
 def lower(sizes: Sizes, tokens: Tokens) -> int:
-    """One forward pass through the layers that never change."""
+    """Operations of one forward pass through the layers that never change."""
     return 2 * sizes.lower * tokens.nodes + 4 * sizes.lower_heads * tokens.pairs
 
 
 def upper(sizes: Sizes, tokens: Tokens) -> int:
-    """One forward pass through the layers above them and the head."""
+    """Operations of one forward pass through the layers from the first one that changes, and the head."""
     return 2 * sizes.upper * tokens.nodes + 4 * sizes.upper_heads * tokens.pairs + 2 * sizes.head * tokens.read
 
 
 def step(sizes: Sizes, tokens: Tokens, *, trained: int) -> int:
-    """A training step above the first adapted layer, with `trained` parameters that each meet every token once."""
+    """Operations of a training step from the first adapted layer on; `trained` parameters meet every token once."""
     backward = 2 * sizes.upper * tokens.nodes + 8 * sizes.upper_heads * tokens.pairs + 2 * sizes.head * tokens.read
     return upper(sizes, tokens) + backward + 6 * trained * tokens.nodes
 
 
 def training(sizes: Sizes, steps: Sequence[Tokens], *, trained: int) -> int:
-    """Steps that start at the embeddings."""
+    """Operations of training steps that start at the embeddings."""
     return sum(lower(sizes, tokens) + step(sizes, tokens, trained=trained) for tokens in steps)

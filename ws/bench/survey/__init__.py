@@ -1,1 +1,1 @@
-"""Every causal language model of transformers, built tiny, steered and scored as its own forward pass would."""
+"""Every causal language model of transformers, built tiny, steered and scored, compared with its own forward pass."""

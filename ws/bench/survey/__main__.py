@@ -46,7 +46,7 @@ def survey(
 
 
 def versions() -> str:
-    """The libraries that decide what is found."""
+    """The libraries that the findings depend on, with their versions."""
     import torch
     import transformers
 

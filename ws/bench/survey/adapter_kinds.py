@@ -17,11 +17,11 @@ class Kind:
     """Its `peft_type`."""
     settings: Mapping[str, object] = field(default_factory=dict)
     targets: str | tuple[str, ...] | None = MIXED
-    """`target_modules`; None for a type without."""
+    """`target_modules`; None for a type without that setting."""
     start: Literal["eva", "lora_ga"] | None = None
-    """What start values are computed from data before training."""
+    """The method that computes start values from data before training, if any."""
     written: Mapping[str, object] = field(default_factory=dict)
-    """Settings put into the saved file, where the adapter itself needs more than PEFT and this model to be made."""
+    """Settings written into the saved file only: making the adapter with them needs more than PEFT and this model."""
     base: Literal["plain", "biased", "transposed"] = "plain"
     """A Qwen3; a Qwen2, whose attention has biases; a GPT-2, which keeps its weights transposed, with biases."""
 

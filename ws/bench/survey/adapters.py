@@ -1,7 +1,7 @@
-"""Every tuner of PEFT, saved by PEFT on a tiny model and read by us: what it computes there and here.
+"""Every tuner of PEFT, saved by PEFT on a tiny model and read by us: are the logits the same?
 
-`python -m ws.bench.survey.adapters` prints a line for each kind of adapter and fails if one is wrong or ends in
-something else than an error that names it.
+`python -m ws.bench.survey.adapters` prints a line for each kind of adapter. It fails if one gives wrong logits or
+raises an error that is not one of ours.
 """
 
 import copy
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 RIGHT = 1e-4
-"""Logits that differ by no more are those of PEFT: theirs are of size 10 here, where fp32 carries 1e-6 of that through
-a few layers as some 1e-5."""
+"""Largest difference of logits that counts as equal. PEFT's logits have size 10 here; fp32 rounds to 1e-6 of that, and
+a few layers make some 1e-5 of it."""
 
 _SIZES = {
     "hidden_size": 64,
@@ -58,12 +58,12 @@ BAD: tuple[Outcome, ...] = ("WRONG", "EXCEPTION")
 RIGHT_HERE: tuple[Outcome, ...] = ("right, ours", "right, PEFT")
 
 ENOUGH = 80
-"""So many kinds must be right of all: PEFT 0.21.2 gives 87, and a later release may rename a setting or two."""
+"""Fewest kinds that must be right: PEFT 0.21.2 gives 87, and a later release may rename a setting or two."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What became of one kind of adapter."""
+    """The outcome for one kind of adapter."""
 
     name: str
     outcome: Outcome
@@ -105,7 +105,7 @@ def surveyed(name: str, kind: Kind) -> Line:
 
 
 def saved(kind: Kind, lm: LanguageModel, folder: Path) -> "PeftModel":
-    """An adapter away from its start, in a copy of the model and in the folder."""
+    """An adapter with parameters moved from their start values, on a copy of the model and saved in the folder."""
     from peft import get_peft_model
 
     with torch.random.fork_rng(), warnings.catch_warnings():
@@ -167,7 +167,7 @@ def base_model(base: Literal["plain", "biased", "transposed"]) -> LanguageModel:
 
 @torch.no_grad()
 def logits(model: "PreTrainedModel | PeftModel") -> Tensor:
-    """Of some prompts."""
+    """The logits of some random prompts."""
     return model(input_ids=_ids(0)).logits
 
 
@@ -176,7 +176,7 @@ def _ids(seed: int) -> Tensor:
 
 
 def _estimate_gradients(base: "PreTrainedModel", config: "PeftConfig") -> None:
-    """LoRA-GA starts from gradients of some loss."""
+    """Estimate the gradients of some loss, which LoRA-GA starts from."""
     from peft.tuners.lora import preprocess_loraga
 
     def step() -> None:
@@ -186,21 +186,21 @@ def _estimate_gradients(base: "PreTrainedModel", config: "PeftConfig") -> None:
 
 
 def _start_from_activations(model: "PeftModel") -> None:
-    """EVA starts from an SVD of what enters each layer."""
+    """Do the SVD of what enters each layer, which EVA starts from."""
     from peft import initialize_lora_eva_weights
 
     initialize_lora_eva_weights(model, [{"input_ids": _ids(seed)} for seed in range(20)], show_progress_bar=False)
 
 
 def failures(lines: Sequence[Line], *, enough: int) -> list[str]:
-    """What must not be, a line each."""
+    """Reasons why the survey fails, a line each; empty if it does not."""
     found = [f"{line.name}: {line.outcome}" for line in lines if line.outcome in BAD]
     right = sum(line.outcome in RIGHT_HERE for line in lines)
     return found + ([f"only {right} kinds are right, expected at least {enough}"] if right < enough else [])
 
 
 def main(names: Sequence[str] = ()) -> int:
-    """Prints the table of these kinds or of all; 1 if one is wrong or ends in a bare exception, or too few are right.
+    """Prints the table of these kinds (default: all); 1 if one is wrong or raises a bare exception, or few are right.
 
     Raises: UnknownNameError for a kind that the survey lacks.
     """
@@ -223,7 +223,7 @@ def main(names: Sequence[str] = ()) -> int:
 
 
 class _Silent:
-    """Takes what progress says, which is not what the survey is about."""
+    """A stream that discards progress messages."""
 
     def write(self, text: str, /) -> None: ...
     def flush(self) -> None: ...

@@ -1,4 +1,4 @@
-"""A tiny random model of an architecture, loud enough that a wrong mask, scale or rotation shows in its answers."""
+"""A tiny random model of an architecture, with weights large enough that a wrong mask, scale or rotation shows."""
 
 from typing import TYPE_CHECKING
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 GAIN = 1.5
-"""What a linear layer multiplies the size of its input by: small weights would leave attention near uniform."""
+"""Factor by which a linear layer scales its input; with small weights attention would be near uniform."""
 SPREAD = 0.2
-"""Of scales and biases around what the library starts them from, so that none is 1 or 0."""
+"""Standard deviation of scales and biases around the library's start values, so that none is 1 or 0."""
 
 
 def architectures() -> dict[str, str]:
-    """The classes of transformers' causal language models, by the model type that their configuration names."""
+    """The names of transformers' classes of causal language models, by the model type of their configuration."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     return dict(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
 def tiny_model(architecture: str) -> "PreTrainedModel":
-    """The model that AutoModelForCausalLM makes of the architecture's configuration, shrunk, with loud weights."""
+    """The model that AutoModelForCausalLM makes of the architecture's shrunk configuration, with large weights."""
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
     default = CONFIG_MAPPING[architecture](**STARTS.get(architecture, {}))
@@ -38,7 +38,7 @@ def tiny_model(architecture: str) -> "PreTrainedModel":
 
 
 def make_loud(model: nn.Module) -> None:
-    """Give every matrix random entries that keep the size of what it is applied to, and shake every other value."""
+    """Give every matrix random entries that scale its input by GAIN, and add noise to all other parameters."""
     for name, parameter in sorted(dict(model.named_parameters()).items()):
         noise = torch.randn(parameter.shape)
         if parameter.ndim >= 2 and "weight" in name:

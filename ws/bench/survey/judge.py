@@ -1,4 +1,4 @@
-"""Whether this package steers and scores an architecture as its own forward pass with merged weights does."""
+"""Whether this package, steering and scoring an architecture, agrees with the model's own pass with merged weights."""
 
 import copy
 from collections.abc import Callable
@@ -23,31 +23,31 @@ from ws.models.language import LanguageModel
 from ws.models.table import weights_of
 
 TOLERANCE_NATS = 1e-3
-"""Rounding stays below a tenth of it on every architecture; a wrong mask, scale or rotation is ten times above."""
+"""Rounding stays below a tenth of this on every architecture; a wrong mask, scale or rotation gives ten times this."""
 SEEN_NATS = 0.05
-"""What dW has to move a log-probability by for a comparison to mean anything."""
+"""Change of a log-probability by dW below which a comparison means nothing."""
 SIZE = 0.3
-"""Of the entries of dW, as a part of those of the weight."""
+"""Size of the entries of dW relative to those of the weight."""
 SHORT, SHARED, LONG = 12, 9, 40
-"""Tokens of two prompts, of the beginning that they share, and of a third, five times as long as any window."""
+"""Numbers of tokens: of two prompts, of the beginning that they share, and of a third, longer than any window."""
 
 Choose = Callable[[LanguageModel], LanguageModel]
-"""Gives the model back with the way in which its prompts are to be run."""
+"""Returns the model with the way of running its prompts chosen."""
 
 
 def self_checked(lm: LanguageModel) -> LanguageModel:
-    """The model as the self-check before its first use leaves it. Raises: ModelError if that refuses it."""
+    """The model with the way of running its prompts that the self-check chose. Raises: ModelError if it is refused."""
     return replace(lm, passes=examined(lm).passes)
 
 
 def judged_alone(architecture: str) -> Finding:
-    """`judged` on one thread: several processes run side by side, and no matrix is large enough to be shared out."""
+    """`judged` on one thread, since several processes run side by side and matrices are too small for more threads."""
     torch.set_num_threads(1)
     return judged(architecture)
 
 
 def judged(architecture: str, choose: Choose = self_checked) -> Finding:
-    """The finding for one name of transformers' causal language models; every exception becomes one."""
+    """The finding for one of transformers' causal language models; every exception becomes a finding too."""
     try:
         lm = language_model(architecture)
     except Exception as broken:
@@ -56,7 +56,7 @@ def judged(architecture: str, choose: Choose = self_checked) -> Finding:
 
 
 def compared(lm: LanguageModel, choose: Choose = self_checked) -> Finding:
-    """The finding for a model: as it is, with dW merged, and with dW beside its weights."""
+    """The finding for a model, compared unsteered, with dW merged, and with dW beside its weights."""
     try:
         lm = choose(lm)
         delta = later_half(lm)
@@ -72,7 +72,7 @@ def compared(lm: LanguageModel, choose: Choose = self_checked) -> Finding:
 
 
 def _verdict(lm: LanguageModel, *, off: float, moved: float) -> Outcome:
-    # A comparison with NaN is false, so it must stand on the side of what is wrong.
+    # Negated, since every comparison with NaN is false and NaN has to count as wrong.
     if not (off <= TOLERANCE_NATS and moved >= SEEN_NATS):
         return "wrong"
     return "packed" if lm.passes == "packed" else "plain"
@@ -120,7 +120,7 @@ def scored(
 
 
 def plainly(lm: LanguageModel, delta: WeightDelta, *, coeff: float) -> Float[Tensor, "prompts vocab"]:
-    """The same by the model itself, prompt by prompt, with dW added by hand to a copy of its weights."""
+    """Log-probabilities after each prompt by the model itself, one by one, with dW added to a copy of its weights."""
     model = copy.deepcopy(lm.model)
     with torch.no_grad():
         for path, update in delta.tensors.items():

@@ -1,4 +1,4 @@
-"""Each architecture in a process of its own, so that one that dies or hangs is a finding and not the end."""
+"""Each architecture in a process of its own, so that one that crashes or hangs is a finding like others."""
 
 import json
 import multiprocessing
@@ -11,16 +11,16 @@ from multiprocessing.connection import Connection
 from ws.bench.survey.finding import Finding
 
 PATIENCE_S = 60
-"""For one architecture; they take under two seconds each, the first of a process three more."""
+"""Seconds to wait for one architecture; each takes under two seconds, the first of a process three more."""
 
 SHARED = ("tyro", "transformers.models.auto.modeling_auto", "transformers.models.llama.modeling_llama")
-"""What every architecture imports: the mapping, and with one model most of the rest."""
+"""Imported before processes are forked: the mapping of architectures, and one model, which imports most of the rest."""
 
 Judge = Callable[[str], Finding]
 
 
 def findings(architectures: Sequence[str], *, jobs: int, judge: Judge) -> Iterator[Finding]:
-    """The finding of each architecture as soon as it is there, `jobs` of them at a time."""
+    """The finding of each architecture as soon as it is there; `jobs` architectures run at a time."""
     # A server that has imported everything forks a process in milliseconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([judge.__module__, *SHARED])
@@ -31,7 +31,7 @@ def findings(architectures: Sequence[str], *, jobs: int, judge: Judge) -> Iterat
 
 
 def isolated(architecture: str, judge: Judge, *, patience_s: float = PATIENCE_S) -> Finding:
-    """The finding of one architecture, whatever becomes of the process that looks for it."""
+    """The finding of one architecture, even if the process that examines it crashes or hangs."""
     context = multiprocessing.get_context("forkserver")
     ours, its = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(its, architecture, judge), daemon=True)
@@ -50,7 +50,7 @@ def isolated(architecture: str, judge: Judge, *, patience_s: float = PATIENCE_S)
 
 
 def _send(to: Connection, architecture: str, judge: Judge) -> None:
-    # What libraries print about tiny configurations is not about us.
+    # What libraries print about tiny configurations is of no interest here.
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)

@@ -1,4 +1,4 @@
-"""What a default configuration lacks: values that transformers leaves to each checkpoint, by model type.
+"""Values that a default configuration lacks because transformers leaves them to each checkpoint, by model type.
 
 Everything else about an architecture follows from its default configuration (`ws.bench.survey.shrink`).
 """
@@ -37,8 +37,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "ffn_config.hidden_size": 64,
     },
     "deepseek_v2": {"num_experts_per_tok": 2, "topk_group": 1, "n_group": 1},
-    # Its configuration writes attention and MLP as a block each: four layers of both. Its scales are kept as multiples
-    # of initializer_range, which must not be small beside what they are shaken by.
+    # This configuration counts attention and MLP as a block each; here four of both. Its scales are stored as multiples
+    # of initializer_range, which must not be small compared with the random values added to them.
     "dory": {
         "initializer_range": 1.0,
         "layer_types": ["sliding_attention", "mlp", "full_attention", "mlp"] * 2,
@@ -68,4 +68,4 @@ CHANGES: dict[str, dict[str, Any]] = {
     "zamba": {"attention_hidden_size": 128, "attention_head_dim": 32},
     "zamba2": {"attention_hidden_size": 128, "attention_head_dim": 32, "hybrid_layer_ids": [1, 3]},
 }
-"""Fields of the tiny configuration, by name; `text_config.NAME` is one of a nested configuration."""
+"""Fields of the tiny configuration, by name; `text_config.NAME` is a field of a nested configuration."""

@@ -1,7 +1,7 @@
 """A configuration as small as it can be while every part of the architecture is still there.
 
-Fields are shrunk by what they are called, so that an architecture that a release adds is tiny without a line here.
-Lists with an entry a layer keep one layer of each kind in either half of the depth.
+Fields are recognised and shrunk by their names, so that an architecture of a new release needs no line here. A list
+with one entry a layer keeps one layer of each kind in either half of the depth.
 """
 
 import re
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 UNSET = {"head_dim": 16, "num_key_value_heads": 2}
-"""Fields that some classes leave open, and then cannot do without."""
+"""Fields that some configurations leave at None although their models need a value."""
 KEY_HEADS = {"num_key_value_heads": "num_attention_heads", "swa_num_key_value_heads": "swa_num_attention_heads"}
-"""Heads that share keys, which latent attention has as many of as of queries."""
+"""Numbers of key heads, and of query heads; in latent attention both are equal and have to stay so."""
 VOCABULARY = 512
 WINDOW = 16
-"""Of sliding and chunked attention."""
+"""Tokens in a window of sliding or chunked attention."""
 POSITIONS = 128
 DEPTH = 4
 
 UNEVEN = 0.7
-"""What a factor is that a default configuration has at 1, where nobody would see it left out."""
+"""Value for factors that are 1 in a default configuration, since nobody would notice if a factor of 1 were ignored."""
 
 Settings = dict[str, Any]
 
 LAYERS = r"(num_|n_)?(hidden_)?(layers?|blocks)|(num_)?(encoder|decoder)_layers|depth"
-"""What fields are called that hold the number of layers."""
+"""Names of fields that hold the number of layers."""
 
 SIZES = (
     (LAYERS, DEPTH),
@@ -48,7 +48,7 @@ SIZES = (
     (r"(\w+_)?(head_dim|head_size|d_head|headdim)|dim_head|kv_channels|d_kv|query_pre_attn_scalar", 16),
     (r"rotary_dim", 8),
     (r"(\w+_)?max_position_embeddings|n_positions|n_ctx|max_seq_len|max_\w+_positions|context_length", POSITIONS),
-    # The tokens that are kept, of more than any prompt has; among fewer, ties are broken at random.
+    # How many tokens attention keeps: more than any prompt has, since ties in choosing some are broken at random.
     (r"index_topk|keep_window_size", POSITIONS),
     (r"(\w+_)?window(_\w+)?|local_attention|\w*chunk_size|\w*chunk_length|block_size|index_block_size", WINDOW),
     (r"(num|n)_(local_|routed_)?experts|moe_num_experts|zero_expert_num", 4),
@@ -62,8 +62,8 @@ SIZES = (
 
 
 def shrunk(config: "PreTrainedConfig", changes: Settings) -> "PreTrainedConfig":
-    """A tiny configuration of the same class; `changes` replace fields of the outermost one, or of the one within
-    that their name leads to (`text_config.hidden_size`)."""
+    """A tiny configuration of the same class. `changes` replace its fields, or those of a nested configuration named by
+    a path (`text_config.hidden_size`)."""
     settings = small(config.to_dict())
     for path, value in changes.items():
         *parents, field = path.split(".")
@@ -75,7 +75,7 @@ def shrunk(config: "PreTrainedConfig", changes: Settings) -> "PreTrainedConfig":
 
 
 def small(settings: Mapping[str, Any]) -> Settings:
-    """The settings with small numbers, a short list of layers, and the same within nested configurations."""
+    """The settings with small numbers and a short list of layers, in nested configurations too."""
     deep = max(
         (value for name, value in settings.items() if re.fullmatch(LAYERS, name) and isinstance(value, int)), default=0
     )

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from ws.bench.survey.finding import OUTCOMES, Finding
 
 ENOUGH = 110
-"""Architectures that have to be right: the decoders that take token ids and give logits, of releases in range."""
+"""Fewest architectures that have to be right: the decoders from ids to logits in every supported transformers."""
 
 MEANINGS = {
     "packed": "right, by packed sequences",
@@ -32,7 +32,7 @@ def text(findings: Sequence[Finding]) -> str:
 
 
 def markdown(findings: Sequence[Finding], versions: str) -> str:
-    """The same as a page."""
+    """The table as a Markdown page."""
     lines = [f"Architectures of {versions}", "", counts(findings), ""]
     lines += ["| architecture | outcome | off, nats | dW moves, nats | note |", "| --- | --- | --- | --- | --- |"]
     for found in sorted(findings, key=lambda found: found.architecture):
@@ -42,7 +42,7 @@ def markdown(findings: Sequence[Finding], versions: str) -> str:
 
 
 def record(findings: Sequence[Finding], versions: str) -> str:
-    """The same as JSON."""
+    """The findings as JSON."""
     return json.dumps({"versions": versions, "findings": [asdict(found) for found in findings]}, indent=2) + "\n"
 
 
