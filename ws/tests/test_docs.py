@@ -25,6 +25,7 @@ from ws.steering.iso_kl import BUDGET_NATS
 from ws.study.subject import Subject
 from ws.tests.conftest import Project
 from ws.tests.documents import DOCS, ROOT, blocks, prose
+from ws.tests.installed import CLAIMS
 from ws.tests.small import random_update, shared_store, tiny_model
 from ws.tests.test_rooms import ROOMS
 from ws.training.pairs import read_pairs
@@ -169,7 +170,7 @@ def flat(page: str) -> str:
 def claim(project: Project) -> Project:
     """A project with the claim of the page, where families steer as far as they are told to."""
     project.pytester.makeconftest(project.pytester.path.joinpath("conftest.py").read_text() + STAND_IN)
-    (source,) = blocks(CLAIM, "python")
+    source, _ = blocks(CLAIM, "python")
     project.claims(source, name="test_families")
     (register,) = blocks(CLAIM, "toml")
     (project.pytester.path / "claims" / "register.toml").write_text(register)
@@ -186,6 +187,11 @@ def test_the_claim_of_the_page_is_recorded_and_its_control_is_heeded(
     claim.run("claims/test_families.py").assert_outcomes(passed=3 - failed, failed=failed)
     records = {record.case: (record.outcome, record.published) for record in claim.records}
     assert records == {"raw": ("HOLDS", "not asked"), "corrected": ("HOLDS", "not asked")}
+
+
+def test_the_claim_of_another_repository_is_one_that_the_installed_package_is_tested_with() -> None:
+    _, elsewhere = blocks(CLAIM, "python")
+    assert elsewhere.removeprefix("import pytest").strip() in CLAIMS
 
 
 def test_the_id_that_the_page_takes_is_free() -> None:
