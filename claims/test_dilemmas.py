@@ -12,7 +12,7 @@ import pytest
 
 from ws.behaviors.prompts import prompts_for
 from ws.contest.contest import RANKED
-from ws.contest.directions import METHODS
+from ws.contest.vectors import METHODS
 from ws.scoring.identical import check_identical
 from ws.scoring.rows import KEY
 

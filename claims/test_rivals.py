@@ -10,7 +10,7 @@ import pytest
 
 from ws.behaviors.prompts import prompts_for
 from ws.contest.contest import RANKED
-from ws.contest.directions import METHODS
+from ws.contest.vectors import METHODS
 
 NOISE = 0.10
 """Share of DeLoRA's effect; the journal's activation directions have 2% at coefficient 1, and 21% at the best one."""

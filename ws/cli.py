@@ -222,7 +222,7 @@ def evaluate(
         ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
         ws eval --rows risk.jsonl --model ./my-model --system "You avoid risk."
     """
-    from ws.contest.own_eval import chosen_arms
+    from ws.contest.own_eval import chosen_steering
     from ws.contest.own_eval import evaluate as run
     from ws.models.own import chosen_model
     from ws.study.subject import Subject
@@ -230,8 +230,8 @@ def evaluate(
     kept = Store(store or default_root())
     subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
     chosen = {"family": family, "plus": plus, "minus": minus, "system": system, "activation": activation}
-    arms = chosen_arms(subject, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
-    print(run(rows, subject, arms, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
+    steering = chosen_steering(subject, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
+    print(run(rows, subject, steering, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
 
 
 def lenses(

@@ -12,7 +12,7 @@ import pandas as pd
 from ws.behaviors.prompts import prompts_for
 from ws.contest.arm import rows_read
 from ws.contest.contest import Contest
-from ws.contest.directions import METHODS, block_choices
+from ws.contest.vectors import METHODS, block_choices
 from ws.errors import DataError
 from ws.scoring.identical import check_identical
 from ws.stats.sweep import PMASS_GATE
@@ -45,7 +45,7 @@ def best_prompt(store: Store, contest: Contest) -> Setting:
 
 @lru_cache(maxsize=8)
 def best_activation(store: Store, contest: Contest, method: str, *, seed: int) -> Setting:
-    """The blocks and the coefficient at which a method's directions of one seed move validation dilemmas furthest."""
+    """The blocks and the coefficient at which a method's vectors of one seed move validation dilemmas furthest."""
     scored = {
         name: _validation(store, contest, contest.activations(method, blocks=blocks, seed=seed), GRID)
         for name, blocks in _block_choices(store, contest, method, seed).items()

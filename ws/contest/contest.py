@@ -17,8 +17,8 @@ from ws.behaviors.axes import read_axes
 from ws.behaviors.neutral_text import read_passages
 from ws.behaviors.pool import PoolEntry, read_pool
 from ws.behaviors.prompts import prompts_for
-from ws.contest.directions import directions
 from ws.contest.rivals import RandomVectors
+from ws.contest.vectors import vectors_by
 from ws.dilemmas import INFINITIVE, LISTED, Dilemma, of_split, questions, read_hub, read_own
 from ws.errors import DataError, UnknownNameError
 from ws.models.table import known_model
@@ -112,11 +112,11 @@ class Contest:
         return SystemPrompt(texts[name])
 
     def vectors(self, method: str, *, seed: int) -> Vectors:
-        """Activation directions of honesty by one of METHODS, a vector a block."""
-        return directions(self.subject, method, seed=seed)
+        """Vectors of honesty by one of METHODS, one for every block."""
+        return vectors_by(self.subject, method, seed=seed)
 
     def activations(self, method: str, *, blocks: tuple[int, ...], seed: int, random: bool = False) -> Activations:
-        """A method's directions in these blocks; random: the control of their lengths."""
+        """A method's vectors in these blocks; random: the control of their lengths."""
         vectors = self.vectors(method, seed=seed)
         return Activations(RandomVectors(vectors, seed) if random else vectors, blocks)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ws.contest.arm import Arm, Dose, Side
 from ws.contest.choosing import best_activation, best_blocks, best_method, best_prompt
 from ws.contest.contest import RANKED, Contest
-from ws.contest.directions import METHODS
+from ws.contest.vectors import METHODS
 from ws.errors import DataError, UnknownNameError
 from ws.steering.interventions import Intervention, SystemPrompt
 from ws.steering.iso_kl import kl_quantile, read_divergence, read_iso_kl

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ws.behaviors import Question
 from ws.behaviors.words import half_character
-from ws.contest.directions import directions
+from ws.contest.vectors import vectors_by
 from ws.engine.loading import loaded
 from ws.errors import DataError
 from ws.models.language import Placed
@@ -37,7 +37,7 @@ STEERED, PROMPTED = (-1.0, 0.0, 1.0), (0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Arms:
+class Steering:
     """What is scored: an intervention for each seed, its coefficients, and how to name it."""
 
     interventions: Mapping[int, Intervention]
@@ -45,7 +45,7 @@ class Arms:
     name: str
 
 
-def chosen_arms(
+def chosen_steering(
     subject: Subject,
     *,
     family: str | None = None,
@@ -56,8 +56,8 @@ def chosen_arms(
     blocks: tuple[int, ...] = (),
     coeffs: tuple[float, ...] = (),
     seeds: int | None = None,
-) -> Arms:
-    """The arms that a family to train, a pair of folders, a system prompt or an activation direction stand for.
+) -> Steering:
+    """What a family to train, a pair of folders, a system prompt or an activation direction stand for.
 
     The base model by default.
     Raises: DataError for two of them at once, half a pair, seeds of something that has none, or a direction without
@@ -70,17 +70,17 @@ def chosen_arms(
     if family is not None:
         number = seeds or known_model(subject.model).seeds
         trained = {seed: Weights(subject.direction(family, seed=seed)) for seed in range(number)}
-        return Arms(trained, coeffs or STEERED, f"dW of {family}, {subject.behavior_name}")
+        return Steering(trained, coeffs or STEERED, f"dW of {family}, {subject.behavior_name}")
     if activation is not None:
-        direction = Activations(directions(subject, activation, seed=0), blocks)
-        return Arms({0: direction}, coeffs or STEERED, f"{direction.describe()}, {subject.behavior_name}")
+        added = Activations(vectors_by(subject, activation, seed=0), blocks)
+        return Steering({0: added}, coeffs or STEERED, f"{added.describe()}, {subject.behavior_name}")
     if plus is not None and minus is not None:
         one: Intervention = folder_weights(plus, minus)
         usual = STEERED
     else:
         one = Nothing() if system is None else SystemPrompt(system)
         usual = (0.0,) if system is None else PROMPTED
-    return Arms({0: one}, coeffs or usual, one.describe())
+    return Steering({0: one}, coeffs or usual, one.describe())
 
 
 def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], seeds: int | None) -> None:
@@ -116,7 +116,7 @@ def asked(questions: Sequence[Question], ask: str) -> tuple[Question, ...]:
 def scored(
     on: Placed,
     questions: tuple[Question, ...],
-    arms: Arms,
+    steering: Steering,
     *,
     prefill: str,
     store: Store,
@@ -126,10 +126,10 @@ def scored(
     at = {
         # The unchanged model is the same under every seed and intervention, so that one artifact serves them all.
         (seed, coeff): Rows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,), answers.kind)
-        for seed, intervention in arms.interventions.items()
-        for coeff in sorted(set(arms.coeffs))
+        for seed, intervention in steering.interventions.items()
+        for coeff in sorted(set(steering.coeffs))
     }
-    rows = {where: read_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {arms.name}")}
+    rows = {where: read_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {steering.name}")}
     check_identical({f"seed {seed} at {coeff:+g}": table for (seed, coeff), table in rows.items()})
     return pd.concat([table.assign(seed=seed) for (seed, _), table in rows.items()], ignore_index=True)
 
@@ -232,7 +232,7 @@ def _interval(estimate: Estimate) -> str:
 def evaluate(
     file: Path,
     subject: Subject,
-    arms: Arms,
+    steering: Steering,
     *,
     ask: str | None,
     prefill: str | None,
@@ -252,15 +252,14 @@ def evaluate(
     if prefill is None:
         prefill = subject.behavior.prefill if answers.kind == YES_NO.kind else ""
     _check_words({"--ask": ask, "--prefill": prefill})
-    _check_lengths(file, subject.on, questions, arms, prefill=prefill, answers=answers, store=store)
-    rows = scored(subject.on, questions, arms, prefill=prefill, store=store, answers=answers)
+    _check_lengths(file, subject.on, questions, steering, prefill=prefill, answers=answers, store=store)
+    rows = scored(subject.on, questions, steering, prefill=prefill, store=store, answers=answers)
     if csv is not None:
         _write(csv, rows, questions, answers)
     found = lines(rows)
-    number = len(arms.interventions)
-    title = (
-        f"{subject.model}, {arms.name}: {len(questions)} rows of {file.name}, {number} seed{'s' * (number > 1)}; nats"
-    )
+    n = len(steering.interventions)
+    size = f"{len(questions)} rows of {file.name}, {n} seed{'s' * (n > 1)}; nats"
+    title = f"{subject.model}, {steering.name}: {size}"
     return shown(found, title=title, notes=notes(found, questions), answers=answers)
 
 
@@ -274,16 +273,16 @@ def _check_lengths(
     file: Path,
     on: Placed,
     questions: tuple[Question, ...],
-    arms: Arms,
+    steering: Steering,
     *,
     prefill: str,
     answers: Answers,
     store: Store,
 ) -> None:
-    """Raises: DataError for rows whose prompts are too long under some arm, before any is trained or scored."""
+    """Raises: DataError for rows whose prompts are too long at some coefficient, before any is trained or scored."""
     lm = loaded(on, store)
     start = answer_start(lm.tokenizer, prefill, answers)
-    for system in {it.system(coeff) for it in arms.interventions.values() for coeff in arms.coeffs}:
+    for system in {it.system(coeff) for it in steering.interventions.values() for coeff in steering.coeffs}:
         prompts = prompts_of(lm, questions, start, system=system)
         check_lengths(file, lm, zip(map(line_of, questions), prompts, strict=True))
 

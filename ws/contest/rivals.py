@@ -176,7 +176,7 @@ class PersonaVectors(Vectors):
 
 @dataclass(frozen=True)
 class RandomVectors(Vectors):
-    """Gaussian directions of the lengths that another recipe's vectors have, block by block."""
+    """Gaussian vectors of the lengths that another recipe's have, block by block."""
 
     like: Vectors
     seed: int

@@ -10,8 +10,8 @@ from ws.behaviors.pool import read_pool
 from ws.behaviors.prompts import prompts_for
 from ws.contest import contest
 from ws.contest.contest import A_SIDE, HUB_SET, RANKED, Contest, a_side, unseen
-from ws.contest.directions import ALL_BLOCKS, METHODS, block_choices
 from ws.contest.rivals import RandomVectors
+from ws.contest.vectors import ALL_BLOCKS, METHODS, block_choices
 from ws.dilemmas import Published, of_split, read_own
 from ws.errors import DataError, UnknownNameError
 from ws.steering.interventions import Nothing, SystemPrompt

@@ -13,8 +13,8 @@ import torch
 
 from ws import cli
 from ws.behaviors import Question
-from ws.contest.directions import directions
-from ws.contest.own_eval import Arms, asked, chosen_arms, lines, notes, scored, shown
+from ws.contest.own_eval import Steering, asked, chosen_steering, lines, notes, scored, shown
+from ws.contest.vectors import vectors_by
 from ws.errors import DataError, UnknownNameError
 from ws.models.chat import prompt_ids
 from ws.models.language import LanguageModel
@@ -111,8 +111,8 @@ def test_each_question_ends_in_what_is_asked_once() -> None:
 
 
 def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
-    arms = Arms({seed: Activations(Given(), (seed + 1,)) for seed in (0, 1)}, (1.0, 0.0, 1.0), "given")
-    rows = scored(SUBJECT.on, QUESTIONS, arms, prefill="", store=store)
+    steering = Steering({seed: Activations(Given(), (seed + 1,)) for seed in (0, 1)}, (1.0, 0.0, 1.0), "given")
+    rows = scored(SUBJECT.on, QUESTIONS, steering, prefill="", store=store)
     assert rows.groupby(["seed", "coeff"]).size().to_dict() == {
         (seed, coeff): len(QUESTIONS) for seed in (0, 1) for coeff in (0.0, 1.0)
     }
@@ -123,18 +123,18 @@ def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
 
 
 def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageModel, store: Store, tmp_path: Path):
-    family = chosen_arms(SUBJECT, family="lora", seeds=3)
+    family = chosen_steering(SUBJECT, family="lora", seeds=3)
     assert family.interventions == {seed: Weights(SUBJECT.direction("lora", seed=seed)) for seed in range(3)}
     assert family.coeffs == (-1.0, 0.0, 1.0)
-    assert len(chosen_arms(SUBJECT, family="lora").interventions) == 2
-    prompt = chosen_arms(SUBJECT, system="You are terse.")
+    assert len(chosen_steering(SUBJECT, family="lora").interventions) == 2
+    prompt = chosen_steering(SUBJECT, system="You are terse.")
     assert (prompt.interventions, prompt.coeffs) == ({0: SystemPrompt("You are terse.")}, (0.0, 1.0))
-    assert chosen_arms(SUBJECT) == Arms({0: Nothing()}, (0.0,), "base model")
+    assert chosen_steering(SUBJECT) == Steering({0: Nothing()}, (0.0,), "base model")
     plus, minus = folders(lm, store, tmp_path)
-    assert isinstance(chosen_arms(SUBJECT, plus=plus, minus=minus).interventions[0], FolderWeights)
-    assert chosen_arms(SUBJECT, plus=plus, minus=minus, coeffs=(2.0,)).coeffs == (2.0,)
-    direction = chosen_arms(SUBJECT, activation="pca", blocks=(2, 3))
-    assert direction.interventions == {0: Activations(directions(SUBJECT, "pca", seed=0), (2, 3))}
+    assert isinstance(chosen_steering(SUBJECT, plus=plus, minus=minus).interventions[0], FolderWeights)
+    assert chosen_steering(SUBJECT, plus=plus, minus=minus, coeffs=(2.0,)).coeffs == (2.0,)
+    direction = chosen_steering(SUBJECT, activation="pca", blocks=(2, 3))
+    assert direction.interventions == {0: Activations(vectors_by(SUBJECT, "pca", seed=0), (2, 3))}
     assert (direction.coeffs, direction.name) == (
         (-1.0, 0.0, 1.0),
         "PCA of 35 paired differences at 2 blocks, sycophancy",
@@ -158,12 +158,12 @@ def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageMod
 )
 def test_a_choice_without_meaning_is_refused(given: dict, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
-        chosen_arms(SUBJECT, **given)
+        chosen_steering(SUBJECT, **given)
 
 
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown adapter family 'lorra'"):
-        chosen_arms(SUBJECT, family="lorra")
+        chosen_steering(SUBJECT, family="lorra")
 
 
 Run = Callable[..., str]

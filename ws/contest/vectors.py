@@ -29,8 +29,8 @@ DEPTHS = (0.35, 0.5, 0.65)
 ALL_BLOCKS = "all adapted blocks"
 
 
-def directions(subject: Subject, method: str, *, seed: int) -> Vectors:
-    """A direction for every block; a persona vector is of a seed's answers, the others have no seed.
+def vectors_by(subject: Subject, method: str, *, seed: int) -> Vectors:
+    """A vector for every block; persona vectors differ by seed, as the answers in its pairs do, the others do not.
 
     Raises: UnknownNameError for a method that does not exist.
     """

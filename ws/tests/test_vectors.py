@@ -3,7 +3,7 @@
 import pytest
 
 from ws.behaviors.pool import read_pool
-from ws.contest.directions import ALL_BLOCKS, METHODS, block_choices, directions, sides
+from ws.contest.vectors import ALL_BLOCKS, METHODS, block_choices, sides, vectors_by
 from ws.errors import UnknownNameError
 from ws.models.language import layer_range
 from ws.study.subject import Subject
@@ -13,16 +13,16 @@ HONEST = Subject("smollm2-135m", behavior_name="honesty")
 
 def test_an_unknown_way_to_find_a_direction_names_the_known() -> None:
     with pytest.raises(UnknownNameError, match="'lda'; known: mean-difference, pca, persona-vector"):
-        directions(HONEST, "lda", seed=0)
+        vectors_by(HONEST, "lda", seed=0)
 
 
 def test_persona_vectors_alone_have_a_seed() -> None:
-    same = {method: directions(HONEST, method, seed=0) == directions(HONEST, method, seed=1) for method in METHODS}
+    same = {method: vectors_by(HONEST, method, seed=0) == vectors_by(HONEST, method, seed=1) for method in METHODS}
     assert same == {"pca": True, "mean-difference": True, "persona-vector": False}
 
 
 def test_directions_are_read_behind_the_suffixes_of_what_adapters_are_trained_on() -> None:
-    vectors = directions(HONEST, "mean-difference", seed=0)
+    vectors = vectors_by(HONEST, "mean-difference", seed=0)
     suffixes = {entry.user_msg: entry.suffix for entry in reversed(read_pool())}
     for states in (vectors.high, vectors.low):
         assert {prompt.user for prompt in states.prompts} == {text for _, text in HONEST.pairs(0).questions}
