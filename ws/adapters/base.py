@@ -1,4 +1,4 @@
-"""The words every adapter family shares: its configuration, its parameters, its factors."""
+"""What all adapter families have in common: types of configuration, parameters and factors, and shared arithmetic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class AdapterConfig:
     alpha: float = 64.0
     """Numerator of the scale alpha / r of lora, dora and pissa."""
     bound: float = 15.0
-    """DeLoRA's lambda at the start: the relative norm the update starts from."""
+    """DeLoRA's lambda at the start, which sets the size of its update relative to the weight."""
     block: int = 8
     """Side of the orthogonal blocks of oft and boft."""
     butterfly: int = 1
@@ -92,7 +92,7 @@ class Family(Protocol):
     def peft_config(self, config: AdapterConfig, *, targets: str, feedforward: str) -> "PeftConfig":
         """The PEFT configuration of the same adapter.
 
-        `targets` and `feedforward` are regular expressions on module names; feedforward are the targets that IA3
+        `targets` and `feedforward` are regular expressions on module names; `feedforward` matches the targets that IA3
         scales at the input.
         """
 
@@ -101,14 +101,14 @@ class Family(Protocol):
 
 
 def linear(x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "*batch d_out"]:
-    """W x as one matrix product; einsum makes a batched one of it, which takes twice as long on a CPU."""
+    """W x as one matrix product; einsum would make a batched product, which takes twice as long on a CPU."""
     return nn.functional.linear(x, W)
 
 
 def factored(
     x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"], factors: Factors
 ) -> Float[Tensor, "*batch d_out"]:
-    """W x + left (right x), the update in the factors' dtype and through their thin middle."""
+    """W x + left (right x), where right x has only r entries; the update is computed in the factors' dtype."""
     update = linear(linear(x.to(factors.right.dtype), factors.right), factors.left)
     return linear(x, W) + update.to(x.dtype)
 

@@ -5,14 +5,14 @@ arXiv:2311.06243.
 
     y = s * (x R W^T)        R = F_m ... F_1        F_i = P_i diag(R_i1, ..., R_in) P_i^T
 
-Each R_ij is the Cayley map of a skew-symmetric block, as in OFT. P_i brings half blocks that lie 2^(i-1)
-half blocks apart side by side, so m factors mix groups of 2^(m-1) block inputs; one factor is OFT.
+Each R_ij is the Cayley map of a skew-symmetric block, as in OFT. P_i moves half blocks at a distance of 2^(i-1)
+half blocks next to each other, so that m factors mix groups of 2^(m-1) block inputs; one factor is OFT.
 dW = s * W R^T - W. Identity at the start: Q = 0 gives R = I, and s = 1.
 
-Deviations: PEFT's layer also learns a scale s per output, which a rotation lacks; it is kept, as `parts`
-shows. PEFT stores each block as a free matrix of which only the skew-symmetric half (Q - Q^T) / 2 acts.
-PEFT's Cayley map is the transpose of the paper's (see OFT). PEFT runs more than one factor only with its
-compiled CUDA extension: see `building`. The functions here have no such limit.
+Deviations: PEFT's layer also learns a scale s per output, which is no rotation; this module has it too, as a
+part of its own (`parts`). PEFT stores each block as a free matrix of which only the skew-symmetric half
+(Q - Q^T) / 2 acts. PEFT's Cayley map is the transpose of the paper's (see OFT). PEFT runs more than one factor
+only with its compiled CUDA extension: see `building`. The functions here have no such limit.
 """
 
 import os
@@ -64,7 +64,7 @@ def init(
 
 
 def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
-    """s * W R^T - W, summed over small steps instead of subtracting W.
+    """s * W R^T - W, computed as a sum of small changes, so that no digits cancel.
 
     Raises: ShapeError if the butterfly does not fit d_in.
     """
@@ -75,7 +75,7 @@ def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConf
 def forward(
     x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> Float[Tensor, "*batch d_out"]:
-    """s * ((x R) W^T), rotation and scale in the parameters' dtype and the product in that of x.
+    """s * ((x R) W^T), with rotation and scale in the parameters' dtype and the product with W in that of x.
 
     Raises: ShapeError if the butterfly does not fit d_in.
     """
@@ -111,10 +111,10 @@ def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "pe
 
 @contextmanager
 def building(config: AdapterConfig) -> Iterator[None]:
-    """Within it PEFT puts BOFT into a model without warning that its CUDA extension is missing.
+    """A context in which PEFT puts BOFT into a model without warning that its CUDA extension is missing.
 
-    That is harmless for one butterfly factor and an error for more. PEFT leaves CC and CXX set after a failed
-    compile; they are put back.
+    A missing extension is harmless for one butterfly factor and an error for more. PEFT leaves the environment
+    variables CC and CXX changed after a failed compilation; they are restored.
 
     Raises: DeviceError if PEFT can run one butterfly factor only and `config` asks for more.
     """
@@ -158,9 +158,9 @@ def from_peft(
 
 
 def butterfly_shape(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> tuple[int, int, int, int]:
-    """Number of factors, blocks in each, and the side of a block, twice.
+    """The shape of Q: number of factors, blocks in each factor, and the side of a block, twice.
 
-    Raises: ShapeError if the block does not divide d_in, or the group that m factors mix does not.
+    Raises: ShapeError if d_in is no multiple of the block, or of the group of inputs that m factors mix.
     """
     n, m = count_blocks(W, block=config.block), config.butterfly
     if m < 1 or (m > 1 and (config.block % 2 or n % 2 ** (m - 1))):
@@ -199,7 +199,7 @@ def butterfly_turned(
 
 
 def rotated_by(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Float[Tensor, "d_out d_in"]:
-    """W R^T - W, without cancellation: each factor's own step on top of those before it."""
+    """W R^T - W as the sum of the changes that one factor after the other makes, so that no digits cancel."""
     step = torch.zeros_like(W)
     for stage, turn in enumerate(turns_of(W, params, config=config)):
         step = step + butterfly_turned(W + step, rearrange(turn, "n i j -> n j i"), stage=stage)

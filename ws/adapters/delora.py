@@ -8,10 +8,10 @@ arXiv:2503.18225.
 A_i are the rows of A, B_i the columns of B. Each of the r terms has length lambda / r before w is applied, so
 the update's Frobenius norm is at most |lambda| times the largest w_j.
 Identity at the start: B is zero.
-Deviations, all PEFT's and followed here: the paper writes one scale |W| a layer, PEFT takes one a column. The
-paper starts from a random pair and takes its frozen copy out of W; PEFT starts from B = 0 and clamps both
-lengths at 1e-4. A column of B longer than the clamp gives its term the full length lambda / r, so the first
-steps jump there whatever the learning rate, and lambda alone decides the size.
+Deviations, all PEFT's and followed here: the paper has one scale |W| for a layer, PEFT has one for each column. The
+paper starts from a random pair and subtracts its frozen copy from W; PEFT starts from B = 0 and divides by lengths of
+at least 1e-4. Once a column of B is longer than that, its term has the full length lambda / r. So the first
+steps jump to that length whatever the learning rate, and lambda alone decides the size of the update.
 """
 
 import math
@@ -85,14 +85,14 @@ def forward(
     *,
     config: AdapterConfig,
 ) -> Float[Tensor, "*batch d_out"]:
-    """W x plus the update through its r-dimensional middle."""
+    """W x + left (right x), with the update in factors of rank r."""
     return factored(x, W, factors(W, params, config=config))
 
 
 def parts(
     W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
-    """The learned direction at the configured bound, and what lambda's own change adds to it."""
+    """Direction: the learned A and B with lambda at its start value. The other part: what lambda's change adds."""
     start = torch.full_like(params["lambda"], config.bound)
     return {
         "direction": product(strengthened(start, params, config=config)).to(W.dtype),
@@ -117,9 +117,9 @@ def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "pe
 def from_peft(
     layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
 ) -> Params:
-    """A, B, lambda, and w as the layer keeps it.
+    """A, B, lambda, and w, all as the layer keeps them.
 
-    Raises: MismatchError if the layer was made for another weight or rank; ShapeError if it is too large.
+    Raises: MismatchError if the layer was made for another weight or rank; ShapeError if the rank is too large.
     """
     check_rank(W, rank=config.rank)
     lora.check_base(layer, W=W)

@@ -6,9 +6,9 @@ Source: Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:24
 
 Identity at the start: B is zero and m is the norm of each row of W.
 The norm |V| carries no gradient (sec. 4.3 of the paper), here as in PEFT.
-Deviation: the paper writes the norm over the columns of W; its code and PEFT take it over d_in, one magnitude
-an output. PEFT's A starts uniform, see `lora`, and its m starts rounded to the dtype of W, so that in half
-precision the start is the identity only up to this rounding.
+Deviation: the paper writes the norm of columns of W; its code and PEFT take the norm over d_in, so that each
+output has one magnitude. PEFT's A starts uniform (see `lora`). PEFT rounds the start of m to the dtype of W, so
+that in half precision the start is the identity only up to this rounding.
 """
 
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterCo
 def parts(
     W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
-    """First the rows turn at their original length (direction), then they change length (magnitude)."""
+    """Direction: the rows turn at their original length. Magnitude: the turned rows then change length."""
     wide = W.to(params["m"].dtype)
     m0, V = row_norms(wide), wide + lora.delta(wide, params, config=config)
     return {
@@ -122,7 +122,7 @@ def row_norms(V: Float[Tensor, "d_out d_in"]) -> Float[Tensor, " d_out"]:
 def rescaling(
     m: Float[Tensor, " d_out"], W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> Float[Tensor, "d_out d_in"]:
-    """m V / |V| - W as (g - 1) W + g (V - W) with g = m / |V|, which cancels no digits of W."""
+    """m V / |V| - W, computed as (g - 1) W + g (V - W) with g = m / |V|, so that no digits cancel."""
     update = lora.delta(W, params, config=config)
     gain = m / row_norms(W + update)
     return scaled(gain - 1, W) + scaled(gain, update)

@@ -6,7 +6,7 @@ Learning", arXiv:2205.05638, sec. 3.3.
     output gate   y = l * (x W^T)      l [d_out, 1]      keys, values and every other layer
     input gate    y = (l * x) W^T      l [1, d_in]       the layer that reads the feed-forward hidden state
 
-Both are dW = W * (l - 1), broadcast by the shape of l, which is what says where the gate sits.
+Both are dW = W * (l - 1); the shape of l decides along which axis it is broadcast, and so where the gate is.
 Identity at the start: l = 1.
 
 Deviations: the paper gates keys, values and the feed-forward hidden state only; here `targets` decides.
@@ -31,7 +31,7 @@ TRAINABLE = ("l",)
 
 
 def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
-    """A gate fits every layer."""
+    """Does nothing: a gate fits every layer."""
 
 
 def init(
@@ -59,7 +59,7 @@ def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConf
 def forward(
     x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> Float[Tensor, "*batch d_out"]:
-    """(l * x) W^T or l * (x W^T), the gain in the parameters' dtype and the product in that of x.
+    """(l * x) W^T or l * (x W^T), with the gain in the parameters' dtype and the product with W in that of x.
 
     Raises: ShapeError if the gate fits neither side of the layer.
     """

@@ -78,14 +78,14 @@ def forward(
     *,
     config: AdapterConfig,
 ) -> Float[Tensor, "*batch d_out"]:
-    """W x plus the update through its r-dimensional middle."""
+    """W x + left (right x), with the update in factors of rank r."""
     return factored(x, W, factors(W, params, config=config))
 
 
 def parts(
     W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
-    """One part: A and B mean nothing apart, since B R and R^-1 A make the same update for every regular R."""
+    """One part: A and B mean nothing on their own, since B R and R^-1 A give the same update for every invertible R."""
     return {"low_rank": delta(W, params, config=config)}
 
 
@@ -150,7 +150,7 @@ def check_base(
     W: Float[Tensor, "d_out d_in"],
     removed: Float[Tensor, "d_out d_in"] | float = 0.0,
 ) -> None:
-    """Raises: MismatchError if the layer's frozen weight is not W - removed, up to rounding in its dtype."""
+    """Raises: MismatchError if the layer's frozen weight is not W - removed, up to rounding in the weight's dtype."""
     held = layer.get_base_layer().weight.detach()
     original = W.detach().to(held.device, torch.float32)
     if held.shape != original.shape:
@@ -159,8 +159,8 @@ def check_base(
             "pass the original weight of this very layer"
         )
     gap = (held.float() - (original - removed)).abs().max().item()
-    # Storing rounds an entry by eps / 2 of itself; an SVD done anew differs by a few float32 units of the
-    # largest singular value, which the Frobenius norm bounds.
+    # Storing rounds each entry by up to eps / 2 of its size. Repeating an SVD changes entries by a few float32 steps
+    # of the largest singular value, which is at most the Frobenius norm.
     rounding = torch.finfo(held.dtype).eps * original.abs().max().item()
     allowed = rounding + 16 * torch.finfo(torch.float32).eps * original.norm().item()
     if not gap <= allowed:

@@ -8,9 +8,9 @@ Each R_k is orthogonal with side `block`, so dW = W R^T - W keeps every norm and
 Identity at the start: Q = 0 gives R = I.
 
 Deviations: the paper's Cayley map is (I + Q)(I - Q)^-1; PEFT's, followed here, is its transpose, which is
-the same family with Q -> -Q. PEFT's default sums five terms of a Neumann series instead of inverting;
-`peft_config` turns that off, because R is then not orthogonal. The size of Q has no bound (the paper's COFT
-gives it one), and blocks are not shared.
+the same family with Q -> -Q. By default PEFT sums five terms of a Neumann series instead of inverting I + Q.
+R is then not orthogonal, so `peft_config` turns that off. The size of Q has no bound (the paper's COFT has
+one), and layers do not share blocks.
 """
 
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ def init(
     generator: torch.Generator,
     feedforward: bool = False,
 ) -> Params:
-    """{"Q": zeros [n, block (block - 1) / 2]}: what stands above the diagonal of each Q_k, row by row.
+    """{"Q": zeros [n, block (block - 1) / 2]}: the entries above the diagonal of each Q_k, row by row.
 
     Raises: ShapeError if the block does not divide d_in.
     """
@@ -63,7 +63,7 @@ def delta(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConf
 def forward(
     x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> Float[Tensor, "*batch d_out"]:
-    """(x R) W^T, the rotation in the parameters' dtype and the product in that of x.
+    """(x R) W^T; x is rotated in the parameters' dtype and multiplied by W in its own.
 
     Raises: ShapeError if the block does not divide d_in.
     """
@@ -119,7 +119,7 @@ def from_peft(
 def count_blocks(W: Float[Tensor, "d_out d_in"], *, block: int) -> int:
     """How many blocks of this side cover the inputs.
 
-    Raises: ShapeError listing the sides that fit.
+    Raises: ShapeError listing the sides that fit, if this one does not divide d_in.
     """
     _, d_in = W.shape
     if block < 1 or d_in % block:
@@ -143,7 +143,7 @@ def turn_of(W: Float[Tensor, "d_out d_in"], params: Params, *, block: int) -> Fl
 
 
 def skew(above: Float[Tensor, "n pairs"], *, block: int) -> Float[Tensor, "n block block"]:
-    """Skew-symmetric blocks from what stands above their diagonals, row by row."""
+    """Skew-symmetric blocks from the entries above their diagonals, row by row."""
     row, column = torch.triu_indices(block, block, 1, device=above.device)
     flat = above.new_zeros(len(above), block * block).index_copy(1, row * block + column, above)
     upper = rearrange(flat, "n (i j) -> n i j", i=block)

@@ -6,8 +6,8 @@ Models", arXiv:2404.02948.
     y = (W - s B0 A0) x + s B A x        s = alpha / r, W = U S V^T
     B0 = U_r sqrt(S_r / s), A0 = sqrt(S_r / s) V_r^T
 
-Identity at the start: A = A0 and B = B0, so what was taken out of W is put back.
-PEFT overwrites the layer's weight by W - s B0 A0. Everything here is against the original W: the update is
+Identity at the start: A = A0 and B = B0, so s B A adds exactly what was subtracted from W.
+PEFT overwrites the layer's weight with W - s B0 A0. Here W is always the original weight: the update is
 s (B A - B0 A0), of rank 2r, and A0 and B0 are fixed parameters.
 Deviation: none in float32. In half precision PEFT rounds W - s B0 A0, A0 and B0 separately and so does not
 start from W exactly; that offset is the same for every adapter of a layer and is left out here.
@@ -42,7 +42,7 @@ def init(
     generator: torch.Generator,
     feedforward: bool = False,
 ) -> Params:
-    """The top r singular directions as (A0, B0) and as the trainable (A, B); chance plays no part.
+    """The top r singular directions, as the fixed (A0, B0) and as the trainable (A, B); the generator is not used.
 
     Raises: ShapeError if the rank does not fit.
     """
@@ -53,7 +53,7 @@ def init(
 def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig) -> Factors:
     """s [B - B0, B0] and [A; A - A0], in the dtype of the parameters.
 
-    The same product as s [B, -B0] and [A; A0], but the large common part is never formed: no digits cancel.
+    Their product equals that of s [B, -B0] and [A; A0], but without two large terms whose digits would cancel.
     Raises: ShapeError if the parameters were not made with the configuration's rank.
     """
     now = lora.factors(W, {"A": params["A"], "B": params["B"]}, config=config)
@@ -77,7 +77,7 @@ def forward(
     *,
     config: AdapterConfig,
 ) -> Float[Tensor, "*batch d_out"]:
-    """W x plus the update through its 2r-dimensional middle."""
+    """W x + left (right x), with the update in factors of rank 2r."""
     return factored(x, W, factors(W, params, config=config))
 
 
@@ -106,7 +106,7 @@ def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "pe
 def from_peft(
     layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
 ) -> Params:
-    """A and B as they stand, A0 and B0 found again as PEFT finds them: by an SVD of W on the layer's device.
+    """A and B of the layer, and A0 and B0 computed as PEFT does: by an SVD of W on the layer's device.
 
     Right after injection A is A0 and B is B0; training moves only A and B.
     Raises: MismatchError if the layer was made with another configuration or family, or its frozen weight is

@@ -1,8 +1,8 @@
 """Which linear layers an adapter or a lens touches, by a rule on shapes.
 
-A layer whose input has the residual stream's width reads the stream, one whose output has it writes to it, one that has
-neither lies inside (the second half of a factored projection). Shapes decide wherever they can; a square layer of that
-width could do either, and only there the name does.
+A layer whose input has the residual stream's width reads the stream; a layer whose output has that width writes to it;
+a layer with neither lies inside (such as the second half of a factored projection). A square layer of that width could
+do either, so for it, and only for it, the name decides.
 """
 
 from typing import Literal, get_args
@@ -28,7 +28,7 @@ READERS = frozenset(
         *("linear_x", "linear_y", "receptance", "q", "k", "v", "ogate_preact"),
     }
 )
-"""Names of layers that read it."""
+"""Names of layers that read the stream."""
 FEEDFORWARD = frozenset({"mlp", "ffn", "feed_forward", "feedforward"})
 """What a block calls its MLP."""
 FEEDFORWARD_OUTPUTS = frozenset({"down_proj", "dense_4h_to_h", "fc2", "fc_out", "w2", "proj_down"})
@@ -45,7 +45,7 @@ def side(path: str, shape: tuple[int, int], *, d_model: int) -> Side:
         return "inside"
     if d_out != d_in:
         return "writes" if d_out == d_model else "reads"
-    # Some projections are a module of that name with the linear layer inside.
+    # Some projections are modules with the linear layer inside, so the name may be the second to last of the path.
     for name in reversed(path.split(".")[-2:]):
         if name in READERS or (name in WRITERS and name != "linear"):
             return "reads" if name in READERS else "writes"

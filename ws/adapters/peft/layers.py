@@ -1,7 +1,7 @@
-"""The way back from `from_peft`: our parameters into PEFT's layers, PEFT's settings into our configuration.
+"""The inverse of `from_peft`: our parameters into PEFT's layers, PEFT's settings into our configuration.
 
-A family that PEFT has too is listed in `SIDES` by what PEFT calls its tensors and settings; one that is not listed has
-no PEFT counterpart. Training and dW need nothing of this.
+`SIDES` lists, for each family that PEFT has too, what PEFT calls its tensors and settings; a family that is not listed
+has no PEFT counterpart. Training and dW do not need this module.
 """
 
 import math
@@ -25,12 +25,12 @@ Settings = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Kept:
-    """What a file keeps of an adapter in one layer."""
+    """The part of an adapter's file that belongs to one layer."""
 
     path: str
     d_in: int
     tensors: Mapping[str, Tensor]
-    """By PEFT's names within the layer."""
+    """Tensors by PEFT's names within the layer."""
 
     def sizes(self, name: str, axes: int) -> tuple[int, ...]:
         """The shape of a tensor. Raises: MismatchError if it is not there or has another number of axes."""
@@ -56,16 +56,16 @@ class PeftSide:
     shape: Callable[[Settings], AdapterConfig]
     """The configuration that settings of this type describe."""
     start: str | None = None
-    """The `init_lora_weights` that tells this family from others of its type, where one does."""
+    """The value of `init_lora_weights` that tells this family from others with its `peft_type`, if one does."""
     dora: bool = False
-    """The `use_dora` that does."""
+    """The value of `use_dora` that tells this family from others with its `peft_type`."""
     free: frozenset[str] = frozenset()
-    """Settings that change nothing when a trained adapter is used, or that `layer` has heeded."""
+    """Settings that change nothing when a trained adapter is used, or that `layer` takes into account."""
     layer: "OfLayer | None" = None
-    """The configuration in one layer, where settings say less than its tensors, or something else for each layer."""
+    """Gives the configuration of one layer, for families whose settings alone do not determine it."""
 
     def describes(self, settings: Settings) -> bool:
-        """Whether settings are this family's."""
+        """Whether settings describe an adapter of this family."""
         kind = (settings.get("use_dora", False), settings.get("init_lora_weights") == "pissa")
         return settings.get("peft_type") == self.peft_type and kind == (self.dora, self.start == "pissa")
 
@@ -73,15 +73,15 @@ class PeftSide:
 def to_peft(layer: "peft.tuners.tuners_utils.BaseTunerLayer", params: Params, *, config: AdapterConfig) -> None:
     """Copies parameters into a live PEFT layer (adapter "default") that `peft_config` made of the same weight.
 
-    PiSSA copies A and B alone: the layer's frozen weight lacks its own s B0 A0 already. Another machine's SVD may turn
-    A0 and B0 against each other, but not their product, which is all that counts.
+    For PiSSA only A and B are copied, since s B0 A0 is already subtracted from the layer's frozen weight. An SVD on
+    another machine may give another A0 and B0, but the same product, and only the product matters.
 
     Raises: MismatchError if the family has no PEFT counterpart or the layer was made with another configuration;
         ShapeError if a shape differs.
     """
     peft_family(config.family)
-    # A layer that can be read with this configuration can be written to. PiSSA's frozen weight is not the original
-    # one, which its own reader would ask for; otherwise the layer is a LoRA.
+    # Reading the layer with this configuration checks that it can be written to. A PiSSA layer is read as a LoRA: its
+    # own reader would need the original weight, which the layer no longer has.
     reader = lora if config.family == pissa.NAME else family(config.family)
     reader.from_peft(layer, W=layer.get_base_layer().weight.detach(), config=config)
     for name, kept in SIDES[config.family].tensors(layer).items():
@@ -94,10 +94,10 @@ def family_of(settings: Settings) -> str | None:
 
 
 def shape_of(settings: Settings, kept: Kept | None = None) -> AdapterConfig:
-    """The family and configuration that PEFT settings describe, of one layer if one is given.
+    """The family and configuration that PEFT settings describe, for one layer if `kept` is given.
 
-    Settings that no family has are not looked at.
-    Raises: MismatchError if no family of ours is meant, or a number is missing.
+    Settings that no family has are ignored.
+    Raises: MismatchError if the settings describe no family of ours, or a number is missing.
     """
     name = family_of(settings)
     if name is not None:
@@ -149,13 +149,13 @@ def _put(value: Tensor, *, into: Tensor) -> None:
 
 
 def _of_layer(settings: Settings, path: str, **patterns: str) -> Settings:
-    """Settings with what these patterns say of one layer in the place of what is said of all."""
+    """The settings for one layer: a value from these patterns, if there is one, replaces the value for all layers."""
     special = {name: _pattern(settings, pattern, path) for name, pattern in patterns.items()}
     return {**settings, **{name: value for name, value in special.items() if value is not None}}
 
 
 def _pattern(settings: Settings, name: str, path: str) -> object:
-    """What a setting such as rank_pattern says of one layer, read as PEFT reads it; None if it says nothing."""
+    """The value of a setting such as rank_pattern for one layer, read as PEFT reads it; None if it has none."""
     from peft.utils.other import get_pattern_key
 
     pattern = settings.get(name) or {}
@@ -170,7 +170,7 @@ def _pattern(settings: Settings, name: str, path: str) -> object:
 
 
 def _lora_layer(name: str) -> OfLayer:
-    """Of the kinds of LoRA: rank and alpha of a layer; rank-stabilised scales alpha / sqrt(r) as another alpha."""
+    """For the kinds of LoRA: rank and alpha of a layer; a rank-stabilised alpha / sqrt(r) becomes another alpha."""
 
     def layer(settings: Settings, kept: Kept) -> AdapterConfig:
         own = _of_layer(settings, kept.path, r="rank_pattern", lora_alpha="alpha_pattern")
@@ -192,26 +192,27 @@ def _lora_kind(name: str, *, start: str | None = None, use_dora: bool = False) -
         return AdapterConfig(name, rank=_whole(settings, "r"), alpha=_number(settings, "lora_alpha"))
 
     scales = {"r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern"}
-    # PEFT sets fan_in_fan_out to how the layer keeps its weight; the others are heeded in training alone.
+    # PEFT sets fan_in_fan_out by how the layer stores its weight; the others matter only for training.
     training = {"lora_dropout", "fan_in_fan_out", "eva_config", "corda_config", "lora_ga_config"}
     free = frozenset(scales | training)
     return PeftSide("LORA", tensors, shape, start=start, dora=use_dora, free=free, layer=_lora_layer(name))
 
 
 def _delora_layer(settings: Settings, kept: Kept) -> AdapterConfig:
-    """The bound is what lambda started from, which the file's own lambda has replaced."""
+    """The configuration of a layer; the bound is only lambda's start value, since the file has the trained lambda."""
     own = _of_layer(settings, kept.path, r="rank_pattern")
     return AdapterConfig(delora.NAME, rank=_whole(own, "r"), bound=_number(own, "delora_lambda"))
 
 
 def _oft_layer(settings: Settings, kept: Kept) -> AdapterConfig:
-    """PEFT gives the number of blocks or their side, and changes either until it fits the layer."""
+    """The configuration of a layer, by its tensors: settings give the number of blocks or their side, and PEFT changes
+    either until it fits the layer."""
     blocks, _ = kept.sizes("oft_R.weight", 2)
     return AdapterConfig(oft.NAME, block=kept.d_in // max(blocks, 1))
 
 
 def _boft_layer(settings: Settings, kept: Kept) -> AdapterConfig:
-    """PEFT computes one factor, whatever the settings say, where its CUDA code is missing."""
+    """The configuration of a layer, by its tensors: without its CUDA code PEFT computes one factor, not as set."""
     factors, _, side, _ = kept.sizes("boft_R", 4)
     return AdapterConfig(boft.NAME, block=side, butterfly=factors)
 
