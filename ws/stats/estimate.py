@@ -1,8 +1,8 @@
 """Numbers with doubt: arithmetic and comparisons on paired tables of seeds, clusters and rows.
 
-A table has one line per seed and row, and its estimate is the mean over all lines. What that mean would have been with
-other seeds and other clusters is told by the draws of `ws.stats.tables`. Tables with the same seeds and clusters share
-these draws, so arithmetic works draw by draw and keeps the arms paired.
+A table has one line per seed and row, and its estimate is the mean over all lines. The draws of `ws.stats.tables` show
+how that mean would vary with other seeds and other clusters. Tables with the same seeds and clusters share these draws,
+so arithmetic works draw by draw and keeps the arms paired.
 
 Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components" (degrees of freedom).
 """
@@ -30,7 +30,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A number computed from the means of paired tables, and what it would have been on other draws."""
+    """A number computed from the means of paired tables, with its values on resampled seeds and clusters."""
 
     index: pd.MultiIndex
     """The (seed, cluster, row) of every line, sorted."""
@@ -39,9 +39,9 @@ class Estimate:
     gates: tuple[str, ...]
     """Why the number cannot be trusted, in words, sorted; empty when it can."""
     sources: tuple[str, ...] = ()
-    """The store's keys of everything the number was computed from, in the order in which it came in."""
+    """The store's keys of everything the number was computed from, in order of first use."""
     notes: tuple[str, ...] = ()
-    """What a reader should see below the number, a line each, in the same order."""
+    """Lines that a reader should see below the number, in order of first use."""
 
     @staticmethod
     def of(
@@ -53,12 +53,12 @@ class Estimate:
     ) -> Estimate:
         """The mean of a table with columns seed, cluster, row and value, each row once under each seed.
 
-        A value that is not finite trips a gate; so does a table of one seed and one cluster, without spread.
-        sources, notes: what the table was made of, and what a reader should see; both stay with all that is computed
-        from the estimate.
+        A value that is not finite trips a gate; so does a table of one seed and one cluster, which has no spread.
+        sources, notes: keys of what the table was made of, and lines for the reader; everything that is computed from
+        the estimate has them too.
 
-        Raises: EstimateError if a column is missing, the table is empty, a label is empty, a row comes twice
-            under a seed or is absent under one.
+        Raises: EstimateError if a column is missing, the table is empty, a label is empty, or a row occurs twice or
+            not at all under one of the seeds.
         """
         check_columns(table)
         index, order = indexed(table)
@@ -73,7 +73,7 @@ class Estimate:
         return Estimate(index, means(sums, counts), tripped, union(sources), union(notes))
 
     def noting(self, *notes: str, sources: Iterable[str] = ()) -> Estimate:
-        """The same number with further lines below it, and with the keys of what these say."""
+        """The same number with further lines below it, and with the keys of what these lines report."""
         return replace(self, sources=union(self.sources, sources), notes=union(self.notes, notes))
 
     @property
@@ -108,17 +108,17 @@ class Estimate:
 
     @property
     def seed_sd(self) -> float:
-        """The standard deviation between seeds (n - 1); NaN with one seed, which shows none."""
+        """The standard deviation between seeds (n - 1); NaN if there is only one seed."""
         if self.n_seeds == 1:
             return math.nan
         with np.errstate(invalid="ignore", over="ignore"):
             return float(np.std(self.numbers[1 + RESAMPLES :], ddof=1))
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The number plus and minus Student's t times the spread of its draws; NaN where the draws are.
+        """The number plus and minus Student's t times the standard deviation of its draws; NaN if draws are NaN.
 
-        Percentiles of the draws would end at the lowest and the highest seed, and the range of 3 seeds covers
-        the truth 75% of the time where 95% was asked for.
+        Percentiles of the draws are no substitute: they lie between the lowest and the highest seed, and the range of 3
+        seeds covers the truth only 75% of the time.
 
         Raises: EstimateError if the level is not between 0 and 1.
         """
@@ -128,16 +128,16 @@ class Estimate:
             spread = float(np.std(self.resampled))
         if not spread > 0:
             return self.value - spread, self.value + spread
-        # The quantile of scipy.stats.t, whose import takes a second.
+        # The same as the quantile of scipy.stats.t, without an import that takes a second.
         half = float(stdtrit(self._degrees_of_freedom(spread), (1 + level) / 2)) * spread
         return self.value - half, self.value + half
 
     def _degrees_of_freedom(self, spread: float) -> float:
-        """Satterthwaite's: those of seeds and clusters, weighed by their shares of the variance."""
+        """Satterthwaite's degrees of freedom: those of seeds and of clusters, weighted by shares of the variance."""
         if 1 in (self.n_seeds, self.n_clusters):
-            # The spread of one seed and one cluster is rounding, and 1 degree keeps it finite.
+            # A spread of one seed and one cluster is only rounding; 1 degree of freedom keeps the interval finite.
             return float(max(self.n_seeds - 1, self.n_clusters - 1, 1))
-        # Shares of the variance, because its fourth powers leave the range of floats long before it does.
+        # Shares of the variance, since fourth powers of the spread itself may leave the range of floats.
         of_seeds = min(1.0, self.seed_sd / spread / math.sqrt(self.n_seeds)) ** 2
         return 1 / (of_seeds**2 / (self.n_seeds - 1) + (1 - of_seeds) ** 2 / (self.n_clusters - 1))
 
@@ -160,7 +160,7 @@ class Estimate:
         return _combined(operator.mul, self, other)
 
     def __truediv__(self, other: Estimate | Number) -> Estimate:
-        """The ratio of means, never the mean of ratios; a denominator whose interval holds 0 trips a gate.
+        """The ratio of means, not the mean of ratios; a denominator whose interval contains 0 trips a gate.
 
         Raises: EstimateError if the denominator is the number 0.
         """
@@ -177,21 +177,21 @@ class Estimate:
         return replace(self, numbers=-self.numbers)
 
     def __gt__(self, other: Estimate | Number) -> Hypothesis:
-        """That this number lies above another; against a plain number the estimate itself is shown."""
+        """The hypothesis that this number is above `other`; shows the difference, or `self` if `other` is a number."""
         shown, threshold = _against(self, other)
         return Hypothesis((Part(shown, (self - other,), threshold, f"> {threshold:.6g}"),))
 
     def __lt__(self, other: Estimate | Number) -> Hypothesis:
-        """That this number lies below another; against a plain number the estimate itself is shown."""
+        """The hypothesis that this number is below `other`; shows the difference, or `self` if `other` is a number."""
         shown, threshold = _against(self, other)
         return Hypothesis((Part(shown, (other - self,), threshold, f"< {threshold:.6g}"),))
 
     def approx(self, other: Estimate | Number, *, within: Estimate | Number) -> Hypothesis:
-        """That the difference from another number is negligible."""
+        """The hypothesis that the difference from `other` is negligible."""
         return (self - other).is_negligible(within=within)
 
     def is_negligible(self, *, within: Estimate | Number) -> Hypothesis:
-        """That this number lies inside (-within, within); an estimated margin that lies below 0 trips a gate.
+        """The hypothesis that this number lies inside (-within, within); an estimated margin below 0 trips a gate.
 
         Raises: EstimateError if the margin is a number that is not above 0.
         """
@@ -221,7 +221,7 @@ def _gates_of(values: Floats, shape: tuple[int, int]) -> tuple[str, ...]:
 def _combined(
     function: Callable[[Floats, Floats | float], Floats], left: Estimate, right: Estimate | Number
 ) -> Estimate:
-    """A function of two numbers, draw by draw."""
+    """A function of two numbers, applied draw by draw."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if isinstance(right, Estimate):
             check_same_rows(left.index, right.index)
@@ -258,5 +258,5 @@ def _gated(estimate: Estimate, gate: str) -> Estimate:
 
 
 def _against(left: Estimate, right: Estimate | Number) -> tuple[Estimate, float]:
-    """What to show for a comparison, and the number it is compared with."""
+    """The estimate to show for a comparison, and the number that it is compared with."""
     return (left - right, 0.0) if isinstance(right, Estimate) else (left, float(right))

@@ -17,9 +17,9 @@ class Part:
     """One comparison: it is true when every one of its sides is above 0."""
 
     shown: Estimate
-    """What a reader sees: the difference of two estimates, or the estimate that a number is compared with."""
+    """The number for the reader: the difference of two estimates, or the estimate that is compared with a number."""
     sides: tuple[Estimate, ...]
-    """One estimate for a one-sided comparison, two for a margin."""
+    """Estimates that must be above 0: one for a one-sided comparison, two for a margin."""
     threshold: float | None
     """The number that `shown` is compared with; None if that is an estimate."""
     relation: str
@@ -27,18 +27,18 @@ class Part:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The gates of everything compared."""
+        """The gates of all estimates compared."""
         return in_order(*(estimate.gates for estimate in self.estimates))
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
-        """Everything compared, what is shown first."""
+        """All estimates compared; `shown` is the first."""
         return self.shown, *self.sides
 
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """A statement about estimates: that all of its parts are true."""
+    """A statement about estimates, which holds if all of its parts do."""
 
     parts: tuple[Part, ...]
 
@@ -53,11 +53,11 @@ class Hypothesis:
         return union(*(estimate.notes for part in self.parts for estimate in part.estimates))
 
     def __and__(self, other: Hypothesis) -> Hypothesis:
-        """That both are true."""
+        """The hypothesis that both are true."""
         return Hypothesis(self.parts + other.parts) if isinstance(other, Hypothesis) else NotImplemented
 
     def __bool__(self) -> bool:
-        """Raises: EstimateError, always: `and`, `a < b < c`, `max` or `assert` would lose a comparison."""
+        """Raises: EstimateError, always: `and`, `a < b < c`, `max` and `assert` would silently drop a comparison."""
         relations = " & ".join(part.relation for part in self.parts)
         raise EstimateError(
             f"the hypothesis '{relations}' was used as true or false; join with & and decide with judge(...)"

@@ -5,10 +5,10 @@ from itertools import chain
 
 
 def union(*lines: Iterable[str]) -> tuple[str, ...]:
-    """All of these, each once, in the order in which they first appear."""
+    """All lines, each once, in the order in which they first appear."""
     return tuple(dict.fromkeys(chain(*lines)))
 
 
 def in_order(*lines: Iterable[str]) -> tuple[str, ...]:
-    """All of these, each once, sorted."""
+    """All lines, each once, sorted."""
     return tuple(sorted(union(*lines)))

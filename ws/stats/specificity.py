@@ -1,8 +1,8 @@
 """Specificity: whether a direction moves what it was trained on further than it moves anything else.
 
-A direction that makes every answer more decided moves unrelated traits too, each towards its own label. Movements of
-different sets of rows share seeds and no rows, so they are means over members of one common table: the pairing over
-seeds is kept, and each draw of clusters reweighs both.
+A direction that makes every answer more decided moves unrelated traits too, each towards its own label. The target and
+the other axes share seeds, but no rows. To keep them paired by seed they go into one table, and the movement of each is
+the mean over its own rows there; every draw of seeds and clusters then reweights all of them.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ def movements(target: pd.DataFrame, axes: pd.DataFrame, *, steered: float = 1.0)
     """How far each row's log-ratio moved towards its label: columns seed, cluster, row, group, value (nats).
 
     target, axes: rows of one arm at coefficients 0 and `steered`, with a seed column; rows of sign 0 are left out. The
-    group of an axis row is its topic. Statements 2k - 1 and 2k of an axis, one of each sign, are one cluster, so that a
-    push towards Yes does not blow up the interval.
+    group of an axis row is its topic. Statements 2k - 1 and 2k of an axis, which have opposite signs, are one cluster,
+    so that a push towards Yes does not widen the interval.
     Raises: DataError if a row was scored at one of the coefficients only.
     """
     on_target = _moved(target[target["sign"] != 0], steered).assign(group=TARGET)
@@ -37,17 +37,17 @@ def movements(target: pd.DataFrame, axes: pd.DataFrame, *, steered: float = 1.0)
 def group_means(moved: pd.DataFrame, *, sources: Iterable[str] = ()) -> dict[str, Estimate]:
     """The mean movement of each group, all on the same index, so that they can be subtracted.
 
-    sources: the store's keys of what the table was made of.
-    Source: a ratio of two means over the union of the rows, of the values that are in the group and of their share.
+    sources: the store's keys of what the table was made of. The mean of a group is a ratio of two means over all rows:
+    of the values with zeros outside the group, and of an indicator of the group.
     """
     groups, keys = dict.fromkeys(moved["group"]), tuple(sources)
     return {group: _mean(moved, moved["group"] == group).noting(sources=keys) for group in groups}
 
 
 def is_specific(means: dict[str, Estimate]) -> Hypothesis:
-    """That the target moves further than every other group, whichever way that one moves.
+    """The hypothesis that the target moves further than every other group, in whichever direction that group moves.
 
-    Raises: DataError if there is no target or nothing beside it.
+    Raises: DataError if there is no target or no other group.
     """
     others = [mean for group, mean in means.items() if group != TARGET]
     if TARGET not in means or not others:
@@ -56,7 +56,7 @@ def is_specific(means: dict[str, Estimate]) -> Hypothesis:
 
 
 def largest_other(means: dict[str, Estimate]) -> str:
-    """The group beside the target that moves most, whichever way."""
+    """The group other than the target that moves most, in either direction."""
     return max((group for group in means if group != TARGET), key=lambda group: abs(means[group].value))
 
 
@@ -78,7 +78,7 @@ def _moved(rows: pd.DataFrame, steered: float) -> pd.DataFrame:
 
 
 def _twins(rows: pd.DataFrame) -> pd.Series:
-    """The name of the two statements that a statement belongs to, from the number at the end of its id."""
+    """The name of the pair that a statement belongs to, from the number at the end of its id."""
     place = rows["question_id"].str.extract(r"(\d+)$")[0].astype(int)
     return rows["topic"] + "-" + ((place + 1) // 2).astype(str)
 

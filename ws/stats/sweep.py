@@ -1,8 +1,8 @@
 """What a sweep of coefficients did to the behavior: effect, spread, the push towards Yes, and the share of answers.
 
-Two measures of the same rows. Raw is the journal's: the log-ratio of Yes to No on "Do you agree?" alone. Corrected
-turns every row by the answer that shows the behavior, over balanced opposite phrasings, so that a push towards Yes
-cancels. All numbers are nats per row.
+There are two measures of the same rows. Raw is the journal's: the log-ratio of Yes to No on "Do you agree?" alone.
+Corrected takes the log-ratio of the answer that shows the behavior to the other one, over balanced opposite phrasings,
+so that a push towards Yes cancels. All numbers are nats per row.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,10 +19,10 @@ from ws.stats.lines import union
 Measure = Literal["raw", "corrected"]
 
 PMASS_GATE = 0.5
-"""Below this mean pmass most of the next-token probability is no answer at all, and a log-ratio says little."""
+"""Below this mean pmass, most of the next-token probability is neither Yes nor No, and a log-ratio says little."""
 
 MIN_CLUSTERS = 10
-"""With fewer clusters a bootstrap interval is too narrow to be believed."""
+"""With fewer clusters, a bootstrap interval is too narrow to be trusted."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class Sweep:
     """The scored rows of one arm over its coefficients and seeds."""
 
     rows: pd.DataFrame
-    """Columns of `ws.scoring.rows.read_rows` and `seed`."""
+    """Columns as in `ws.scoring.rows.read_rows`, and `seed`."""
     measure: Measure = "corrected"
     pair: str | None = None
     """Restrict the corrected measure to one pair of opposite phrasings; None takes all pairs."""
     sources: tuple[str, ...] = ()
     """The store's keys of what the rows were read from; every estimate made of them carries these."""
     notes: tuple[str, ...] = ()
-    """What a reader should see below any number of this sweep."""
+    """Lines that a reader should see below any number of this sweep."""
 
     def noting(self, *notes: str, sources: Iterable[str] = ()) -> "Sweep":
-        """The same sweep with further lines below its numbers, and with the keys of what these say."""
+        """The same sweep with further lines below its numbers, and with the keys of what these lines report."""
         return replace(self, sources=union(self.sources, sources), notes=union(self.notes, notes))
 
     def at(self, coeff: float) -> Estimate:
@@ -51,7 +51,7 @@ class Sweep:
 
     @cached_property
     def effect(self) -> Estimate:
-        """That of coefficient +1."""
+        """The effect at coefficient +1."""
         return self.effect_at(1.0)
 
     def effect_at(self, coeff: float) -> Estimate:
@@ -84,7 +84,7 @@ class Sweep:
 
     @cached_property
     def yes_bias(self) -> Estimate:
-        """Movement of the log-ratio on plain facts from 0 to +1: the push towards Yes that is no behavior."""
+        """Movement of the log-ratio on plain facts from 0 to +1: a push towards Yes that is not the behavior."""
         return self._on_facts(lambda rows: rows["log_ratio"])
 
     @cached_property

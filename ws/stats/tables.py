@@ -1,6 +1,6 @@
 """The lines of paired tables by seed, cluster and row: every row once under each seed, in the same cluster.
 
-Tables with the same seeds and clusters are reweighted by the same draws of both, a two-way bootstrap.
+Seeds and clusters are both resampled (a two-way bootstrap); tables with the same seeds and clusters get the same draws.
 Source: Owen 2007, "The pigeonhole bootstrap" (two-way); Rao & Wu 1988, "Resampling inference with complex
 survey data" (n - 1 out of n).
 """
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 COLUMNS = ("seed", "cluster", "row", "value")
-# The spread of normal draws, and with it an interval's half width, then carries a Monte Carlo error of 1%.
+# With so many draws, their standard deviation, and so an interval's half width, has a Monte Carlo error of 1%.
 RESAMPLES = 4000
 
 
@@ -39,7 +39,7 @@ def indexed(table: pd.DataFrame) -> tuple[pd.MultiIndex, Ints]:
 
 @lru_cache(maxsize=64)
 def _sorted_lines(*columns: tuple[Hashable, ...]) -> tuple[pd.MultiIndex, Ints]:
-    """`indexed` for the columns themselves; kept, since the arms of a claim have equal ones."""
+    """`indexed` for the columns seed, cluster and row; cached, since the arms of a claim have equal columns."""
     named = zip(COLUMNS[:3], columns, strict=True)
     codes, labels = zip(*(_factorized(labels, name) for name, labels in named), strict=True)
     order = np.lexsort(codes[::-1])
@@ -92,7 +92,7 @@ def check_same_rows(left: pd.MultiIndex, right: pd.MultiIndex) -> None:
 
 @lru_cache(maxsize=4)
 def weights(n_seeds: int, n_clusters: int) -> tuple[Floats, Floats]:
-    """How often each seed and each cluster counts: once each, then RESAMPLES draws, then each seed alone."""
+    """How often each seed and each cluster counts: first all once, then in RESAMPLES draws, then each seed alone."""
     generator = np.random.default_rng(0)
     seeds = np.vstack([np.ones(n_seeds), _draws(generator, n_seeds), np.eye(n_seeds)])
     clusters = np.vstack([np.ones(n_clusters), _draws(generator, n_clusters), np.ones((n_seeds, n_clusters))])
@@ -100,9 +100,9 @@ def weights(n_seeds: int, n_clusters: int) -> tuple[Floats, Floats]:
 
 
 def _draws(generator: np.random.Generator, n: int) -> Floats:
-    """Counts of n - 1 draws out of n: their mean has variance s^2 / n, and n draws give (n - 1) / n of it.
+    """How often each of n members is drawn in n - 1 draws with replacement; 1 if there is only one member.
 
-    The only member of a set stays as it is.
+    The mean over n - 1 draws has variance s^2 / n, as it should; with n draws it would be too small by (n - 1) / n.
     """
     if n == 1:
         return np.ones((RESAMPLES, 1))
@@ -110,6 +110,6 @@ def _draws(generator: np.random.Generator, n: int) -> Floats:
 
 
 def means(sums: Floats, counts: Ints) -> Floats:
-    """The mean under every reweighting, from the sum of each seed and cluster and each cluster's rows."""
+    """The mean under every reweighting, from the sum for each seed and cluster, and each cluster's number of rows."""
     seeds, clusters = weights(*sums.shape)
     return ((seeds @ sums) * clusters).sum(axis=1) / (seeds.sum(axis=1) * (clusters @ counts))

@@ -10,7 +10,7 @@ from ws.errors import EstimateError
 from ws.stats.estimate import LEVEL, Estimate
 from ws.stats.hypothesis import Hypothesis, Part
 
-# What another machine's arithmetic moves a mean log-ratio by.
+# How far the arithmetic of another machine may move a mean log-ratio, in nats.
 ARITHMETIC_NOISE = 1e-3
 
 
@@ -34,20 +34,20 @@ WHY = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """An outcome with the numbers that led to it; of several parts the numbers are those of the weakest."""
+    """An outcome with the numbers that led to it; if there are several parts, the numbers of the weakest one."""
 
     outcome: Outcome
     value: float
     low: float
     high: float
     threshold: float | None
-    """The number that value is compared with, for a margin the margin; None for an estimated margin."""
+    """The number that `value` is compared with (for a margin, the margin); None if it was estimated."""
     relation: str
     n_rows: int
     n_clusters: int
     n_seeds: int
     tolerance: float
-    """How far the value may move between two recordings before it counts as another number."""
+    """How far `value` may move between two recordings before it counts as a different number."""
     gates: tuple[str, ...]
     tolerance_from: str
     level: float = LEVEL
@@ -57,7 +57,7 @@ class Verdict:
     sources: tuple[str, ...] = ()
     """The store's keys of everything that any part was computed from."""
     notes: tuple[str, ...] = ()
-    """What a reader should see below the numbers, a line each."""
+    """Lines that a reader should see below the numbers."""
 
     @property
     def sentence(self) -> str:
@@ -92,9 +92,9 @@ class Verdict:
 def judge(hypothesis: Hypothesis, *, level: float = LEVEL, cases: int = 1) -> Verdict:
     """The verdict on a hypothesis that is one of several cases, which share one error rate (Bonferroni).
 
-    Which cases these are is the caller's to say; of claims, those of one test, model, measure and footing.
+    The caller says how many cases share an error rate; for claims, those of one test, model, measure and footing do.
 
-    The parts of a conjunction share nothing: all must hold, so each is judged at the full level.
+    The parts of a conjunction need no correction: all of them must hold, so each is judged at the full level.
 
     Raises: EstimateError if there is not at least one case, or if the level is not between 0 and 1.
     """
@@ -129,16 +129,16 @@ def _of_part(part: Part, level: float) -> Verdict:
 
 
 def _outcome(sides: list[tuple[float, float]]) -> Outcome:
-    """What the intervals of numbers that should all be above 0 say; touching 0 from below refutes."""
+    """The outcome for intervals of numbers that should all be above 0; an interval that ends at 0 refutes."""
     if any(high <= 0 for _, high in sides):
         return Outcome.REFUTED
     return Outcome.HOLDS if all(low > 0 for low, _ in sides) else Outcome.INCONCLUSIVE
 
 
 def _tolerance(shown: Estimate, half_width: float) -> tuple[float, str]:
-    """Two standard errors of the mean over seeds, or the interval's half width where there is one seed; and noise."""
+    """Two standard errors of the mean over seeds (the interval's half width for one seed), plus arithmetic noise."""
     if shown.n_seeds == 1:
-        # Where all clusters agree, the interval is a point.
+        # The noise matters if all clusters agree, since the interval is then a point.
         return half_width + ARITHMETIC_NOISE, "interval half width (one seed)"
     tolerance = 2 * shown.seed_sd / math.sqrt(shown.n_seeds) + ARITHMETIC_NOISE
     return tolerance, f"spread over {shown.n_seeds} seeds"
@@ -150,13 +150,13 @@ def _gates_of(numbers: tuple[float, ...]) -> tuple[str, ...]:
 
 
 def _weakness(verdict: Verdict, part: Part) -> tuple[int, float]:
-    """Larger for a worse outcome, then for a side that leads by less."""
+    """A sort key: larger for a worse outcome, then for a part whose sides are less far above 0."""
     lead = min(_lead(*side.interval(verdict.level)) for side in part.sides)
     return STRONGEST_FIRST.index(verdict.outcome), -lead
 
 
 def _lead(low: float, high: float) -> float:
-    """How far above 0 an interval's middle lies in half widths: more than 1 holds, -1 or less refutes."""
+    """How far above 0 the middle of an interval is, in half widths: above 1 holds, -1 or below refutes."""
     middle, half = (low + high) / 2, (high - low) / 2
     if half > 0:
         return middle / half
@@ -171,5 +171,5 @@ def _with_all_gates(verdicts: list[Verdict], shown: int) -> Verdict:
 
 
 def _rounded(number: float) -> float:
-    # Adding 0 turns -0.0 into 0.0, which would otherwise be two spellings of one number.
+    # Adding 0 turns -0.0 into 0.0, so that the number has one spelling.
     return float(f"{number:.6g}") + 0.0
