@@ -1,9 +1,9 @@
 """Choosing each family's recipe on rows that no claim reads.
 
-Every candidate's plus adapter is trained on a seed of its own (no claim uses it) and judged by its validation loss on
-training questions held out from it. The best candidate and epoch wins, provided that with both signs the validation
-claims' pmass at coefficients -1 and +1 keeps at least four fifths of the base model's; otherwise the next best is
-tried. Held-out claims are never scored here.
+Every candidate's plus adapter is trained with a seed that no claim uses, and ranked by its validation loss on training
+questions that are kept out of training. The best candidate and epoch wins if its dW leaves the model able to answer: at
+coefficients -1 and +1, pmass on the validation claims is at least four fifths of the base model's. Otherwise the next
+best is tried. Held-out claims are never scored here.
 """
 
 import json
@@ -36,25 +36,25 @@ LEARNING_RATES = {
     "ia3": (5e-3, 2e-2),
 }
 BOUNDS = {"delora": (0.5, 1.0, 3.0)}
-"""DeLoRA's size is set by its bound, whatever the learning rate; PEFT's 15 destroys a small model."""
+"""Bounds to try for DeLoRA. Its bound sets its size, whatever the learning rate; PEFT's 15 destroys a small model."""
 
 SEARCHED: dict[str, Callable[[Hyperparameters], float]] = {
     "lr": lambda recipe: recipe.training.lr,
     "bound": lambda recipe: recipe.shape.bound,
     "epochs": lambda recipe: recipe.training.epochs,
 }
-"""What candidates of a family differ in."""
+"""The hyper-parameters in which the candidates of a family differ."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One recipe that was tried and what validation said of it."""
+    """One recipe that was tried, and its results on validation data."""
 
     recipe: Hyperparameters
     validation_loss: float
-    """Of the plus adapter, in nats per token; infinite where training diverged."""
+    """Validation loss of the plus adapter, in nats per token; infinite if training diverged."""
     pmass: float | None = None
-    """Lower of the mean pmass at coefficients -1 and +1 on the validation claims; None if it was never in question."""
+    """The lower of the mean pmass at coefficients -1 and +1 on the validation claims; None if it was not measured."""
     chosen: bool = False
 
     def record(self) -> dict[str, object]:
@@ -65,7 +65,7 @@ class Candidate:
 
 
 def grid(name: str) -> tuple[Hyperparameters, ...]:
-    """The candidates of a family at the longest training; shorter ones are read off their curves."""
+    """The candidates of a family with the most epochs; fewer epochs are read off the curves of these."""
     return tuple(
         Hyperparameters(AdapterConfig(name, bound=bound), TrainConfig(lr=lr, epochs=MAX_EPOCHS))
         for lr in LEARNING_RATES[name]
@@ -78,7 +78,7 @@ def search(
 ) -> dict[str, list[Candidate]]:
     """Searches family by family and writes `out` after each, so that a killed search goes on where it was.
 
-    `at_edge` in `out` says where a winner lies at the end of what was tried.
+    `at_edge` in `out` names the winner's values that are the lowest or highest of those tried.
 
     Raises: UnknownNameError for an unknown family; DataError if no candidate of a family keeps enough pmass.
     """
@@ -113,7 +113,7 @@ def search(
 
 
 def trained_candidates(subject: Subject, store: Store, recipe: Hyperparameters) -> list[Candidate]:
-    """A candidate per epoch of one training; the rate is constant after warm-up, so each epoch is a shorter recipe."""
+    """A candidate per epoch of one training: the rate is constant after warm-up, so stopping early is a recipe too."""
     try:
         curve = read_curves(store, subject.custom_adapter(recipe, sign="plus", seed=SEED))["validation_loss"]
     except TrainingError as error:
@@ -126,7 +126,7 @@ def trained_candidates(subject: Subject, store: Store, recipe: Hyperparameters) 
 
 
 def chosen(subject: Subject, store: Store, ranked: list[Candidate], *, least: float) -> list[Candidate]:
-    """The ranking with the best candidate marked that keeps pmass of at least `least`; one that diverges has none."""
+    """The ranking, with the best candidate marked whose pmass is at least `least`; a diverged one counts as failing."""
     for place, candidate in enumerate(ranked):
         if not math.isfinite(candidate.validation_loss):
             continue

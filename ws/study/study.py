@@ -1,8 +1,8 @@
-"""A study: a subject, the store that keeps what is made of it, and the steps from one to a verdict.
+"""A study: a subject (model and behavior), the store of its artifacts, and the steps from the behavior to a verdict.
 
     behavior -> pairs -> adapters -> dW -> rows -> estimate -> verdict
 
-Each step is an artifact of the store, the very one that a claim reads: what a claim has trained or scored is not made
+Each step is an artifact of the store, the same one that claims read: what a claim has trained or scored is not computed
 again, and a script that was stopped goes on where it was.
 """
 
@@ -35,7 +35,7 @@ def load(
     device: Literal["cpu", "cuda"] = "cpu",
     store: Path | str | None = None,
 ) -> "Study":
-    """The study of a behavior of a model; nothing dear is made before it is asked for.
+    """The study of a behavior of a model; nothing that takes long is computed before it is asked for.
 
     `model` is what `--model` takes: a name of the table, a folder, a GGUF file, a repository of the hub. `store` is the
     folder of artifacts; None is WS_STORE, else the user's cache.
@@ -44,17 +44,17 @@ def load(
     """
     kept = Store(default_root() if store is None else Path(store))
     subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
-    # Asked for now, so that a wrong name is refused before anything is trained.
+    # Looked up now, so that a wrong name raises before anything is trained.
     _ = subject.behavior
     return Study(subject, kept)
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """One model with one behavior, and the store of what is made of them."""
+    """One model with one behavior, and the store of their artifacts."""
 
     subject: Subject
-    """The recipes of everything below, and of more: controls, cuts, validation rows."""
+    """The recipes of everything that this class offers, and of controls, cuts and validation rows."""
     store: Store
 
     @property
@@ -92,9 +92,9 @@ class Study:
     def score(self, *directions: Direction, coeffs: Sequence[float] = COEFFS, measure: Measure = "corrected") -> Sweep:
         """The held-out questions under each direction at each coefficient, and in the unchanged model, coefficient 0.
 
-        Directions are seeds of one training, told apart by their place: the first of one call is compared with the
-        first of another. `measure` is "corrected", turned so that a mere push towards Yes cancels, or "raw", the
-        journal's.
+        Directions are seeds of one training. They are paired by their place when sweeps are compared: the first of one
+        call with the first of another. `measure` is "corrected", in which a mere push towards Yes cancels, or "raw",
+        as in the journal.
         Units: log-ratios of Yes to No, in nats a row.
         Raises: DataError without a direction or a coefficient, MismatchError for a direction of another model.
         """
@@ -117,7 +117,7 @@ class Study:
 
 
 def answers(model: LanguageModel, messages: Sequence[str], *, new_tokens: int = 48) -> list[str]:
-    """What a model answers to each user message, likeliest token by likeliest token, as it is steered now.
+    """The model's greedy answer to each user message, steered as it is now.
 
     Raises: DataError without a message.
     """

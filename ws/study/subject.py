@@ -18,8 +18,8 @@ from ws.training.pairs import Pairs
 from ws.training.train import Adapter
 
 MESSAGES = {("smollm2-135m", "honesty"): 22}
-"""How many training messages a model's recipe of a behavior takes where not all: of honesty's pool two of each
-category, which five personas a side make 110 pairs, about as many as sycophancy has."""
+"""How many training messages are used, where it is not all of them. 22 are two of each category of honesty's pool; with
+five pairs of personas they make 110 pairs, about as many as sycophancy has."""
 
 TINY_TRAINING, TINY_QUESTIONS = 7, 48
 """Questions to train on and rows to score (12 claims in 4 phrasings) that suffice to exercise the pipeline."""
@@ -33,11 +33,11 @@ class Subject:
     device: str = "cpu"
     behavior_name: str = "sycophancy"
     engine: Engine = "native"
-    """What trains the adapters; "peft" is the reference that the native engine is compared with."""
+    """The code that trains the adapters; "peft" is the reference for "native"."""
     messages: int | None = None
-    """How many training messages; None takes those of the model's recipe."""
+    """How many training messages to use; None uses as many as MESSAGES says, or all."""
     pool: Path | None = None
-    """The file of messages that honesty is trained on; None is ours."""
+    """The file of messages that honesty is trained on; None uses ours."""
 
     @property
     def behavior(self) -> Behavior:
@@ -80,11 +80,11 @@ class Subject:
         return Weights(self.direction(family, seed=seed))
 
     def random_direction(self, family: str, *, seed: int) -> Direction:
-        """The control of equal norm and rank in every tensor."""
+        """The control for dW: random values with its norm and rank in every tensor."""
         return replace(self.direction(family, seed=seed), random_seed=seed)
 
     def same_sign_direction(self, family: str, *, seed: int, other: int) -> Direction:
-        """The control of two adapters of one sign: plus of `seed` minus plus of `other`."""
+        """The control that has two adapters of one sign: plus of `seed` minus plus of `other`."""
         return Direction(self.adapter(family, sign="plus", seed=seed), self.adapter(family, sign="plus", seed=other))
 
     def rows(self, intervention: Intervention, *, coeffs: tuple[float, ...] = COEFFS) -> Rows:
@@ -102,7 +102,7 @@ class Subject:
 
     @property
     def cut_questions(self) -> tuple[Question, ...]:
-        """What cuts are scored on: the agree pair of every other held-out claim, since there are so many cuts.
+        """The questions for cuts of dW: the "agree" pair of every second held-out claim, since there are so many cuts.
 
         Held-out claims are listed by topic, so every topic is among them. Of random weights nothing is left out.
         """
