@@ -15,8 +15,8 @@ from operator import and_
 
 import pytest
 
-from fixtures.activations import Along
 from ws.adapters import FAMILIES
+from ws.study.cuts import Along
 
 MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
 EVERY_FAMILY = pytest.mark.parametrize("family", FAMILIES, scope="module")

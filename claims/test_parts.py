@@ -7,7 +7,7 @@ scored at its own norm. IA3 has one kind of parameter, gates; they are split int
 
 import pytest
 
-from fixtures.lenses import Part
+from ws.study.cuts import Part
 
 MOST = 0.50
 """Share of the whole effect."""

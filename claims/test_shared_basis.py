@@ -13,7 +13,7 @@ from ws.adapters import FAMILIES
 from ws.lenses.base import NormMatched, Then
 from ws.lenses.names import named
 from ws.lenses.shared import RandomBasis
-from ws.report.joint import Shared
+from ws.study.cuts import Along
 
 MOST, NOTHING = 0.50, 0.10
 """Shares of the effect of the residual writes; random directions keep at most .022 of .907 in the journal."""
@@ -32,24 +32,24 @@ def random_at_full_norm(seed, *, k):
 
 @MEASURES
 @pytest.mark.parametrize("k", [8, 32, 64])
-@pytest.mark.families(Shared(8))
+@pytest.mark.families(Along(8, of="shared"))
 @pytest.mark.claim("C20")
 def test_shared_directions_keep_most_of_the_effect(retained, holds, family, k, measure):
-    holds(retained(family, Shared(k), of=WRITES) > MOST)
+    holds(retained(family, Along(k, of="shared"), of=WRITES) > MOST)
 
 
 @MEASURES
-@pytest.mark.families(Shared(32))
+@pytest.mark.families(Along(32, of="shared"))
 @pytest.mark.claim("C20")
 def test_as_many_random_directions_keep_nothing(retained, holds, family, measure):
-    holds(retained(family, Shared(32, random=True), of=WRITES).is_negligible(within=NOTHING))
+    holds(retained(family, Along(32, of="random"), of=WRITES).is_negligible(within=NOTHING))
 
 
 @MEASURES
-@pytest.mark.families(Shared(8, keep=False))
+@pytest.mark.families(Along(8, keep=False, of="shared"))
 @pytest.mark.claim("C21")
 def test_dropping_the_shared_top_eight_costs_about_a_third(retained, holds, family, measure):
-    holds((1 - retained(family, Shared(8, keep=False), of=WRITES)).approx(THIRD, within=ABOUT))
+    holds((1 - retained(family, Along(8, keep=False, of="shared"), of=WRITES)).approx(THIRD, within=ABOUT))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -58,9 +58,9 @@ def test_top_directions_overlap_with_those_of_other_families(overlap_ratio, hold
     holds(overlap_ratio(family) > 1)
 
 
-@pytest.mark.families(Shared(8))
+@pytest.mark.families(Along(8, of="shared"))
 def test_shared_directions_and_the_rest_are_the_residual_writes(gap, family):
-    assert gap(family, Shared(8), Shared(8, keep=False), of=WRITES) < 1e-5
+    assert gap(family, Along(8, of="shared"), Along(8, keep=False, of="shared"), of=WRITES) < 1e-5
 
 
 @MEASURES

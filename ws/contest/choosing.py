@@ -93,7 +93,7 @@ def _settings(choice: str, table: pd.DataFrame, toward: int) -> list[Setting]:
 
 
 def _best(contest: Contest, scored: dict[str, pd.DataFrame]) -> Setting:
-    if contest.tiny:
+    if not contest.subject.scale.chooses:
         # No setting of an untrained model keeps its pmass, so the first one is taken to exercise what follows.
         check_identical(scored)
         name, table = next(iter(scored.items()))

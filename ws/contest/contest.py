@@ -28,7 +28,7 @@ from ws.scoring.side_effects import SideEffects
 from ws.scoring.thought import ThoughtRows
 from ws.steering.interventions import Activations, Intervention, SystemPrompt, Vectors, Weights
 from ws.steering.iso_kl import Divergence, IsoKL
-from ws.study.subject import TINY_QUESTIONS, Subject
+from ws.study.subject import Subject
 
 RANKED = ("delora", "dora", "pissa", "oft", "lora", "ia3")
 """The families that the journal ranks on dilemmas, in its order."""
@@ -42,9 +42,6 @@ A_SIDE = 2
 N_AXES = 5
 """Off-target axes that every arm is scored on, the first of the file."""
 
-N_PASSAGES = 10
-"""Neutral passages whose perplexity is measured."""
-
 FLUENT_ROWS = 24
 """Validation rows whose pmass says whether the model still answers."""
 
@@ -55,11 +52,6 @@ class Contest:
 
     subject: Subject
     """The model, with honesty as its behavior."""
-
-    @property
-    def tiny(self) -> bool:
-        """Whether only the pipeline is under test."""
-        return known_model(self.subject.model).untrained
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -79,8 +71,7 @@ class Contest:
     @property
     def conduct_questions(self) -> tuple[Question, ...]:
         """Honesty's own held-out claims, honest conduct named and asked about in two pairs of opposite phrasings."""
-        held = self.subject.behavior.questions("heldout")
-        return held[:TINY_QUESTIONS] if self.tiny else held
+        return self.subject.behavior.questions("heldout")[: self.subject.scale.rows]
 
     @property
     def messages(self) -> tuple[str, ...]:
@@ -152,29 +143,35 @@ class Contest:
             intervention,
             coeffs,
             policy,
-            new_tokens=8 if self.tiny else 256,
+            new_tokens=self.subject.scale.thought_tokens,
         )
 
     def iso_kl(self, intervention: Intervention) -> IsoKL:
         """The coefficient at which an intervention is as far from the base model as any other."""
-        return IsoKL(self.subject.on, self.messages, intervention, new_tokens=8 if self.tiny else 24)
+        return IsoKL(self.subject.on, self.messages, intervention, new_tokens=self.subject.scale.kl_tokens)
 
     def divergence(self, intervention: Intervention) -> Divergence:
         """How far an intervention that has no strength of its own is from the base model."""
-        return Divergence(self.subject.on, self.messages, intervention, (1.0,), new_tokens=8 if self.tiny else 24)
+        return Divergence(self.subject.on, self.messages, intervention, (1.0,), new_tokens=self.subject.scale.kl_tokens)
 
     def side_effects(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> SideEffects:
         """Perplexity of neutral prose and repetition in answers."""
-        passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
+        passages = passages_read()[: self.subject.scale.passages]
         return SideEffects(
-            self.subject.on, intervention, coeffs, passages, self.messages, new_tokens=8 if self.tiny else 48
+            self.subject.on,
+            intervention,
+            coeffs,
+            passages,
+            self.messages,
+            new_tokens=self.subject.scale.repetition_tokens,
         )
 
     def fluent_range(self, intervention: Intervention) -> FluentRange:
         """The coefficients at which the model still answers and still reads prose."""
-        passages = passages_read()[: 2 if self.tiny else N_PASSAGES]
-        asked, gate = self.validation_questions[:FLUENT_ROWS], {"pmass_gate": 0.0} if self.tiny else {}
-        return FluentRange(self.subject.on, intervention, asked, self.subject.behavior.prefill, passages, **gate)
+        passages = passages_read()[: self.subject.scale.passages]
+        asked, prefill = self.validation_questions[:FLUENT_ROWS], self.subject.behavior.prefill
+        gate = self.subject.scale.pmass_gate
+        return FluentRange(self.subject.on, intervention, asked, prefill, passages, pmass_gate=gate)
 
     def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> Rows:
         return Rows(self.subject.on, asked, self.subject.behavior.prefill, intervention, coeffs)
@@ -198,23 +195,21 @@ def asked(model: str) -> tuple[Question, ...]:
     if known_model(model).gpu:
         repo, revision = HUB_SET
         return (*questions(read_hub(repo, revision=revision).dilemmas, wordings=LISTED), *neutral)
-    held = a_side(of_split(read_own(), "heldout"), A_SIDE)
-    if known_model(model).untrained:
-        return (*questions(held[:12], wordings=INFINITIVE), *neutral[:8])
-    return (*questions(held, wordings=INFINITIVE), *neutral)
+    held, scale = a_side(of_split(read_own(), "heldout"), A_SIDE), known_model(model).scale
+    return (*questions(held[: scale.dilemmas], wordings=INFINITIVE), *neutral[: scale.dilemma_facts])
 
 
 @lru_cache(maxsize=8)
 def asked_to_choose(model: str) -> tuple[Question, ...]:
     """Validation dilemmas: of each topic one for each side of the honest action, where it has one."""
     chosen = a_side(of_split(read_own(), "validation"), 1)
-    return questions(chosen[:6] if known_model(model).untrained else chosen, wordings=INFINITIVE)
+    return questions(chosen[: known_model(model).scale.validation_dilemmas], wordings=INFINITIVE)
 
 
 @lru_cache(maxsize=8)
 def asked_off_target(model: str) -> tuple[Question, ...]:
-    """Every statement of the first axes; a few of each on a tiny model."""
-    n = 4 if known_model(model).untrained else None
+    """Every statement of the first axes; as many of each as the model's scale has."""
+    n = known_model(model).scale.axis_rows
     return tuple(question for axis in list(read_axes().values())[:N_AXES] for question in axis[:n])
 
 

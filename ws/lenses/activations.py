@@ -22,11 +22,10 @@ from ws.behaviors.base import Claim, ask
 from ws.delta.update import Spectrum
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError, MismatchError, ShapeError, UnknownNameError
-from ws.lenses.base import NormMatched
 from ws.lenses.bases import LayerBases
-from ws.lenses.cuts import WRITES, Cut, whole_delta
+from ws.lenses.cuts import WritesCut
 from ws.lenses.modules import layer_of
-from ws.lenses.shared import Projected
+from ws.lenses.shared import Bases
 from ws.models.language import LanguageModel, Placed
 from ws.steering.states import Prompt, States, read_states
 from ws.store import Recipe, Store
@@ -146,10 +145,9 @@ def leading(layers: LayerBases, layer: int, k: int) -> Float[Tensor, "d_model _"
 
 
 @dataclass(frozen=True)
-class ActivationCut(Cut):
-    """A direction's residual writes inside (or outside) the first k activation directions of each layer.
+class ActivationCut(WritesCut):
+    """Along the first k activation directions of each layer.
 
-    matched: scaled to the norm of the residual writes, with one factor for all tensors.
     Raises: UnknownNameError for another scope; ShapeError for k < 1; MismatchError for a basis from another model.
     """
 
@@ -170,16 +168,12 @@ class ActivationCut(Cut):
                 "read states of the model that this dW was trained on"
             )
 
-    def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
-        writes = WRITES.apply(whole_delta(self.direction, lm, store), lm)
+    def bases(self, writes: WeightDelta, lm: LanguageModel, store: Store) -> Bases:
         layers = read_directions(store, self.basis, self.scope)
-        bases = {path: leading(layers, layer_of(path), self.k).to(lm.device) for path in writes.tensors}
-        lens = Projected(bases, self.keep)
-        return (NormMatched(lens) if self.matched else lens).apply(writes, lm)
+        return {path: leading(layers, layer_of(path), self.k).to(lm.device) for path in writes.tensors}
 
-    def cut(self) -> str:
-        side, norm = "inside" if self.keep else "outside", " at full norm" if self.matched else ""
-        return f"writes {side} {self.k} activation directions ({self.scope}){norm}"
+    def directions(self) -> str:
+        return f"activation directions ({self.scope})"
 
 
 def fit_prompts(behavior: Behavior) -> tuple[Prompt, ...]:

@@ -12,10 +12,10 @@ from torch import Tensor
 from ws.delta.weight_delta import WeightDelta
 from ws.engine.loading import loaded
 from ws.errors import MismatchError
-from ws.lenses.base import Lens
+from ws.lenses.base import Lens, NormMatched
 from ws.lenses.modules import Modules, layer_of
 from ws.lenses.parts import keep_part, part_deltas
-from ws.lenses.shared import Projected, first, random_bases, shared_directions
+from ws.lenses.shared import Bases, Projected, first, shared_directions
 from ws.models.language import LanguageModel, Placed
 from ws.steering.interventions import WeightIntervention
 from ws.store import Recipe, Store
@@ -95,12 +95,39 @@ def read_shared_basis(
     return {path: layers[layer_of(path)] for path in delta.tensors}
 
 
+class WritesCut(Cut):
+    """A direction's residual writes along k output directions of each layer, or all others.
+
+    matched: scaled to the norm of all residual writes, with one factor for all tensors.
+    """
+
+    k: int
+    keep: bool
+    matched: bool
+
+    @abstractmethod
+    def bases(self, writes: WeightDelta, lm: LanguageModel, store: Store) -> Bases:
+        """The k directions at each tensor of the residual writes."""
+
+    def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
+        writes = WRITES.apply(whole_delta(self.direction, lm, store), lm)
+        lens = Projected(self.bases(writes, lm, store), self.keep)
+        return (NormMatched(lens) if self.matched else lens).apply(writes, lm)
+
+    @abstractmethod
+    def directions(self) -> str:
+        """Which directions they are, as one short human phrase."""
+
+    def cut(self) -> str:
+        side, norm = "inside" if self.keep else "outside", " at full norm" if self.matched else ""
+        return f"writes {side} {self.k} {self.directions()}{norm}"
+
+
 @dataclass(frozen=True)
-class SharedCut(Cut):
-    """A direction's residual writes inside (or outside) k output directions that several directions share.
+class SharedCut(WritesCut):
+    """Along the output directions that several directions share.
 
     The direction that is cut may be one of those that the basis is made of, as in the journal's T6 (2026-04-27).
-    random_seed: a seed for the control, k random directions instead of the basis.
     Raises: MismatchError if a direction of the basis is on another model.
     """
 
@@ -108,7 +135,7 @@ class SharedCut(Cut):
     basis: tuple[Direction, ...]
     k: int
     keep: bool = True
-    random_seed: int | None = None
+    matched: bool = False
 
     def __post_init__(self) -> None:
         on = self.direction.on
@@ -118,18 +145,11 @@ class SharedCut(Cut):
                     f"a basis of {its.describe()} for a direction on {on.describe()}; share directions on one model"
                 )
 
-    def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
-        mine = WRITES.apply(whole_delta(self.direction, lm, store), lm)
-        if self.random_seed is not None:
-            bases = random_bases(mine, self.k, seed=self.random_seed)
-        else:
-            bases = first(read_shared_basis(store, SharedBasis(self.basis), mine, lm), self.k)
-        return Projected(bases, self.keep).apply(mine, lm)
+    def bases(self, writes: WeightDelta, lm: LanguageModel, store: Store) -> Bases:
+        return first(read_shared_basis(store, SharedBasis(self.basis), writes, lm), self.k)
 
-    def cut(self) -> str:
-        side = "inside" if self.keep else "outside"
-        what = "random" if self.random_seed is not None else f"shared by {len(self.basis)} families"
-        return f"writes {side} {self.k} directions, {what}"
+    def directions(self) -> str:
+        return f"directions shared by {len(self.basis)} families"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ws.errors import UnknownNameError
+from ws.models.scale import FULL, SMALL, Scale
 from ws.models.weights import ModelWeights, Pins
 
 SOURCES = {
@@ -70,6 +71,8 @@ class KnownModel:
     pins: Pins = ()
     untrained: bool = False
     """Whether its numbers mean nothing, so that claims are computed on it but not judged."""
+    scale: Scale = FULL
+    """How much is asked of it."""
     gpu: bool = False
     """Whether it is meant for a GPU."""
     thinks: bool = False
@@ -151,7 +154,7 @@ _TABLE = (
             ),
         ),
     ),
-    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, untrained=True, thinks=True),
+    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, untrained=True, scale=SMALL, thinks=True),
     KnownModel(
         "qwen3-0.6b",
         ModelSource.parse("hf:Qwen/Qwen3-0.6B@c1899de289a04d12100db370d81485cdf75e47ca"),

@@ -12,17 +12,14 @@ import pandas as pd
 
 from ws.adapters import FAMILIES
 from ws.errors import DataError, UnknownNameError
-from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
-from ws.lenses.cuts import Cut, LensCut, SharedCut
-from ws.lenses.names import named
 from ws.models.table import known_model
 from ws.scoring.rows import Rows, read_rows
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure, Sweep
 from ws.steering.interventions import Weights
-from ws.steering.states import Prompt
 from ws.store import Recipe, Store, default_root
 from ws.store.progress import track
+from ws.study.cuts import Along, Named, cut_of, why_not
 from ws.study.subject import Subject
 from ws.training.direction import Direction, read_geometry, summary
 
@@ -32,32 +29,6 @@ ACTIVATION, FULL_NORM, SHARED, RANDOM = "activation", "full norm", "shared", "ra
 MEASURES: tuple[Measure, ...] = ("corrected", "raw")
 
 
-@dataclass(frozen=True)
-class Shared:
-    """The residual writes inside (or outside) k directions that all families share, or as many random ones."""
-
-    k: int
-    keep: bool = True
-    random: bool = False
-
-    def applies(self, family: str) -> str | None:
-        """Why it has no meaning for a family: every dW writes the residual stream."""
-        return None
-
-
-@dataclass(frozen=True)
-class Moved:
-    """The residual writes inside (or outside) the k directions in which steering moves what each block writes.
-
-    matched: scaled to the norm of the residual writes.
-    """
-
-    k: int
-    keep: bool = True
-    matched: bool = False
-
-
-CutOf = str | Shared | Moved
 Estimates = Mapping[Measure, Estimate]
 
 
@@ -70,26 +41,26 @@ class View:
     """The figure it belongs to: spectrum, modules or directions."""
     claims: tuple[str, ...]
     """The claims whose tests build its rows."""
-    keep: CutOf
-    drop: CutOf | None = None
+    keep: Named
+    drop: Named | None = None
     """None for a control, of which only the kept part is asked."""
     of: str = "whole"
     """The lens whose effect is the denominator of what is retained."""
-    families: tuple[str, ...] = tuple(FAMILIES)
+    families: tuple[str, ...] | None = None
+    """Those that it is asked of; None is all."""
     kind: str = ""
     """Among directions: where they come from."""
     k: int = 0
     """Among directions: how many they are."""
 
     @property
-    def sides(self) -> dict[str, CutOf]:
+    def sides(self) -> dict[str, Named]:
         """What is scored, by name."""
         return {"keep": self.keep} if self.drop is None else {"keep": self.keep, "drop": self.drop}
 
     def applies(self, family: str) -> bool:
         """Whether the line has a meaning for a family and is asked of it."""
-        lenses = [named(cut) for cut in self.sides.values() if isinstance(cut, str)]
-        return family in self.families and all(lens.applies(family) is None for lens in lenses)
+        return (self.families is None or family in self.families) and why_not(family, *self.sides.values()) is None
 
 
 CROPS = ("top_25", "middle_50", "bottom_25", "top_50_energy", "top_90_energy")
@@ -105,21 +76,19 @@ PLACES = (
     "late_layers",
 )
 SHARED_K = (8, 32, 64)
-MOVED_K = (1, 2, 4, 8, 16, 32, 64, 128)
-MOVED_FAMILIES = ("lora", "delora")
-TINY_MOST, TINY_PROMPTS = 8, 8
-"""Directions and prompts to read them on that suffice to exercise the pipeline on a model with random weights."""
+SWEPT = ("lora", "delora")
+"""The families of which the journal swept the number of activation directions."""
 
 
 def views(model: str) -> tuple[View, ...]:
     """The lines of a model's table, in its order. Raises: UnknownNameError for a model that no table lists."""
-    most = TINY_MOST if known_model(model).untrained else max(MOVED_K)
+    ks = known_model(model).scale.ks
     return (
         *(_named(name, "spectrum", "C23") for name in CROPS),
         *(_named(f"base_{name}", "spectrum", "C25") for name in CROPS),
         *(_named(name, "modules", "C22") for name in PLACES),
-        *(view for k in MOVED_K if k <= most for view in _moved(k)),
-        *(view for k in SHARED_K if k <= most for view in _shared(k)),
+        *(view for k in ks for view in _moved(k)),
+        *(view for k in SHARED_K if k <= max(ks) for view in _shared(k)),
     )
 
 
@@ -128,18 +97,20 @@ def _named(name: str, group: str, claim: str) -> View:
 
 
 def _moved(k: int) -> tuple[View, View]:
-    common = {"group": "directions", "of": WRITES, "families": MOVED_FAMILIES, "k": k}
+    common = {"group": "directions", "of": WRITES, "families": SWEPT, "k": k}
     return (
-        View(f"activation K={k}", claims=("C14",), keep=Moved(k), drop=Moved(k, keep=False), kind=ACTIVATION, **common),
-        View(f"full norm K={k}", claims=("C15",), keep=Moved(k, matched=True), kind=FULL_NORM, **common),
+        View(f"activation K={k}", claims=("C14",), keep=Along(k), drop=Along(k, keep=False), kind=ACTIVATION, **common),
+        View(f"full norm K={k}", claims=("C15",), keep=Along(k, matched=True), kind=FULL_NORM, **common),
     )
 
 
 def _shared(k: int) -> tuple[View, View]:
     common = {"group": "directions", "claims": ("C20", "C21"), "of": WRITES, "k": k}
     return (
-        View(f"shared K={k}", keep=Shared(k), drop=Shared(k, keep=False), kind=SHARED, **common),
-        View(f"random K={k}", keep=Shared(k, random=True), kind=RANDOM, **common),
+        View(
+            f"shared K={k}", keep=Along(k, of="shared"), drop=Along(k, keep=False, of="shared"), kind=SHARED, **common
+        ),
+        View(f"random K={k}", keep=Along(k, of="random"), kind=RANDOM, **common),
     )
 
 
@@ -234,9 +205,9 @@ class Asked:
         """The family's dW, seed by seed."""
         return [self.subject.direction(family, seed=seed) for seed in self.seeds]
 
-    def cuts(self, family: str, cut: CutOf) -> list[Rows]:
+    def cuts(self, family: str, cut: Named) -> list[Rows]:
         """The scored rows of a cut, seed by seed."""
-        return [self.subject.cut_rows(variant(self.subject, family, cut, seed)) for seed in self.seeds]
+        return [self.subject.cut_rows(cut_of(self.subject, family, cut, seed=seed)) for seed in self.seeds]
 
     def recipes(self) -> dict[Recipe, tuple[str, ...]]:
         """Every artifact that the table reads, and the claims whose tests build it."""
@@ -250,24 +221,6 @@ class Asked:
                 for rows in (rows for cut in cuts for rows in self.cuts(family, cut)):
                     found.setdefault(rows, view.claims)
         return found
-
-
-def variant(subject: Subject, family: str, cut: CutOf, seed: int) -> Cut:
-    """A cut of a family's dW. Raises: UnknownNameError for a name that is no lens."""
-    direction = subject.direction(family, seed=seed)
-    match cut:
-        case Shared():
-            basis = tuple(subject.direction(name, seed=seed) for name in FAMILIES)
-            return SharedCut(direction, basis, cut.k, cut.keep, random_seed=seed if cut.random else None)
-        case Moved():
-            basis = steered_basis(direction, _prompts(subject))
-            return ActivationCut(direction, basis, cut.k, keep=cut.keep, matched=cut.matched)
-    return LensCut(direction, named(cut))
-
-
-def _prompts(subject: Subject) -> tuple[Prompt, ...]:
-    prompts = fit_prompts(subject.behavior)
-    return prompts[:TINY_PROMPTS] if known_model(subject.model).untrained else prompts
 
 
 def build(asked: Asked, store: Store) -> None:
@@ -308,8 +261,8 @@ def _lines(asked: Asked, family: str, still: Estimates, store: Store) -> list[Li
     directions = asked.directions(family)
     norms = [summary(read_geometry(store, one))["norm"] for one in directions]
     whole = [_of_cuts(asked.subject, asked.subject.rows(Weights(one)), store) for one in directions]
-    known: dict[CutOf, Estimates] = {"whole": effects(whole, still, asked.seeds)}
-    shares: dict[CutOf, float] = {}
+    known: dict[Named, Estimates] = {"whole": effects(whole, still, asked.seeds)}
+    shares: dict[Named, float] = {}
     for cut in dict.fromkeys(cut for view in asked.views(family) for cut in (view.of, *view.sides.values())):
         if cut not in known:
             rows = [read_rows(store, recipe) for recipe in asked.cuts(family, cut)]
@@ -324,7 +277,7 @@ def _of_cuts(subject: Subject, rows: Rows, store: Store) -> pd.DataFrame:
 
 
 def _of_view(
-    family: str, view: View, known: Mapping[CutOf, Estimates], shares: Mapping[CutOf, float]
+    family: str, view: View, known: Mapping[Named, Estimates], shares: Mapping[Named, float]
 ) -> Iterator[Line]:
     for measure in MEASURES:
         of = known[view.of][measure]

@@ -7,10 +7,13 @@ from typing import Literal
 
 from ws.behaviors import Behavior, Question, behavior
 from ws.behaviors.honesty import HONESTY, from_pool
+from ws.lenses.activations import fit_prompts
 from ws.models.language import Placed
+from ws.models.scale import Scale
 from ws.models.table import known_model, weights_of
 from ws.scoring.rows import COEFFS, Rows
 from ws.steering.interventions import Intervention, Nothing, Weights
+from ws.steering.states import Prompt
 from ws.training.direction import Direction
 from ws.training.hyperparameters import Hyperparameters, hyperparameters_of
 from ws.training.inject import Engine
@@ -20,9 +23,6 @@ from ws.training.train import Adapter
 MESSAGES = {("smollm2-135m", "honesty"): 22}
 """How many training messages are used, where it is not all of them. 22 are two of each category of honesty's pool; with
 five pairs of personas they make 110 pairs, about as many as sycophancy has."""
-
-TINY_TRAINING, TINY_QUESTIONS = 7, 48
-"""Questions to train on and rows to score (12 claims in 4 phrasings) that suffice to exercise the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,19 @@ class Subject:
         return behavior(self.behavior_name)
 
     @property
+    def scale(self) -> Scale:
+        """How much is asked of the model."""
+        return known_model(self.model).scale
+
+    @property
     def on(self) -> Placed:
         return Placed(weights_of(self.model), self.device)
 
     def pairs(self, seed: int) -> Pairs:
         """The training pairs of a seed."""
-        b, tiny = self.behavior, known_model(self.model).untrained
-        n = self.messages or (TINY_TRAINING if tiny else MESSAGES.get((self.model, self.behavior_name)))
-        asked = b.training_questions()[:n]
-        if tiny:
-            return Pairs(self.on, asked, b.positive, b.negative, seed=seed, max_new_tokens=12)
-        return Pairs(self.on, asked, b.positive, b.negative, seed=seed)
+        b, tokens = self.behavior, self.scale.answer_tokens
+        n = self.messages or self.scale.messages or MESSAGES.get((self.model, self.behavior_name))
+        return Pairs(self.on, b.training_questions()[:n], b.positive, b.negative, seed=seed, max_new_tokens=tokens)
 
     def adapter(self, family: str, *, sign: Literal["plus", "minus"], seed: int) -> Adapter:
         """The adapter of a family and sign; `seed` varies its pairs, its start values and its order of steps."""
@@ -104,9 +106,14 @@ class Subject:
     def cut_questions(self) -> tuple[Question, ...]:
         """The questions for cuts of dW: the "agree" pair of every second held-out claim, since there are so many cuts.
 
-        Held-out claims are listed by topic, so every topic is among them. Of random weights nothing is left out.
+        Held-out claims are listed by topic, so every topic is among them.
         """
         return _asked_of_cuts(self.model, self.behavior_name)
+
+    @property
+    def fit_prompts(self) -> tuple[Prompt, ...]:
+        """What activation directions are read from: never a question that a claim scores."""
+        return fit_prompts(self.behavior)[: self.scale.fit_prompts]
 
     def cut_rows(self, cut: Intervention, *, coeffs: tuple[float, ...] = (1.0,)) -> Rows:
         """Held-out questions under a cut of a direction."""
@@ -124,17 +131,13 @@ def _from_pool(pool: Path) -> Behavior:
 @lru_cache(maxsize=16)
 def _asked(model: str, behavior_name: str, split: str) -> tuple[Question, ...]:
     """The questions of a split, held-out ones with the plain facts behind them."""
-    b = behavior(behavior_name)
-    asked, neutral = b.questions(split), b.neutral_questions() if split == "heldout" else ()
-    if known_model(model).untrained:
-        asked, neutral = asked[:TINY_QUESTIONS], neutral[: TINY_QUESTIONS // 4]
-    return (*asked, *neutral)
+    b, scale = behavior(behavior_name), known_model(model).scale
+    neutral = b.neutral_questions() if split == "heldout" else ()
+    return (*b.questions(split)[: scale.rows], *neutral[: scale.facts])
 
 
 @lru_cache(maxsize=16)
 def _asked_of_cuts(model: str, behavior_name: str) -> tuple[Question, ...]:
     asked = tuple(q for q in _asked(model, behavior_name, "heldout") if q.pair == "agree")
-    if known_model(model).untrained:
-        return asked
-    chosen = set(list(dict.fromkeys(q.cluster for q in asked))[::2])
+    chosen = set(list(dict.fromkeys(q.cluster for q in asked))[:: known_model(model).scale.cut_stride])
     return tuple(q for q in asked if q.cluster in chosen)

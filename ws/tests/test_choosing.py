@@ -1,5 +1,6 @@
 """A rival chooses what moves validation dilemmas furthest while the model still answers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from ws.contest.choosing import (
 )
 from ws.contest.contest import Contest
 from ws.errors import DataError
+from ws.models.scale import SMALL
 from ws.steering.interventions import Activations, Intervention, SystemPrompt
 from ws.store import Store
 from ws.study.subject import Subject
@@ -90,7 +92,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Contest:
     choices = {"block 1": (1,), "block 3": (3,), "all adapted blocks": (1, 2, 3)}
     monkeypatch.setattr(choosing, "_validation", scored)
     monkeypatch.setattr(choosing, "_block_choices", lambda *_: choices)
-    monkeypatch.setattr(Contest, "tiny", False)
+    monkeypatch.setattr(Subject, "scale", replace(SMALL, chooses=True))
     return Contest(Subject("tiny-random-qwen3", behavior_name="honesty"))
 
 

@@ -2,16 +2,15 @@
 
 import pytest
 
-from fixtures.families import why_not
-from fixtures.lenses import Part, Shared
 from ws.adapters import FAMILIES
 from ws.errors import UnknownNameError
 from ws.lenses.spectrum import EqualSpectrum
+from ws.study.cuts import Along, Part, why_not
 from ws.tests.conftest import CONFTEST, Project
 
 CLAIMS = """
 import pytest
-from fixtures.lenses import Part
+from ws.study.cuts import Part
 from ws.lenses.spectrum import EqualSpectrum
 
 @pytest.mark.claim("C24")
@@ -98,7 +97,7 @@ def test_only_what_is_selected_is_explained_and_only_on_request(claims: Project)
 )
 def test_a_lens_for_no_family_is_refused(claims: Project, lens: str, message: str) -> None:
     claims.claims(
-        "import pytest\nfrom fixtures.lenses import Part\n"
+        "import pytest\nfrom ws.study.cuts import Part\n"
         f"@pytest.mark.families({lens})\ndef test_it(family):\n    pass\n"
     )
     result = claims.run()
@@ -107,9 +106,9 @@ def test_a_lens_for_no_family_is_refused(claims: Project, lens: str, message: st
 
 
 def test_the_first_reason_of_several_lenses_counts() -> None:
-    assert why_not("dora", Shared(8), EqualSpectrum(0)) == EqualSpectrum(0).applies("dora")
+    assert why_not("dora", Along(8, of="shared"), EqualSpectrum(0)) == EqualSpectrum(0).applies("dora")
     assert why_not("dora", Part("direction"), EqualSpectrum(0)) == EqualSpectrum(0).applies("dora")
     assert why_not("oft", Part("rotation")) == "rotation is all there is of oft"
-    assert why_not("dora", "top_25", Part("magnitude"), Shared(8)) is None
+    assert why_not("dora", "top_25", Part("magnitude"), Along(8, of="shared")) is None
     with pytest.raises(UnknownNameError, match="unknown lens 'top_26'"):
         why_not("lora", "top_26")

@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ws.adapters import FAMILIES
 from ws.errors import DataError
-from ws.lenses.activations import ActivationCut, fit_prompts, steered_basis
-from ws.lenses.cuts import LensCut, SharedCut
 from ws.lenses.names import LENSES
 from ws.report import joint as module
-from ws.report.joint import Asked, Joint, Line, Moved, Shared, check, joint, variant, views
+from ws.report.joint import Asked, Joint, Line, check, joint, views
 from ws.report.joint_text import TOO_SMALL, csv, interval, markdown, terminal
 from ws.scoring.rows import Rows
 from ws.stats.sweep import Sweep
 from ws.steering.interventions import Nothing, Weights
 from ws.store import Store
+from ws.study.cuts import cut_of
 from ws.study.subject import Subject
 from ws.training.direction import Direction
 
@@ -70,7 +68,7 @@ def arm(line: Line, side: str | None) -> Sweep:
     for seed in SEEDS:
         rows = TINY.rows(TINY.weights(line.family, seed=seed))
         if side is not None:
-            rows = TINY.cut_rows(variant(TINY, line.family, line.view.sides[side], seed))
+            rows = TINY.cut_rows(cut_of(TINY, line.family, line.view.sides[side], seed=seed))
         tables += [frame(one).assign(seed=seed) for one in (rows, TINY.base_rows)]
     return Sweep(pd.concat(tables, ignore_index=True), line.measure, pair="agree")
 
@@ -94,7 +92,7 @@ def test_directions_are_shares_of_the_residual_writes(table: Joint) -> None:
 
 def test_a_norm_share_is_the_mean_over_seeds(table: Joint) -> None:
     line = table.lines[0]
-    cuts = [frame(TINY.cut_rows(variant(TINY, line.family, line.view.keep, seed))) for seed in SEEDS]
+    cuts = [frame(TINY.cut_rows(cut_of(TINY, line.family, line.view.keep, seed=seed))) for seed in SEEDS]
     expected = np.mean([rows["norm"].iloc[0] / NORM for rows in cuts])
     assert line.sides["keep"].norm_share == pytest.approx(expected)
 
@@ -135,17 +133,6 @@ def test_every_line_has_a_name_of_its_own_and_known_lenses(model: str) -> None:
     lines = views(model)
     assert len({view.name for view in lines}) == len(lines)
     assert {cut for view in lines for cut in view.sides.values() if isinstance(cut, str)} <= LENSES.keys()
-
-
-def test_cuts_are_the_recipes_of_the_claims() -> None:
-    direction = REAL.direction("lora", seed=1)
-    basis = steered_basis(direction, fit_prompts(REAL.behavior))
-    everyone = tuple(REAL.direction(name, seed=1) for name in FAMILIES)
-    assert variant(REAL, "lora", "mlp", 1) == LensCut(direction, LENSES["mlp"])
-    assert variant(REAL, "lora", Moved(32, keep=False), 1) == ActivationCut(direction, basis, 32, keep=False)
-    assert variant(REAL, "lora", Moved(32, matched=True), 1) == ActivationCut(direction, basis, 32, matched=True)
-    assert variant(REAL, "lora", Shared(8), 1) == SharedCut(direction, everyone, 8)
-    assert variant(REAL, "lora", Shared(8, random=True), 1) == SharedCut(direction, everyone, 8, random_seed=1)
 
 
 def test_an_empty_store_is_told_which_claims_fill_it(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.lenses import _overlap_lines
 from ws.delta.update import LowRank
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
@@ -24,6 +23,7 @@ from ws.lenses.overlap import (
     read_overlaps,
 )
 from ws.models.language import LanguageModel
+from ws.study.overlaps import paired_lines
 from ws.tests.small import adapter, random_update, shared_store
 from ws.training.direction import Direction, direction_delta
 
@@ -151,14 +151,14 @@ def test_a_family_meets_each_other_one_at_the_next_seed_and_on_the_left() -> Non
         ]
     )
     for name, others in (("lora", {"oft", "ia3"}), ("oft", {"lora", "ia3"}), ("random lora", {"oft", "ia3"})):
-        lines = _overlap_lines(table, name, range(3))
+        lines = paired_lines(table, name, {0: 1, 1: 2, 2: 0})
         assert set(zip(lines["seed"], lines["row"], strict=True)) == {
             (seed, f"{UP} {other}") for seed in range(3) for other in others
         }
         assert len(lines) == 6
         assert set(lines["side"]) == {"left"}
         assert (lines["second_seed"] == (lines["first_seed"] + 1) % 3).all()
-    one = _overlap_lines(table[(table["first_seed"] == 0) & (table["second_seed"] == 0)], "lora", range(1))
+    one = paired_lines(table[(table["first_seed"] == 0) & (table["second_seed"] == 0)], "lora", {0: 0})
     assert set(one["second"]) == {"oft", "ia3"}
 
 

@@ -34,12 +34,6 @@ where the journal's validation loss was lowest."""
 JOURNAL_LORAS = {"lora-paper": (2e-4, 2.0), "lora-mistaken": (1e-5, 0.5)}
 """Learning rate and alpha / rank of the two LoRAs that claim C01 compares; all else is LoRA's recipe on the model."""
 
-TINY = {
-    name: Hyperparameters(AdapterConfig(name, rank=4, alpha=8.0, bound=1.0, block=4), TrainConfig(lr=5e-3, epochs=1))
-    for name in FAMILIES
-}
-"""A short recipe for models with random weights, where only the pipeline is under test."""
-
 
 def hyperparameters_of(model: str, family: str, behavior_name: str = "sycophancy") -> Hyperparameters:
     """The hyper-parameters of a family, or of one of C01's two LoRAs, for a behavior on a model.
@@ -50,8 +44,9 @@ def hyperparameters_of(model: str, family: str, behavior_name: str = "sycophancy
         return _journal_lora(hyperparameters_of(model, "lora", behavior_name), *JOURNAL_LORAS[family])
     if family not in FAMILIES:
         raise UnknownNameError("adapter family", family, [*FAMILIES, *JOURNAL_LORAS])
-    if known_model(model).untrained:
-        return TINY[family]
+    if (short := known_model(model).scale.training) is not None:
+        shape = AdapterConfig(family, rank=short.rank, alpha=short.alpha, bound=short.bound, block=short.block)
+        return Hyperparameters(shape, TrainConfig(lr=short.lr, epochs=short.epochs))
     found = searched(model, behavior_name).get(family)
     if found is None:
         _say_journal(model, behavior_name)

@@ -1,0 +1,102 @@
+"""How far the leading directions of dW, of activations and of other families overlap, over a subject's replicates."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal
+
+import pandas as pd
+
+from ws.adapters import FAMILIES
+from ws.errors import UnknownNameError
+from ws.lenses.activations import persona_basis, steered_basis, task_basis
+from ws.lenses.oracle import OracleOverlaps, View, rank_products, read_oracle_overlaps
+from ws.lenses.overlap import Overlaps, read_overlaps
+from ws.stats.estimate import Estimate
+from ws.stats.sweep import Measure
+from ws.study.replicates import Replicates
+from ws.study.sweeps import cut_sweep
+from ws.training.direction import Direction
+
+TOP = 8
+"""Directions whose overlap is measured: the journal's smallest K."""
+
+
+def overlap_ratio(replicates: Replicates, family: str, *, control: Literal["random"] | None = None) -> Estimate:
+    """The overlap of its top left directions with those of all other families, over chance; clusters are layers.
+
+    Every pair is of two seeds (of one, where there is but one). Left sides alone, as those of a start at zero are
+    learned. control: random values of the family's norm and rank in its place.
+    """
+    if control not in (None, "random"):
+        raise UnknownNameError("control", control, ["random"])
+    own = [replicates.direction(name, seed=seed) for name in FAMILIES for seed in replicates.seeds]
+    controls = [replicates.direction("lora", seed=seed, control="random") for seed in replicates.seeds]
+    recipe = Overlaps((*own, *controls), TOP)
+    after = {seed: replicates.after(seed) for seed in replicates.seeds}
+    name = f"{control} {family}" if control else family
+    lines = paired_lines(read_overlaps(replicates.store, recipe), name, after)
+    seen, by_chance = (
+        Estimate.of(lines.assign(value=lines[name]), sources=replicates.keys(recipe)) for name in ("overlap", "chance")
+    )
+    return seen / by_chance
+
+
+def paired_lines(table: pd.DataFrame, name: str, after: Mapping[int, int]) -> pd.DataFrame:
+    """A line per seed, other family and tensor: how its dW overlaps with the other's of another seed.
+
+    `after` names that seed for each one.
+    """
+    swapped = {"first": "second", "second": "first", "first_seed": "second_seed", "second_seed": "first_seed"}
+    both = pd.concat([table, table.rename(columns=swapped)])
+    others = set(FAMILIES) - {name.removeprefix("random ")}
+    paired = (both["second_seed"] == both["first_seed"].map(after)) & both["second"].isin(others)
+    lines = both[paired & (both["first"] == name) & (both["side"] == "left")]
+    return lines.assign(seed=lines["first_seed"], cluster=lines["layer"], row=lines["tensor"] + " " + lines["second"])
+
+
+def oracle_overlap(
+    replicates: Replicates, family: str, first: str, second: str, *, at: Literal["first", "last"] | None = None
+) -> Estimate:
+    """The mean overlap of two oracles over layers; clusters are layers. `at` takes the lowest or highest alone.
+
+    Oracles: weight, random, cumulative, block, persona and task.
+    """
+    table, sources = _oracles(replicates, family)
+    table = table[(table["first"] == first) & (table["second"] == second)]
+    if at is not None:
+        layers = table["layer"]
+        table = table[layers == (layers.min() if at == "first" else layers.max())]
+    named = {"seed": table["seed"], "cluster": table["layer"], "row": table["layer"], "value": table["overlap"]}
+    return Estimate.of(pd.DataFrame(named), sources=sources, notes=(f"chance {table['chance'].mean():.3f}",))
+
+
+def rank_correlation(replicates: Replicates, first: str, second: str, *, measure: Measure = "corrected") -> Estimate:
+    """Spearman's, over families, of dW's effect and the overlap of two oracles."""
+    effects = {family: cut_sweep(replicates, family, measure=measure).effect for family in FAMILIES}
+    overlaps = {family: oracle_overlap(replicates, family, first, second) for family in FAMILIES}
+    ranked = (pd.DataFrame({family: one.by_seed for family, one in each.items()}) for each in (effects, overlaps))
+    whole = Estimate.of(rank_products(*ranked))
+    for one in (*effects.values(), *overlaps.values()):
+        whole = whole.noting(*one.notes, sources=one.sources)
+    return whole
+
+
+@lru_cache(maxsize=64)
+def _oracles(replicates: Replicates, family: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The overlaps of every two oracles by layer and seed, with what chance gives, and the keys of their artifacts."""
+    recipes = {seed: _recipe(replicates, replicates.direction(family, seed=seed)) for seed in replicates.seeds}
+    tables = [read_oracle_overlaps(replicates.store, recipe).assign(seed=seed) for seed, recipe in recipes.items()]
+    return pd.concat(tables, ignore_index=True), replicates.keys(*recipes.values())
+
+
+def _recipe(replicates: Replicates, direction: Direction) -> OracleOverlaps:
+    prompts = replicates.subject.fit_prompts
+    steered = steered_basis(direction, prompts)
+    personas = persona_basis(replicates.subject.on, replicates.subject.behavior, prompts)
+    views = (
+        View("cumulative", steered, "cumulative"),
+        View("block", steered, "block"),
+        View("persona", personas, "cumulative"),
+        View("task", task_basis(direction, prompts), "cumulative"),
+    )
+    return OracleOverlaps(direction, views, k=min(TOP, replicates.subject.scale.k))

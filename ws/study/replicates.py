@@ -1,0 +1,43 @@
+"""Replicates: one subject trained from several seeds, and the store of what is made of them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ws.errors import UnknownNameError
+from ws.store import Recipe, Store
+from ws.study.subject import Subject
+from ws.training.direction import Direction
+
+Control = Literal["random", "same_sign"]
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What a claim is asked of."""
+
+    subject: Subject
+    store: Store
+    seeds: tuple[int, ...]
+
+    def after(self, seed: int) -> int:
+        """The next seed in turn: of two seeds, adapters share neither start nor training text."""
+        return self.seeds[(self.seeds.index(seed) + 1) % len(self.seeds)]
+
+    def direction(self, family: str, *, seed: int, control: Control | None = None) -> Direction:
+        """dW of a family, or a control in its place.
+
+        "random": random values of dW's norm and rank; "same_sign": the plus adapter of one seed minus that of the next.
+        Raises: UnknownNameError for another control.
+        """
+        match control:
+            case None:
+                return self.subject.direction(family, seed=seed)
+            case "random":
+                return self.subject.random_direction(family, seed=seed)
+            case "same_sign":
+                return self.subject.same_sign_direction(family, seed=seed, other=self.after(seed))
+        raise UnknownNameError("control", control, ["random", "same_sign"])
+
+    def keys(self, *recipes: Recipe) -> tuple[str, ...]:
+        """The store's keys of these recipes, which an estimate carries as its sources."""
+        return tuple(map(self.store.key, recipes))

@@ -1,0 +1,173 @@
+"""Sweeps of a subject's replicates: the rows of dW, of its cuts and of controls, over seeds and coefficients.
+
+Everything is built on demand through the store; a warm run loads no model. The rows of the unchanged model stand under
+every seed at coefficient 0.
+"""
+
+from functools import lru_cache
+
+import pandas as pd
+
+from ws.lenses.identity import Identity, read_gap
+from ws.lenses.modules import layer_of
+from ws.scoring.rows import COEFFS, Rows, read_rows
+from ws.stats.estimate import Estimate
+from ws.stats.sweep import Measure, Sweep
+from ws.steering.interventions import Weights
+from ws.store import Store
+from ws.study.cuts import Asked, cut_of, cut_of_direction
+from ws.study.replicates import Control, Replicates
+from ws.training.direction import read_geometry
+
+CONTROL_COEFFS = (-2.0, 1.0, 2.0)
+"""What spread and effect of a control read."""
+
+WRITES = "residual_writes"
+"""What is cut along directions."""
+
+OTHER_COEFFS = (0.5, 2.0, 4.0)
+"""Of cuts these are scored together; +1, which most claims ask for alone, is an artifact of its own."""
+
+SeedRows = tuple[tuple[int, Rows], ...]
+
+
+def sweep(
+    replicates: Replicates,
+    family: str,
+    *,
+    measure: Measure = "corrected",
+    control: Control | None = None,
+    coeffs: tuple[float, ...] = COEFFS,
+    pair: str | None = None,
+) -> Sweep:
+    """The scored rows of dW over all coefficients and seeds, or of a control in its place.
+
+    `coeffs` restricts dW's coefficients, `pair` the corrected measure to one pair of phrasings.
+    """
+    coeffs = coeffs if control is None else CONTROL_COEFFS
+    directions = {seed: replicates.direction(family, seed=seed, control=control) for seed in replicates.seeds}
+    steered = tuple((seed, replicates.subject.rows(Weights(one), coeffs=coeffs)) for seed, one in directions.items())
+    return _noted(replicates, steered, measure, pair, family if 1.0 in coeffs else None)
+
+
+def cut_sweep(
+    replicates: Replicates,
+    family: str,
+    cut: Asked = "whole",
+    *,
+    measure: Measure = "corrected",
+    coeffs: tuple[float, ...] = (1.0,),
+    control: Control | None = None,
+) -> Sweep:
+    """A part of dW at some coefficients, on the questions of the agree pair that cuts are scored on."""
+    steered = tuple(
+        (seed, rows) for seed in replicates.seeds for rows in _cut_rows(replicates, family, cut, coeffs, control, seed)
+    )
+    return _of_cuts(replicates, steered, measure, frozenset((0.0, *coeffs)))
+
+
+def retained(
+    replicates: Replicates, family: str, cut: Asked, *, of: Asked = "whole", measure: Measure = "corrected"
+) -> Estimate:
+    """The effect of a cut over that of dW, or of another cut: a ratio of paired means.
+
+    Where the interval of the denominator holds 0 the ratio says nothing, and a claim on it is INVALID.
+    """
+    part, everything = (cut_sweep(replicates, family, one, measure=measure).effect for one in (cut, of))
+    name = "dW" if of == "whole" else of
+    return (part / everything).noting(f"effect of {name} {everything.value:+.2f} nats {family}")
+
+
+def writes_effect(
+    replicates: Replicates, family: str, cut: Asked | None = None, *, coeff: float = 1.0, measure: Measure = "corrected"
+) -> Estimate:
+    """Mean of the residual writes, or of a cut of them, at a coefficient minus mean at 0, in nats per row."""
+    swept = cut_sweep(replicates, family, cut or WRITES, coeffs=(coeff,), measure=measure)
+    return swept.at(coeff) - swept.at(0.0)
+
+
+def share_of_writes(
+    replicates: Replicates, family: str, cut: Asked | None = None, *, coeff: float = 1.0, measure: Measure = "corrected"
+) -> Estimate:
+    """The effect of a cut over that of all residual writes at the same coefficient, a ratio of paired means."""
+    whole, part = (writes_effect(replicates, family, one, coeff=coeff, measure=measure) for one in (None, cut))
+    return (part / whole).noting(f"effect {part.value:+.2f} of {whole.value:+.2f} nats {family}")
+
+
+def kept_energy(replicates: Replicates, family: str, cut: Asked, *, measure: Measure = "corrected") -> Estimate:
+    """The cut's share of dW's squared norm, on the rows of the cut's effect."""
+    effect = cut_sweep(replicates, family, cut, measure=measure).effect
+    lines = effect.index.to_frame(index=False)
+    shares = {seed: _energy_share(replicates, family, cut, seed) for seed in replicates.seeds}
+    return Estimate.of(lines.assign(value=lines["seed"].map(shares)), sources=effect.sources)
+
+
+def gap(replicates: Replicates, family: str, *parts: Asked, of: Asked = "whole") -> float:
+    """What these cuts together miss of dW, or of another cut, as a share of its norm; on the first seed."""
+    seed = replicates.seeds[0]
+    cuts = tuple(cut_of(replicates.subject, family, part, seed=seed) for part in parts)
+    return read_gap(replicates.store, Identity(cuts, cut_of(replicates.subject, family, of, seed=seed)))
+
+
+def layers(replicates: Replicates, family: str) -> list[int]:
+    """The decoder layers that dW is in, in order."""
+    table = read_geometry(replicates.store, replicates.subject.direction(family, seed=replicates.seeds[0]))
+    return sorted(set(map(layer_of, table["tensor"])))
+
+
+def zero_rows(replicates: Replicates, family: str) -> pd.DataFrame:
+    """Rows scored with 0 * dW added, on the first seed."""
+    return _read(
+        replicates.store,
+        replicates.subject.rows(replicates.subject.weights(family, seed=replicates.seeds[0]), coeffs=(0.0,)),
+    )
+
+
+def _cut_rows(
+    replicates: Replicates, family: str, cut: Asked, coeffs: tuple[float, ...], control: Control | None, seed: int
+) -> list[Rows]:
+    direction = replicates.direction(family, seed=seed, control=control)
+    if isinstance(cut, str) and cut == "whole":
+        return [replicates.subject.rows(Weights(direction))]
+    made = cut_of_direction(replicates.subject, direction, cut, seed=seed)
+    others = tuple(coeff for coeff in coeffs if coeff not in (0.0, 1.0, *OTHER_COEFFS))
+    together = [some for some in ((1.0,), OTHER_COEFFS, others) if {*some} & {*coeffs}]
+    return [replicates.subject.cut_rows(made, coeffs=some) for some in together]
+
+
+def _energy_share(replicates: Replicates, family: str, cut: Asked, seed: int) -> float:
+    [rows] = _cut_rows(replicates, family, cut, (1.0,), None, seed)
+    norm = _read(replicates.store, rows)["norm"].iloc[0]
+    return float(
+        norm**2 / read_geometry(replicates.store, replicates.subject.direction(family, seed=seed))["delta_sq"].sum()
+    )
+
+
+@lru_cache(maxsize=64)
+def _noted(replicates: Replicates, steered: SeedRows, measure: Measure, pair: str | None, family: str | None) -> Sweep:
+    """One sweep for all that read it, so that its estimates are computed once; of a family with its push to Yes."""
+    swept = Sweep(_together(replicates, steered), measure, pair, sources=_keys(replicates, steered))
+    return swept if family is None else swept.noting(f"facts to Yes {swept.yes_bias.value:+.2f} {family}")
+
+
+@lru_cache(maxsize=512)
+def _of_cuts(replicates: Replicates, steered: SeedRows, measure: Measure, coeffs: frozenset[float]) -> Sweep:
+    """The rows that cuts are scored on, at these coefficients, whatever else the recipes scored."""
+    asked, rows = {question.id for question in replicates.subject.cut_questions}, _together(replicates, steered)
+    some = rows[rows["question_id"].isin(asked) & rows["coeff"].isin(coeffs)]
+    return Sweep(some, measure, pair="agree", sources=_keys(replicates, steered))
+
+
+def _together(replicates: Replicates, steered: SeedRows) -> pd.DataFrame:
+    tables = [_read(replicates.store, rows).assign(seed=seed) for seed, rows in steered]
+    still = [_read(replicates.store, replicates.subject.base_rows).assign(seed=seed) for seed in dict(steered)]
+    return pd.concat([*tables, *still], ignore_index=True)
+
+
+def _keys(replicates: Replicates, steered: SeedRows) -> tuple[str, ...]:
+    return replicates.keys(replicates.subject.base_rows, *(rows for _, rows in steered))
+
+
+@lru_cache(maxsize=512)
+def _read(store: Store, recipe: Rows) -> pd.DataFrame:
+    return read_rows(store, recipe)
