@@ -96,6 +96,15 @@ def test_an_input_of_many_is_written_once() -> None:
     assert str(kept["recipe"]).count("input") == 3
 
 
+def test_inputs_that_share_inputs_are_looked_at_once() -> None:
+    top: Leaf | Tree = Leaf("a")
+    for _ in range(12):
+        top = Tree((top, top))
+    asked: list[Recipe] = []
+    written_down(top, lambda one: asked.append(one) or str(id(one)))
+    assert len(asked) == 24
+
+
 def test_recipes_of_the_claims_come_back() -> None:
     question = Question("q", "c", "t", "p", "pair", "Is it?", +1)
     recipe = Rows(ON, (question,), "So:", Weights(Direction(adapter("oft"), adapter("oft", sign="minus"))))

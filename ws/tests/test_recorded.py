@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ws.store.origin import now, releases
+from ws.store.origin import checkout, now, releases
 from ws.tests.conftest import STEERS, Project
 
 LAB = """
@@ -82,6 +82,13 @@ def test_a_snapshot_says_where_it_comes_from(committed: Project) -> None:
 def test_outside_of_git_a_snapshot_says_that_there_is_no_commit(project: Project) -> None:
     project.record()
     assert project.fields()["recorded"]["commit"] is None
+
+
+def test_a_folder_inside_of_a_checkout_is_none(committed: Project) -> None:
+    found = checkout(committed.pytester.path)
+    assert found is not None
+    assert (found.commit, found.uncommitted) == (git(committed, "rev-parse", "HEAD"), ())
+    assert checkout(committed.pytester.path / "claims") is None
 
 
 @pytest.mark.parametrize("new", [False, True])

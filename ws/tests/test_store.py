@@ -21,7 +21,7 @@ from filelock import FileLock
 from ws.errors import StoreError
 from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, manifests, progress, versions
 from ws.store import artifacts as store
-from ws.store.texts import kept_texts
+from ws.store.texts import keep_texts, kept_texts
 
 GREETING = "hello"
 
@@ -272,6 +272,7 @@ def test_the_store_keeps_the_code_behind_a_key(root: Path) -> None:
     assert any("hello" in text for text in texts.values())
     made.get(Text("b"))
     assert len(list((root / "code").iterdir())) == 1
+    keep_texts(root, manifest["source"], lambda: pytest.fail("walked the code again"))
 
 
 def test_a_built_artifact_is_announced(root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

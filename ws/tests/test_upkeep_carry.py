@@ -205,6 +205,16 @@ def test_a_second_process_waits_and_then_finds_all_done(changed: Change) -> None
     assert "agree" not in texts[0]
 
 
+def test_what_another_process_carried_meanwhile_stays_as_it_is(changed: Change) -> None:
+    store = changed(ROUNDING=1e-9)
+    moved = plan(store)
+    found = carrying.audit(store, moved)
+    assert carrying.carry(store, moved, found) == 3
+    before = {path: path.stat().st_ino for path in store.root.rglob(MANIFEST)}
+    assert carrying.carry(store, moved, found) == 0
+    assert {path: path.stat().st_ino for path in store.root.rglob(MANIFEST)} == before
+
+
 def test_what_was_built_by_new_code_already_is_not_carried(changed: Change) -> None:
     store = changed(ROUNDING=1e-9)
     store.get(SMALL)

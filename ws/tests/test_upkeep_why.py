@@ -16,7 +16,7 @@ from ws.report import store_commands
 from ws.store import MANIFEST, Recipe, Store, artifacts
 from ws.store import origin as origins
 from ws.tests import shelf
-from ws.tests.shelf import OTHER, SMALL, WHOLE, Numbers, Sum
+from ws.tests.shelf import OTHER, SMALL, WHOLE, Config, Numbers, Sum
 from ws.upkeep import accounts
 from ws.upkeep.accounts import Accounts, accounts_now, kept_accounts
 from ws.upkeep.commits import accounts_at
@@ -112,6 +112,14 @@ def test_a_key_is_explained_to_people(store: Store) -> None:
     assert "config.family = 'lora'" in small
 
 
+def test_what_is_long_is_cut_at_80_columns(store: Store) -> None:
+    long = Numbers(3, Config("lora", "x" * 200))
+    store.get(long)
+    text = store_commands.why(store, store.key(long), None)
+    assert f"config.part = '{'x' * 20}" in text
+    assert max(map(len, text.splitlines())) == 80
+
+
 def test_a_key_that_moved_shows_what_moved_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     old = store.key(WHOLE)
     monkeypatch.setattr(shelf, "SUFFIX", " changed")
@@ -185,6 +193,7 @@ def test_a_test_is_explained_by_the_keys_of_its_snapshot(store: Store, case: Pat
     assert f"{store.key(WHOLE)[:12]} Sum" in text
     assert "the same today" in text
     assert f"{'f' * 12} not in" in text
+    assert "test_it_again" not in text
 
 
 def test_a_test_that_nothing_is_recorded_of_is_refused_with_what_is(case: Path) -> None:
@@ -246,7 +255,8 @@ def ask(folder: Path, *command: str) -> str:
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-def test_another_commit_is_asked_by_running_it(project: Path) -> None:
+def test_another_commit_is_asked_by_running_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
     kept = Store(project / "s")
     manifest = manifest_of(kept.root, next((project / "s" / "Thing").iterdir()).name)
     recorded = Accounts(replace(kept_accounts(kept, manifest).top), {})
