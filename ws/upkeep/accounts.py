@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ws.store import Recipe, Store, default_root
+from ws.store import Recipe, Store
 from ws.store.manifests import Manifest, read_manifest
 from ws.store.origin import versions
 from ws.store.recall import Json, RecipeGone, recalled, written_down
@@ -107,7 +107,7 @@ def main() -> None:
     """Read a manifest from standard input, and print the accounts of its recipe by this code, or why it has none."""
     said: dict[str, Any] = json.load(sys.stdin)
     try:
-        answer = accounts_now(Store(default_root()), recalled(said)).dumped()
+        answer = accounts_now(Store(Path("store")), recalled(said)).dumped()
     except RecipeGone as gone:
         answer = json.dumps({"gone": str(gone)})
     sys.stdout.write(answer)
