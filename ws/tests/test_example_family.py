@@ -110,31 +110,6 @@ def test_parts_sum_to_delta_and_the_first_keeps_lengths(pairs: int, d_in: int, s
     torch.testing.assert_close((W + split["rotation"]).norm(dim=0), W.norm(dim=0))
 
 
-def test_a_small_update_survives_single_precision() -> None:
-    W, _, params = layer(3, 7, 0, size=2.0**-12)
-    params = {name: value.float() for name, value in params.items()}
-    seen = road.delta(W.float(), params, config=CONFIG).double()
-    exact = road.delta(W.float().double(), {name: value.double() for name, value in params.items()}, config=CONFIG)
-    assert (seen - exact).norm() < 1e-6 * exact.norm()
-
-
-def test_gradients_reach_every_trainable_parameter() -> None:
-    W, x, params = layer(3, 7, 0)
-    leaves = {name: value.requires_grad_() for name, value in params.items()}
-    y = road.forward(x, W, leaves, config=CONFIG)
-    # A rotation changes no length: of the sum of squares, the gradient by its angle would be rounding alone.
-    (y * torch.randn_like(y)).sum().backward()
-    assert all(leaves[name].grad.abs().min() > 0 for name in road.TRAINABLE)
-
-
-def test_half_precision_stays_outside_the_parameters() -> None:
-    W, x, _ = layer(3, 7, 0)
-    start = road.init(W.bfloat16(), config=CONFIG, generator=torch.Generator())
-    assert {value.dtype for value in start.values()} == {torch.float32}
-    assert road.forward(x.bfloat16(), W.bfloat16(), start, config=CONFIG).dtype == torch.bfloat16
-    assert road.delta(W.bfloat16(), start, config=CONFIG).dtype == torch.bfloat16
-
-
 @pytest.mark.usefixtures("registered")
 def test_an_odd_number_of_outputs_is_refused() -> None:
     with pytest.raises(ShapeError, match="pairs outputs, but the layer has 5; leave it out"):
@@ -214,19 +189,3 @@ def test_without_its_words_for_peft_it_has_no_files(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(FAMILIES, road.NAME, road)
     with pytest.raises(MismatchError, match="'road' has no PEFT counterpart"):
         peft_family("road")
-
-
-def test_a_family_that_peft_lacks_says_so_to_the_engine(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(*_: object, **__: object) -> None:
-        raise MismatchError("PEFT has no RoAd; use engine 'native'")
-
-    lonely = example()
-    lonely.peft_config = lonely.from_peft = lacking
-    monkeypatch.setitem(FAMILIES, road.NAME, lonely)
-    before = fingerprint(lm)
-    with (
-        pytest.raises(MismatchError, match="PEFT has no RoAd; use engine 'native'"),
-        injected(lm, CONFIG, layers=LAYERS, seed=0, engine="peft"),
-    ):
-        pass
-    assert fingerprint(lm) == before

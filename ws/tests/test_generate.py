@@ -12,10 +12,11 @@ from transformers import GenerationConfig
 
 from ws.errors import DataError
 from ws.models import tiny
-from ws.models.chat import prompt_ids, turn_ends
+from ws.models.chat import turn_ends
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
 from ws.tests.test_continuation import padded
+from ws.tests.test_greedy import likeliest, prompts_of
 from ws.training import pairs as generate
 from ws.training.pairs import CUT_OFF, Pairs, answered, filtered, is_repetitive, sampled
 
@@ -171,24 +172,6 @@ def test_an_answer_ends_at_the_first_end_of_turn_which_is_kept(
 
 
 # Sampling
-
-
-def prompts_of(lm: LanguageModel) -> list[list[int]]:
-    """Prompts of different lengths, neither ascending nor descending."""
-    asked = ("Is water dry?", "Do stones float on the sea at night?", "Is?", "Do stones float on water?")
-    prompts = [prompt_ids(lm.tokenizer, user=question) for question in asked]
-    lengths = [len(prompt) for prompt in prompts]
-    assert len(set(lengths)) == len(lengths)
-    assert lengths not in (sorted(lengths), sorted(lengths, reverse=True))
-    return prompts
-
-
-def likeliest(lm: LanguageModel, prompt: list[int], *, stop: int, steps: int) -> list[int]:
-    """The greedy answer to a prompt that is alone and therefore unpadded, one whole forward pass a token."""
-    said: list[int] = []
-    while len(said) < steps and stop not in said:
-        said.append(lm.model(torch.tensor([prompt + said]), use_cache=False).logits[0, -1].argmax().item())
-    return said
 
 
 def test_each_prompt_is_answered_as_if_alone_and_in_the_order_given(

@@ -22,6 +22,10 @@ STEPS = 6
 
 @pytest.fixture(scope="module")
 def prompts(lm: LanguageModel) -> list[list[int]]:
+    return prompts_of(lm)
+
+
+def prompts_of(lm: LanguageModel) -> list[list[int]]:
     """Prompts of different lengths, neither ascending nor descending."""
     prompts = [prompt_ids(lm.tokenizer, user=user) for user in ASKED]
     lengths = [len(prompt) for prompt in prompts]

@@ -7,15 +7,10 @@ import pytest
 from ws.lenses.norms import norm, weak_readout_ratio
 from ws.stats.estimate import Estimate
 from ws.store import Store
-from ws.tests.small import adapter, shared_store
+from ws.tests.small import adapter
 from ws.training.direction import Direction, read_geometry, summary
 
 DIRECTIONS = {seed: Direction(adapter(seed=seed), adapter(sign="minus", seed=seed)) for seed in (0, 1)}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
 
 
 def test_the_norm_is_that_of_each_seed(store: Store) -> None:

@@ -92,18 +92,6 @@ def test_rank_products_of_a_seed_average_to_spearmans_correlation(one: np.ndarra
     np.testing.assert_allclose(by_seed, [spearmanr(a, b).statistic for a, b in zip(one, other, strict=True)], atol=1e-9)
 
 
-def test_rank_products_have_a_line_per_seed_and_family() -> None:
-    table = pd.DataFrame({"lora": [1.0, 2.0], "oft": [3.0, 1.0]}, index=[0, 4])
-    lines = rank_products(table, -table)
-    assert lines[["seed", "cluster", "row"]].to_numpy().tolist() == [
-        [0, "lora", "lora"],
-        [0, "oft", "oft"],
-        [4, "lora", "lora"],
-        [4, "oft", "oft"],
-    ]
-    assert set(lines["value"]) == {-1.0}
-
-
 @pytest.mark.parametrize("renamed", [{"columns": {"oft": "ia3"}}, {"index": {0: 1}}])
 def test_ranks_of_different_families_or_seeds_are_refused(renamed: dict[str, dict[object, object]]) -> None:
     table = pd.DataFrame({"lora": [1.0], "oft": [2.0]})

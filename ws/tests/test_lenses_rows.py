@@ -120,10 +120,10 @@ def test_native_parts_split_the_direction(lm: LanguageModel, store: Store) -> No
         torch.testing.assert_close(value, whole.tensors[path].dense(), atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in LENSES if not name.startswith("drop_") and name != "whole"])
-def test_keep_and_drop_are_the_direction(store: Store, name: str) -> None:
-    parts = tuple(LensCut(direction(), named(lens)) for lens in (name, f"drop_{name}"))
-    assert read_gap(store, Identity(parts, WHOLE)) < 1e-5
+def test_keep_and_drop_are_the_direction(store: Store) -> None:
+    for name in (name for name in LENSES if not name.startswith("drop_") and name != "whole"):
+        parts = tuple(LensCut(direction(), named(lens)) for lens in (name, f"drop_{name}"))
+        assert read_gap(store, Identity(parts, WHOLE)) < 1e-5, name
 
 
 @pytest.mark.parametrize(

@@ -63,12 +63,6 @@ def test_each_distinct_prefix_is_one_node(prompts: Prompts, budget: int) -> None
 
 
 @FEW
-@given(PROMPTS)
-def test_with_room_for_all_there_is_one_sequence(prompts: Prompts) -> None:
-    assert len(pack(prompts, budget=84)) == 1
-
-
-@FEW
 @given(PROMPTS, BUDGETS)
 def test_a_position_is_the_depth_and_a_parent_the_token_before(prompts: Prompts, budget: int) -> None:
     for packed in pack(prompts, budget=budget):
@@ -94,12 +88,11 @@ def test_a_node_sees_its_ancestors_and_itself_in_blocks_of_any_size(prompts: Pro
     assert depth == max(len(columns[first]) - 1 for first in range(0, len(columns), size))
 
 
-@pytest.mark.parametrize("nodes", [1, 5, 63, 64, 65, 309, 1000, 5702])
-def test_blocks_are_about_as_long_as_they_should_be_and_fill_up_little(nodes: int) -> None:
-    size = block_size(nodes)
-    assert size <= min(nodes, BLOCK * 5 // 4)
-    assert size >= min(nodes, BLOCK * 3 // 4)
-    assert -nodes % size <= min(-nodes % BLOCK, 3) if nodes >= BLOCK else size == nodes
+def test_blocks_are_about_as_long_as_they_should_be_and_fill_up_little() -> None:
+    for nodes in (1, 5, 63, 64, 65, 309, 1000, 5702):
+        size = block_size(nodes)
+        assert min(nodes, BLOCK * 3 // 4) <= size <= min(nodes, BLOCK * 5 // 4)
+        assert -nodes % size <= min(-nodes % BLOCK, 3) if nodes >= BLOCK else size == nodes
 
 
 @FEW
@@ -121,13 +114,6 @@ def test_a_sequence_exceeds_the_budget_only_for_one_prompt_alone(prompts: Prompt
 )
 def test_sequences_are_filled_in_lexicographic_order(budget: int, together: list[list[int]]) -> None:
     assert [packed.prompts.tolist() for packed in pack(FORKED, budget=budget)] == together
-
-
-def test_last_is_where_each_prompt_ends() -> None:
-    [packed] = pack(FORKED)
-    said = [FORKED[place] for place in packed.prompts]
-    assert packed.ids[packed.last].tolist() == [prompt[-1] for prompt in said]
-    assert packed.positions[packed.last].tolist() == [len(prompt) - 1 for prompt in said]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])

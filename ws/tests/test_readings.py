@@ -16,7 +16,6 @@ from ws.stats.specificity import TARGET
 from ws.steering.interventions import Nothing
 from ws.store import Store
 from ws.study.subject import Subject
-from ws.tests.small import shared_store
 
 CONTEST = Contest(Subject("tiny-random-qwen3", behavior_name="honesty"))
 PROMPT = CONTEST.prompt("simple-honest")
@@ -24,11 +23,6 @@ ARM = Arm("simple", tuple(Dose(seed, PROMPT, 1.0) for seed in (0, 1)))
 UNRANKED = Arm("simple", ARM.doses, ranked=False)
 TURNED = Arm("simple", ARM.doses, side=-1, ranked=False)
 """Its rows are those of coefficient 1, read as -1."""
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return shared_store(tmp_path_factory)
 
 
 def moved(store: Store, recipe_of: RecipeOf) -> pd.DataFrame:

@@ -168,29 +168,21 @@ def reached_by(recipe: Rows) -> set[str]:
     return set(reached(Rows.build, owners=(type(recipe), type(recipe.intervention))))
 
 
-@pytest.mark.parametrize("coeffs", [(1.0, 2.0), (-1.0,)])
-def test_a_coefficient_without_meaning_is_refused(coeffs: tuple[float, ...]) -> None:
-    with pytest.raises(DataError, match="words have no strength"):
-        under(TERSE, *coeffs)
-
-
 @pytest.mark.parametrize("intervention", [WEIGHTS, VECTORS], ids=lambda one: type(one).__name__)
 def test_an_intervention_of_another_model_is_refused(intervention: Intervention) -> None:
     with pytest.raises(MismatchError, match="it was made for tiny-random-qwen3; make it anew"):
         Rows(Placed(weights_of("smollm2-135m")), QUESTIONS, "", intervention)
 
 
-@pytest.mark.parametrize(("questions", "coeffs"), [((), (1.0,)), (QUESTIONS, ())])
-def test_nothing_to_score_is_refused(questions: tuple, coeffs: tuple[float, ...]) -> None:
-    with pytest.raises(DataError, match="give one or more of each"):
-        Rows(ON, questions, "", WEIGHTS, coeffs)
+def test_what_cannot_be_scored_is_refused() -> None:
+    for questions, coeffs in (((), (1.0,)), (QUESTIONS, ())):
+        with pytest.raises(DataError, match="give one or more of each"):
+            Rows(ON, questions, "", WEIGHTS, coeffs)
+    for coeffs in ((1.0, 2.0), (-1.0,)):
+        with pytest.raises(DataError, match="words have no strength"):
+            under(TERSE, *coeffs)
 
 
 def test_the_norm_is_that_of_what_coefficient_one_adds(lm: LanguageModel, store: Store) -> None:
     assert set(read_rows(store, ROWS)["norm"]) == {direction_delta(DIRECTION, lm, store).norm}
     assert {*read_rows(store, BASE)["norm"], *read_rows(store, under(VECTORS, -2.0))["norm"]} == {0.0}
-
-
-def test_rows_name_themselves() -> None:
-    assert BASE.describe() == "8 rows at +0, base model"
-    assert under(TERSE, 0.0, 1.0).describe() == "8 rows at +0 +1, system prompt 'You are terse.'"

@@ -164,12 +164,6 @@ def test_at_zero_both_policies_are_the_unchanged_model_bit_for_bit(store: Store,
     pd.testing.assert_frame_equal(for_both["on"], base, check_exact=True)
 
 
-@pytest.mark.parametrize("intervention", EVERY[1:], ids=lambda one: type(one).__name__)
-def test_thoughts_at_zero_are_the_unchanged_models(store: Store, intervention: Intervention) -> None:
-    expected = read_thoughts(store, thoughts(Nothing(), 0.0))
-    pd.testing.assert_frame_equal(read_thoughts(store, thoughts(intervention, 0.0)), expected, check_exact=True)
-
-
 def test_off_policy_every_arm_and_coefficient_has_one_thought() -> None:
     recipes = {rows(one, 0.0, policy="off").thoughts(coeff) for one in EVERY for coeff in (-1.0, 0.0, 1.0)}
     assert recipes == {thoughts(Nothing(), 0.0)}
@@ -201,19 +195,6 @@ def test_an_answer_stands_behind_one_end_of_thought(lm: LanguageModel, intervent
     behind = ids[ids.index(opening) + 1 :]
     assert behind == [*said, closing, *encoded(lm, "\n\n"), *encoded(lm, PREFILL)]
     assert ids[: ids.index(opening) + 1] == begun(lm, QUESTIONS[0], intervention)
-
-
-def test_an_end_of_thought_in_text_is_another_prompt_with_another_answer(lm: LanguageModel) -> None:
-    _, closing = think_tokens(lm.tokenizer)
-    ids = after_thought(lm.tokenizer, QUESTIONS[0], [], system=None, prefill=PREFILL)
-    spelled = [token for piece in ("</", "think", ">") for token in encoded(lm, piece)]
-    place = ids.index(closing)
-    in_text = [*ids[:place], *spelled, *ids[place + 1 :]]
-    assert lm.tokenizer.decode(in_text) == lm.tokenizer.decode(ids)
-    assert closing not in in_text
-    both = torch.stack([next_logits(lm.model, each) for each in (ids, in_text)])
-    first, second = scores(both, answer_tokens(lm.tokenizer)).log_ratio.tolist()
-    assert abs(first - second) > 1e-2
 
 
 def test_marks_in_the_users_words_neither_open_nor_close(lm: LanguageModel) -> None:
