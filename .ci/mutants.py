@@ -34,7 +34,11 @@ ROOT = Path(__file__).parents[1]
 PROFILE = "mutants"
 TESTS: dict[str, tuple[str, ...]] = {
     "store/artifacts": ("store", "memory"),
+    "store/manifests": ("store",),
+    "store/recipes": ("store",),
     "stats/estimate": ("estimate", "verdict"),
+    "stats/hypothesis": ("verdict", "estimate"),
+    "stats/tables": ("estimate",),
     "stats/verdict": ("verdict",),
     "stats/sweep": ("sweep",),
     "stats/specificity": ("specificity",),
