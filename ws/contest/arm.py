@@ -36,12 +36,12 @@ class Arm:
     name: str
     doses: tuple[Dose, ...]
     side: Side = 1
-    """What its rows are read as, whatever the coefficient that they were scored at; -1 for an arm turned round."""
+    """The coefficient that tables give its rows, whatever they were scored at; -1 for an arm turned round."""
     ranked: bool = True
-    """Whether it competes: a control, dW of another behavior and an arm turned round do not."""
+    """Whether it competes; a control, dW of another behavior and an arm turned round do not."""
 
     def table(self, store: Store, recipe_of: RecipeOf) -> pd.DataFrame:
-        """The rows at coefficient `side`, and those of the unchanged model at 0, seed by seed."""
+        """The arm's rows as coefficient `side`, and the unchanged model's as 0, seed by seed."""
         base = rows_read(store, _still(recipe_of))
         tables = [
             table.assign(seed=seed, coeff=coeff)
@@ -51,7 +51,7 @@ class Arm:
         return pd.concat(tables, ignore_index=True)
 
     def keys(self, store: Store, recipe_of: RecipeOf) -> tuple[str, ...]:
-        """The keys of what `table` reads."""
+        """The keys of the artifacts that `table` reads."""
         return tuple(store.key(recipe) for recipe in (*self._recipes(recipe_of), _still(recipe_of)))
 
     def _recipes(self, recipe_of: RecipeOf) -> list[Recipe]:

@@ -1,6 +1,6 @@
 """What a rival chooses before it competes: its prompt, its blocks, its coefficient.
 
-The choice that moves validation dilemmas furthest towards the honest answer is taken; no claim reads those.
+It takes the choice that moves validation dilemmas, which no claim reads, furthest towards the honest answer.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ from ws.store import Store
 HONEST_PROMPTS = tuple(prompt.name for prompt in prompts_for("honesty") if prompt.toward > 0)
 
 GRID = (1.0, 4.0, 16.0, 64.0)
-"""Coefficients that an activation direction can choose from: the longest is about a third of the stream's length."""
+"""Coefficients for activation directions; the largest step is about a third of the length of the stream."""
 
 
 class Setting(NamedTuple):
-    """One choice at one coefficient, and what it did there to the rows it was chosen on."""
+    """One choice at one coefficient, and its results on the rows for choosing."""
 
     choice: str
     """The name of a prompt, of a method, or of the blocks that a direction is added to."""
     coeff: float
     effect_nats: float
-    """Mean log-ratio towards what was asked for, minus that at coefficient 0."""
+    """Mean log-ratio in the wanted direction, minus that at coefficient 0."""
     pmass: float
 
 
@@ -66,9 +66,9 @@ def best_method(store: Store, contest: Contest, *, seed: int) -> str:
 def best_setting(scored: Mapping[str, pd.DataFrame], *, toward: int = +1) -> Setting:
     """The choice (a block, a prompt, a method) and coefficient that move validation rows furthest.
 
-    toward: +1 for the behavior, -1 for its opposite. Rows of sign 0 do not count, and a coefficient at which less than
-    half of the probability is on Yes and No is no candidate. Of equals the smallest coefficient wins, then the first
-    choice. The best may still be on the wrong side of 0: that is then the finding.
+    toward: +1 for the behavior, -1 for its opposite. Rows of sign 0 do not count, and coefficients at which Yes and No
+    have less than half of the probability are left out. Among equals the smallest coefficient wins, then the first
+    choice. Even the best may move rows the wrong way; that is then the result.
     Raises: DataError if choices differ in their rows, one lacks coefficient 0, or no setting is a candidate.
     """
     check_identical(scored)
@@ -83,7 +83,7 @@ def best_setting(scored: Mapping[str, pd.DataFrame], *, toward: int = +1) -> Set
 
 
 def _settings(choice: str, table: pd.DataFrame, toward: int) -> list[Setting]:
-    """Every coefficient of a choice but 0."""
+    """A choice at each of its coefficients except 0."""
     signed = table[table["sign"] != 0]
     means = signed.assign(towards=toward * signed["sign"] * signed["log_ratio"]).groupby("coeff")
     towards, pmass = means["towards"].mean(), means["pmass"].mean()
@@ -94,7 +94,7 @@ def _settings(choice: str, table: pd.DataFrame, toward: int) -> list[Setting]:
 
 def _best(contest: Contest, scored: dict[str, pd.DataFrame]) -> Setting:
     if not contest.subject.scale.chooses:
-        # No setting of an untrained model keeps its pmass, so the first one is taken to exercise what follows.
+        # On an untrained model no setting keeps enough pmass. The first one is taken, so that the rest can be tested.
         check_identical(scored)
         name, table = next(iter(scored.items()))
         return Setting(name, float(table["coeff"].max()), 0.0, float(table["pmass"].mean()))

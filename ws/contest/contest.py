@@ -1,9 +1,9 @@
 """The contest: every way of steering a model towards honesty, on the same rows and at the same distance from the base.
 
 dW of an adapter family, a system prompt and an activation direction are interventions of one protocol. All of them are
-scored on the same everyday dilemmas, plain facts and off-target axes, once at coefficient 1 and once at the coefficient
-where each is as far from the base model as the others. What a rival can choose (which prompt, which block, which
-coefficient) is chosen on validation dilemmas.
+scored on the same everyday dilemmas, plain facts and off-target axes, once at coefficient 1 and once at equal KL, the
+coefficient at which each is equally far from the base model. Whatever a rival can choose (which prompt, which block,
+which coefficient) is chosen on validation dilemmas.
 """
 
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ N_AXES = 5
 """Off-target axes that every arm is scored on, the first of the file."""
 
 FLUENT_ROWS = 24
-"""Validation rows whose pmass says whether the model still answers."""
+"""Validation rows whose pmass shows whether the model still answers."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Contest:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """Held-out dilemmas, both actions each, and the plain facts behind them."""
+        """Questions about both actions of held-out dilemmas, then the plain facts."""
         return asked(self.subject.model)
 
     @property
     def validation_questions(self) -> tuple[Question, ...]:
-        """Dilemmas to choose rivals' settings on, which no claim reads; ours on every model."""
+        """Dilemmas for choosing rivals' settings, which no claim reads; from our own set on every model."""
         return asked_to_choose(self.subject.model)
 
     @property
@@ -70,12 +70,12 @@ class Contest:
 
     @property
     def conduct_questions(self) -> tuple[Question, ...]:
-        """Honesty's own held-out claims, honest conduct named and asked about in two pairs of opposite phrasings."""
+        """Honesty's own held-out claims, which name honest conduct; asked in two pairs of opposite phrasings."""
         return self.subject.behavior.questions("heldout")[: self.subject.scale.rows]
 
     @property
     def messages(self) -> tuple[str, ...]:
-        """What greedy answers are read of: a message of each category of the pool that no adapter is trained on."""
+        """User messages for greedy answers: one of each category of the pool, on which no adapter is trained."""
         return tuple(entry.user_msg for entry in unseen(self.subject.pool, frozenset(q for _, q in self.trained_on)))
 
     @property
@@ -88,11 +88,11 @@ class Contest:
         return Weights(replace(self.subject, behavior_name=trained).direction(family, seed=seed))
 
     def random_weights(self, family: str, *, seed: int) -> Weights:
-        """The control of dW's norm and rank in every tensor."""
+        """The control for dW: random values with its norm and rank in every tensor."""
         return Weights(self.subject.random_direction(family, seed=seed))
 
     def same_sign_weights(self, family: str, *, seed: int, other: int) -> Weights:
-        """The control of two plus adapters."""
+        """The control that has two plus adapters: one of `seed` minus one of `other`."""
         return Weights(self.subject.same_sign_direction(family, seed=seed, other=other))
 
     def prompt(self, name: str) -> SystemPrompt:
@@ -135,7 +135,7 @@ class Contest:
     def thought_rows(
         self, intervention: Intervention, *, coeffs: tuple[float, ...], policy: Literal["on", "off"]
     ) -> ThoughtRows:
-        """Held-out dilemmas and facts behind a thought, the arm's own or the unchanged model's."""
+        """Held-out dilemmas and facts, answered after a thought: the arm's own or the unchanged model's."""
         return ThoughtRows(
             self.subject.on,
             self.questions,
@@ -147,11 +147,11 @@ class Contest:
         )
 
     def iso_kl(self, intervention: Intervention) -> IsoKL:
-        """The coefficient at which an intervention is as far from the base model as any other."""
+        """The coefficient at which an intervention has the KL from the base model that all are given."""
         return IsoKL(self.subject.on, self.messages, intervention, new_tokens=self.subject.scale.kl_tokens)
 
     def divergence(self, intervention: Intervention) -> Divergence:
-        """How far an intervention that has no strength of its own is from the base model."""
+        """The KL from the base model of an intervention whose strength cannot be varied, such as a system prompt."""
         return Divergence(self.subject.on, self.messages, intervention, (1.0,), new_tokens=self.subject.scale.kl_tokens)
 
     def side_effects(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> SideEffects:
@@ -167,7 +167,7 @@ class Contest:
         )
 
     def fluent_range(self, intervention: Intervention) -> FluentRange:
-        """The coefficients at which the model still answers and still reads prose."""
+        """The coefficients at which the model still answers and still predicts prose."""
         passages = passages_read()[: self.subject.scale.passages]
         asked, prefill = self.validation_questions[:FLUENT_ROWS], self.subject.behavior.prefill
         gate = self.subject.scale.pmass_gate
@@ -178,7 +178,7 @@ class Contest:
 
 
 def a_side(dilemmas: Iterable[Dilemma], n: int) -> tuple[Dilemma, ...]:
-    """Of each topic the first n dilemmas that list the honest action first, and the first n that list it second."""
+    """For each topic, the first n dilemmas that list the honest action first and the first n that list it second."""
     seen: dict[tuple[str, str], int] = {}
     kept = []
     for dilemma in dilemmas:
@@ -201,7 +201,7 @@ def asked(model: str) -> tuple[Question, ...]:
 
 @lru_cache(maxsize=8)
 def asked_to_choose(model: str) -> tuple[Question, ...]:
-    """Validation dilemmas: of each topic one for each side of the honest action, where it has one."""
+    """Validation dilemmas: for each topic one with the honest action first and one with it second, if it has them."""
     chosen = a_side(of_split(read_own(), "validation"), 1)
     return questions(chosen[: known_model(model).scale.validation_dilemmas], wordings=INFINITIVE)
 
@@ -221,7 +221,7 @@ def passages_read() -> tuple[str, ...]:
 
 @lru_cache(maxsize=4)
 def unseen(pool: Path | None, trained_on: frozenset[str]) -> tuple[PoolEntry, ...]:
-    """The last message of each category of a pool that is none of those trained on.
+    """For each category of a pool, its last message that adapters are not trained on.
 
     Raises: DataError if there is no other message.
     """

@@ -1,7 +1,8 @@
-"""The arms by name, each at a footing: the coefficient that it is judged at.
+"""The arms by name, each at a footing, which decides the coefficient that it is judged at.
 
-"one" is coefficient 1 for all; "iso-kl" is where each is as far from the base model as the others; "best" is what an
-activation direction chose on validation dilemmas. A system prompt has one strength, and is the same arm everywhere.
+"one" is coefficient 1 for all arms; "iso-kl" is the coefficient at which each is equally far from the base model;
+"best" is the one that an activation direction chose on validation dilemmas. A system prompt has a single strength, so
+it is the same arm at every footing.
 """
 
 from dataclasses import replace
@@ -72,7 +73,7 @@ def _arm(
 
 
 def _chosen(store: Store, contest: Contest, name: str, *, seed: int) -> str:
-    """The prompt or method that a name stands for; chosen with the first seed, for all of them."""
+    """The prompt or method that a name stands for; "best" ones are chosen with the first seed, for all seeds."""
     if name == BEST_PROMPT:
         return best_prompt(store, contest).choice
     return best_method(store, contest, seed=seed) if name == BEST_ACTIVATION else name
@@ -115,14 +116,14 @@ def _coefficient(
 
 
 def strength(store: Store, contest: Contest, arm: Arm) -> str:
-    """An arm's mean coefficient, and how far it is from the base model there, in nats."""
+    """An arm's mean coefficient and its KL from the base model there, in nats, as text."""
     coeffs = [dose.coeff for dose in arm.doses]
     return f"{arm.name} x{np.mean(coeffs):.3g} at KL {np.mean(_kls(store, contest, arm)):.2f}"
 
 
 @lru_cache(maxsize=256)
 def _kls(store: Store, contest: Contest, arm: Arm) -> tuple[float, ...]:
-    """How far each seed's arm is from the base model, in nats."""
+    """The KL of each seed's arm from the base model, in nats."""
     return tuple(_kl(store, contest, dose.intervention, dose.coeff) for dose in arm.doses)
 
 

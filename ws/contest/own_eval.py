@@ -33,7 +33,7 @@ from ws.store.progress import track
 from ws.study.subject import Subject
 
 STEERED, PROMPTED = (-1.0, 0.0, 1.0), (0.0, 1.0)
-"""Coefficients unless told otherwise: of what has a strength and an opposite, and of words, which have neither."""
+"""Default coefficients: of steering that has a strength and an opposite, and of a system prompt, which has neither."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ def chosen_steering(
     coeffs: tuple[float, ...] = (),
     seeds: int | None = None,
 ) -> Steering:
-    """What a family to train, a pair of folders, a system prompt or an activation direction stand for.
+    """The steering that is asked for by a family, a pair of folders, a system prompt or an activation direction.
 
-    The base model by default.
-    Raises: DataError for two of them at once, half a pair, seeds of something that has none, or a direction without
-        blocks; UnknownNameError for a method that finds no direction.
+    The unchanged model if none is given.
+    Raises: DataError for two of these at once, one folder only, seeds for steering that has none, or an activation
+        direction without blocks; UnknownNameError for an unknown method.
     """
     given = {"--family": family, "--plus": plus, "--system": system, "--activation": activation}
     _check_choice([name for name, it in given.items() if it is not None], pair=(plus, minus), seeds=seeds)
@@ -122,9 +122,9 @@ def scored(
     store: Store,
     answers: Answers = YES_NO,
 ) -> pd.DataFrame:
-    """A line per seed, coefficient and question: the columns of `ws.scoring.rows.read_rows`, and `seed`."""
+    """A row per seed, coefficient and question: the columns of `ws.scoring.rows.read_rows`, and `seed`."""
     at = {
-        # The unchanged model is the same under every seed and intervention, so that one artifact serves them all.
+        # The unchanged model does not depend on seed and intervention, so one artifact serves them all.
         (seed, coeff): Rows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,), answers.kind)
         for seed, intervention in steering.interventions.items()
         for coeff in sorted(set(steering.coeffs))
@@ -136,13 +136,13 @@ def scored(
 
 @dataclass(frozen=True)
 class Line:
-    """What one coefficient did, in nats where it is a log-ratio."""
+    """The result of one coefficient; log-ratios are in nats."""
 
     coeff: float
     toward: Estimate
     """Mean log-ratio of the answer that shows the behavior to the other one."""
     change: Estimate | None
-    """How much higher that is than at coefficient 0; None at 0, and where 0 was not scored."""
+    """`toward` minus its value at coefficient 0; None at 0, and if 0 was not scored."""
     to_first: float
     """Mean log-ratio of Yes to No, or of A to B, whichever of them shows the behavior."""
     match: float

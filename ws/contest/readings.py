@@ -1,6 +1,6 @@
-"""What is read of an arm: dilemmas, conduct, other axes, answers behind a thought, and side effects.
+"""The measurements of an arm: dilemmas, honest conduct, other axes, answers after a thought, and side effects.
 
-Every number carries the keys of its rows, and below the number of a competing arm stands how strong that arm is.
+Every number carries the keys of its rows. A number of a competing arm also carries a note on how strong the arm is.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Target = Literal["dilemmas", "conduct"]
 def dilemmas(store: Store, contest: Contest, arm: Arm) -> Sweep:
     """Held-out dilemmas and facts: Yes is the honest answer to one action of each dilemma and No to the other.
 
-    Below the number of a competing arm stand its strength, its push towards Yes and its largest other effect.
+    Notes on a competing arm give its strength, its push towards Yes and its largest other effect.
     """
     swept = Sweep(dilemma_rows(store, contest, arm), sources=arm.keys(store, contest.rows))
     if not arm.ranked:
@@ -41,7 +41,7 @@ def dilemmas(store: Store, contest: Contest, arm: Arm) -> Sweep:
 
 @lru_cache(maxsize=256)
 def effect_on_dilemmas(store: Store, contest: Contest, arm: Arm) -> Estimate:
-    """Nats per row by which an arm moves dilemmas towards the honest answer."""
+    """How far an arm moves dilemmas towards the honest answer, in nats per row."""
     return dilemmas(store, contest, arm).effect_at(float(arm.side))
 
 
@@ -71,12 +71,12 @@ def sycophancy(store: Store, contest: Contest, arm: Arm) -> Sweep:
 
 
 def behind_thought(store: Store, contest: Contest, arm: Arm, *, policy: Policy = "on") -> Sweep:
-    """Dilemmas and facts behind the arm's own thought, or off-policy behind the unchanged model's."""
+    """Dilemmas and facts, answered after the arm's own thought, or off-policy after the unchanged model's."""
     return _swept(store, contest, arm, partial(contest.thought_rows, policy=policy))
 
 
 def unsteered_thoughts(store: Store, contest: Contest) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The unchanged model's rows behind its own thought, on-policy and off-policy."""
+    """The unchanged model's rows, answered after its own thought, by the on-policy and by the off-policy recipe."""
     on, off = (contest.thought_rows(Nothing(), coeffs=(0.0,), policy=policy) for policy in ("on", "off"))
     return rows_read(store, on), rows_read(store, off)
 
@@ -101,7 +101,7 @@ def prose(store: Store, contest: Contest, arm: Arm) -> Estimate:
 
 
 def repetition(store: Store, contest: Contest, arm: Arm) -> Estimate:
-    """By how much the share of repeated 3-grams in greedy answers rises."""
+    """How far an arm raises the share of repeated 3-grams in greedy answers."""
     return _change(store, contest, arm, _answers)
 
 
@@ -119,7 +119,7 @@ def _swept(store: Store, contest: Contest, arm: Arm, recipe_of: RecipeOf, *, pai
 
 
 def _change(store: Store, contest: Contest, arm: Arm, read: Callable[[Store, SideEffects], pd.DataFrame]) -> Estimate:
-    """What an arm does to a number of each passage or answer, above the unchanged model."""
+    """The change of some number of each passage or answer, from the unchanged model to the arm."""
     base = read(store, contest.side_effects(Nothing(), coeffs=(0.0,))).set_index("row")["value"]
     tables = []
     for seed, intervention, coeff in arm.doses:
@@ -138,7 +138,7 @@ def _answers(store: Store, recipe: SideEffects) -> pd.DataFrame:
 
 
 def _fluent(store: Store, contest: Contest, arm: Arm) -> str:
-    """Where the first seed's model is still fluent; the other seeds' are not looked for, as each search is long."""
+    """The range in which the first seed's model is fluent, as text; only of the first, since each search takes long."""
     found = read_range(store, contest.fluent_range(arm.doses[0].intervention))
     ends = (found.low, found.open_low), (found.high, found.open_high)
     low, high = (f"{end:+g}{' or beyond' if is_open else ''}" for end, is_open in ends)

@@ -1,4 +1,4 @@
-"""Activation steering, the rival of dW: one vector a block, read off the model's states without any training.
+"""Activation steering, the rival of dW: one vector for each block, computed from the model's states without training.
 
 Four ways to find the vectors:
 
@@ -10,8 +10,8 @@ Four ways to find the vectors:
                       et al. 2025, "Persona Vectors", arXiv:2507.21509, sec. 2
     RandomVectors     the control: any direction, at the length that another recipe's vector has in the block
 
-The first two take any paired states: of one question under opposite personas (`persona_prompts`, as RepE reads them) or
-behind opposite answers (`answer_prompts`, as CAA does).
+The first two take any paired states: those at one question under opposite personas (`persona_prompts`, as in RepE) or
+at the ends of opposite answers (`answer_prompts`, as in CAA).
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,10 @@ def answer_prompts(questions: Sequence[Question], *, prefill: str) -> Sides:
 
 @dataclass(frozen=True)
 class PairedVectors(Vectors):
-    """Vectors of states in pairs. Raises: MismatchError unless both sides are as many states of one unsteered model."""
+    """Vectors computed from states in pairs.
+
+    Raises: MismatchError unless both sides have equally many states of one unsteered model.
+    """
 
     high: States
     low: States
@@ -97,17 +100,18 @@ class PairedVectors(Vectors):
         return self.high.on
 
     def differences(self, store: Store) -> Float[Tensor, "layer pair d_model"]:
-        """High minus low in the stream that leaves each block."""
+        """The state of `high` minus that of `low` after each block, for each pair."""
         # State 0 enters the first block.
         return (read_states(store, self.high) - read_states(store, self.low))[1:]
 
 
 @dataclass(frozen=True)
 class PCAVectors(PairedVectors):
-    """The leading principal direction of the differences, of length 1; most pairs lie higher on it on the high side.
+    """The leading principal direction of the differences, of length 1, with the sign that most differences have on it.
 
-    centred: take the mean difference out first. RepE shuffles the order within pairs, so that the mean is about zero
-    and what all pairs share stays in; so does `repeng`'s "pca_center". Its default "pca_diff" centres, and loses that.
+    centred: subtract the mean difference first, which removes what all pairs share. RepE shuffles the order within
+    pairs, so that the mean is about zero and nothing is removed; so does `repeng`'s "pca_center". `repeng`'s default
+    "pca_diff" centres.
     """
 
     centred: bool = False
@@ -122,7 +126,7 @@ class PCAVectors(PairedVectors):
 
 @dataclass(frozen=True)
 class MeanDifference(PairedVectors):
-    """The mean difference, at its own length."""
+    """The mean difference, not scaled."""
 
     def fit(self, store: Store) -> Float[Tensor, "layer d_model"]:
         return self.differences(store).mean(dim=1)
@@ -134,8 +138,8 @@ class MeanDifference(PairedVectors):
 def leading_direction(differences: Float[Tensor, "pair d_model"], *, centred: bool) -> Float[Tensor, " d_model"]:
     """The unit vector along which differences are largest in mean square, turned so that most of them are positive.
 
-    Where as many are negative, their sum is positive. Zero where no difference has any length.
-    Raises: ShapeError for a single pair when its mean is taken out.
+    If equally many are negative, it is turned so that their sum is positive. Zero if all differences are zero.
+    Raises: ShapeError if `centred` and there is a single pair.
     """
     if centred and len(differences) < 2:
         raise ShapeError("one pair has no principal direction once its mean is taken out; give two or more")
@@ -150,10 +154,10 @@ def leading_direction(differences: Float[Tensor, "pair d_model"], *, centred: bo
 
 @dataclass(frozen=True)
 class PersonaVectors(Vectors):
-    """The mean over answers under the positive personas minus that under the negative ones; each answer counts alike.
+    """Mean state over answers under the positive personas minus that under the negative ones; answers count alike.
 
-    An answer's state is the mean over its tokens, read behind the persona that it was given under. Only pairs that
-    training would use are read; the paper keeps answers that a judge model rates as showing the trait.
+    An answer's state is the mean over its tokens, read after the persona under which it was generated. Only pairs that
+    training would use are read; the paper instead keeps answers that a judge model rates as showing the trait.
     """
 
     pairs: Pairs
@@ -197,7 +201,7 @@ class RandomVectors(Vectors):
 def answer_states(
     lm: LanguageModel, questions: Sequence[str], personas: Sequence[str], answers: Sequence[str]
 ) -> Float[Tensor, "layer answer d_model"]:
-    """The stream that leaves each block, averaged over the tokens of each answer behind its question and persona."""
+    """The stream after each block, averaged over the tokens of each answer, which follows its question and persona."""
     said = zip(questions, personas, strict=True)
     asked = [tuple(prompt_ids(lm.tokenizer, user=user, system=persona)) for user, persona in said]
     spoken = [tuple(text_ids(lm.tokenizer, answer)) for answer in answers]

@@ -1,7 +1,7 @@
-"""Activation directions of a behavior, read off what its adapters are trained on: the same messages, the same personas.
+"""Activation directions of a behavior, from the messages and personas that its adapters are trained on.
 
-Honesty's messages come with the beginning of an answer that breaks off where an honest and a dishonest one would part;
-paired differences are read there. Other behaviors are read where the answer would begin.
+Honesty's messages come with the beginning of an answer that breaks off just before an honest and a dishonest answer
+would differ; states are read there. For other behaviors they are read where the answer would begin.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ METHODS: Mapping[str, str] = {
 """The ways to find an activation direction."""
 
 DEPTHS = (0.35, 0.5, 0.65)
-"""Where single blocks are tried, as shares of the depth; all adapted blocks at once are tried beside them."""
+"""Single blocks that are tried, as shares of the depth; all adapted blocks at once are also tried."""
 
 ALL_BLOCKS = "all adapted blocks"
 
 
 def vectors_by(subject: Subject, method: str, *, seed: int) -> Vectors:
-    """A vector for every block; persona vectors differ by seed, as the answers in its pairs do, the others do not.
+    """A vector for every block. Persona vectors depend on the seed, which samples their answers; the others do not.
 
     Raises: UnknownNameError for a method that does not exist.
     """
@@ -44,7 +44,7 @@ def vectors_by(subject: Subject, method: str, *, seed: int) -> Vectors:
 
 @lru_cache(maxsize=4)
 def sides(subject: Subject) -> Sides:
-    """The training messages under opposite personas, with the beginnings of answers that honesty's have."""
+    """The training messages under opposite personas; honesty's messages with the beginnings of their answers."""
     asked, begun = [text for _, text in subject.pairs(0).questions], [""]
     if subject.behavior_name == HONESTY.name:
         entries = [entry for entry in messages(read_pool(subject.pool)) if entry.user_msg in set(asked)]
@@ -53,6 +53,6 @@ def sides(subject: Subject) -> Sides:
 
 
 def block_choices(depth: int) -> dict[str, tuple[int, ...]]:
-    """The blocks of a model of this depth where an activation direction can be added, by how a setting names them."""
+    """The choices of blocks to which an activation direction can be added in a model of this depth, by name."""
     single = dict.fromkeys(int(share * depth) for share in DEPTHS)
     return {f"block {block}": (block,) for block in single} | {ALL_BLOCKS: tuple(layer_range(depth))}

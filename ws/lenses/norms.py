@@ -17,9 +17,9 @@ def norm(store: Store, directions: Mapping[int, Direction]) -> Estimate:
 
 
 def weak_readout_ratio(store: Store, directions: Mapping[int, Direction]) -> Estimate:
-    """Energy of dW where the unembedding reads least, over what chance would put there; 1 is no preference.
+    """Energy of dW in directions that the unembedding reads least, over what chance would put there; 1: no preference.
 
-    Tensors that write the residual stream; clusters are tensors.
+    Computed on tensors that write the residual stream; clusters are tensors.
     """
     table = _tensors(store, directions).dropna(subset="weak_sq")
     lines = table.assign(cluster=table["tensor"], row=table["tensor"])

@@ -1,8 +1,8 @@
 """Rows: every Yes/No question scored under every coefficient of one intervention, on one model.
 
 Each way of steering is scored on identical rows. Prompts are packed (`ws.engine.packing`), states below the first
-changed layer are computed once and kept for the process (`ws.engine.depth`), and only the last real token meets the
-output head.
+changed layer are computed once for all coefficients (`ws.engine.depth`), and the output head runs only on each prompt's
+last token.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ COEFFS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 """Steered coefficients; 0 is the unchanged model, scored once for all interventions."""
 
 KEY = ("question_id", "cluster", "topic", "phrasing", "pair", "sign")
-"""What a row is, apart from how it was answered."""
+"""Columns that identify a row, whatever the answer."""
 
 
 @dataclass(frozen=True)
 class Rows(Recipe):
-    """`rows.parquet`: a line per coefficient and question."""
+    """`rows.parquet`: a row per coefficient and question."""
 
     on: Placed
     questions: tuple[Question, ...]
@@ -42,7 +42,7 @@ class Rows(Recipe):
     intervention: Intervention
     coeffs: tuple[float, ...] = (1.0,)
     answers: str = YES_NO.kind
-    """What is compared: a key of `ws.models.yesno.ANSWERS`; of letters, A stands in the columns of yes."""
+    """The answers that are compared, a key of `ws.models.yesno.ANSWERS`; for letters, the columns of yes hold A."""
 
     def __post_init__(self) -> None:
         if not self.questions or not self.coeffs:
@@ -74,14 +74,14 @@ class Rows(Recipe):
 def read_rows(store: Store, recipe: Rows) -> pd.DataFrame:
     """Columns of KEY, coeff, log_yes, log_no, log_ratio (nats), pmass, and norm.
 
-    norm: of what coefficient 1 adds to the weights, in base-weight units; 0 of what leaves them alone.
+    norm: Frobenius norm of what coefficient 1 adds to the weights, in base-weight units; 0 if it adds nothing to them.
     """
     return pd.read_parquet(store.get(recipe) / "rows.parquet")
 
 
 @lru_cache(maxsize=2)
 def answers_of(lm: LanguageModel, kind: str = YES_NO.kind) -> AnswerTokens:
-    """The model's yes and no tokens, or those of other answers; finding them reads the whole vocabulary."""
+    """The model's yes and no tokens, or those of other answers; cached, since it takes reading the vocabulary."""
     return answer_tokens(lm.tokenizer, ANSWERS[kind])
 
 
@@ -89,7 +89,7 @@ def answers_of(lm: LanguageModel, kind: str = YES_NO.kind) -> AnswerTokens:
 def prompts_of(
     lm: LanguageModel, questions: tuple[Question, ...], prefill: str, *, system: str | None = None
 ) -> tuple[tuple[int, ...], ...]:
-    """Token ids of each question as a user turn behind a system message, with the start of the answer filled in.
+    """Token ids of each question: a system message if there is one, the user's turn, and the start of the answer.
 
     Raises: ChatError if the model's chat template has no place for a system message.
     """

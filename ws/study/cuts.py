@@ -1,7 +1,7 @@
-"""The vocabulary of cuts: what a claim, a figure or a notebook calls a part of dW, and the intervention that it means.
+"""The vocabulary of cuts: how a claim, a figure or a notebook names a part of dW, and the intervention that is meant.
 
-A cut is asked for by a name of `ws.lenses.names.LENSES` ("whole" is dW itself), a lens, `Along` some directions, a
-native `Part` of a family, or a function that makes a lens for each seed, which is how controls are drawn.
+A cut is named by a name of `ws.lenses.names.LENSES` ("whole" is dW itself), a lens, `Along` for cuts along directions,
+`Part` for a part that belongs to one of the family's own parameters, or (for controls) a function from seed to lens.
 """
 
 from collections.abc import Callable
@@ -23,25 +23,25 @@ from ws.training.direction import Direction
 class Along:
     """The residual writes along k directions of each layer, or all other writes.
 
-    of: where the directions come from: "activation" are those in which steering moves what a block writes, "weight"
-    those that the writes themselves use most, "shared" those that the dW of all families share.
+    of: where the directions come from: "activation", along which steering changes the output of a block; "weight", the
+    top directions of the writes themselves; "shared", those that the dW of all families share.
     """
 
     k: int | None = None
-    """None is as many as the journal's main result has, or what the model's scale has in its place."""
+    """None means as many as in the journal's main result, or as many as the model's scale allows."""
     keep: bool = True
     matched: bool = False
-    """Whether the writes are scaled to the norm of all of them."""
+    """Whether what is kept is scaled to the norm of all residual writes."""
     of: Literal["activation", "weight", "shared", "random"] = "activation"
 
     def applies(self, family: str) -> str | None:
-        """Why it has no meaning for a family: every dW writes the residual stream."""
+        """None: it has a meaning for every family, since every dW writes the residual stream."""
         return None
 
 
 @dataclass(frozen=True)
 class Part:
-    """One native part of a family's dW, or all others."""
+    """The part of dW that belongs to one of a family's own parameters, or all other parts."""
 
     name: str
     keep: bool = True
@@ -71,7 +71,7 @@ def cut_of(subject: Subject, family: str, asked: Asked, *, seed: int) -> Cut:
 
 
 def cut_of_direction(subject: Subject, direction: Direction, asked: Asked, *, seed: int) -> Cut:
-    """The cut of any direction; `seed` draws what is random and names the families' dW that share directions."""
+    """The cut of any direction; `seed` is that of random values, and of the families' dW that share directions."""
     match asked:
         case Along():
             return _along(subject, direction, asked, seed)

@@ -18,14 +18,14 @@ from ws.study.sweeps import cut_sweep
 from ws.training.direction import Direction
 
 TOP = 8
-"""Directions whose overlap is measured: the journal's smallest K."""
+"""How many directions are compared: the journal's smallest K."""
 
 
 def overlap_ratio(replicates: Replicates, family: str, *, control: Literal["random"] | None = None) -> Estimate:
-    """The overlap of its top left directions with those of all other families, over chance; clusters are layers.
+    """The overlap of a family's top left directions with those of all others, over chance; clusters are layers.
 
-    Every pair is of two seeds (of one, where there is but one). Left sides alone, as those of a start at zero are
-    learned. control: random values of the family's norm and rank in its place.
+    The two directions of a pair have different seeds, if there are several. Only left sides are compared: families may
+    share start values on the right. In the control, random values with the family's norm and rank take its place.
     """
     if control not in (None, "random"):
         raise UnknownNameError("control", control, ["random"])
@@ -42,9 +42,9 @@ def overlap_ratio(replicates: Replicates, family: str, *, control: Literal["rand
 
 
 def paired_lines(table: pd.DataFrame, name: str, after: Mapping[int, int]) -> pd.DataFrame:
-    """A line per seed, other family and tensor: how its dW overlaps with the other's of another seed.
+    """A row per seed, other family and tensor: the overlap of this seed's dW with the other family's dW.
 
-    `after` names that seed for each one.
+    The other family's dW is of the seed `after[seed]`.
     """
     swapped = {"first": "second", "second": "first", "first_seed": "second_seed", "second_seed": "first_seed"}
     both = pd.concat([table, table.rename(columns=swapped)])
@@ -57,7 +57,7 @@ def paired_lines(table: pd.DataFrame, name: str, after: Mapping[int, int]) -> pd
 def oracle_overlap(
     replicates: Replicates, family: str, first: str, second: str, *, at: Literal["first", "last"] | None = None
 ) -> Estimate:
-    """The mean overlap of two oracles over layers; clusters are layers. `at` takes the lowest or highest alone.
+    """The mean overlap of two oracles over layers; clusters are layers. `at` takes only the lowest or highest layer.
 
     Oracles: weight, random, cumulative, block, persona and task.
     """
@@ -71,7 +71,7 @@ def oracle_overlap(
 
 
 def rank_correlation(replicates: Replicates, first: str, second: str, *, measure: Measure = "corrected") -> Estimate:
-    """Spearman's, over families, of dW's effect and the overlap of two oracles."""
+    """Spearman's correlation, over families, of dW's effect with the overlap of two oracles."""
     effects = {family: cut_sweep(replicates, family, measure=measure).effect for family in FAMILIES}
     overlaps = {family: oracle_overlap(replicates, family, first, second) for family in FAMILIES}
     ranked = (pd.DataFrame({family: one.by_seed for family, one in each.items()}) for each in (effects, overlaps))
@@ -83,7 +83,7 @@ def rank_correlation(replicates: Replicates, first: str, second: str, *, measure
 
 @lru_cache(maxsize=64)
 def _oracles(replicates: Replicates, family: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The overlaps of every two oracles by layer and seed, with what chance gives, and the keys of their artifacts."""
+    """The overlaps of every pair of oracles by layer and seed, overlaps by chance, and the keys of their artifacts."""
     recipes = {seed: _recipe(replicates, replicates.direction(family, seed=seed)) for seed in replicates.seeds}
     tables = [read_oracle_overlaps(replicates.store, recipe).assign(seed=seed) for seed, recipe in recipes.items()]
     return pd.concat(tables, ignore_index=True), replicates.keys(*recipes.values())

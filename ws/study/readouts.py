@@ -21,11 +21,11 @@ from ws.study.subject import Subject
 from ws.training.hyperparameters import hyperparameters_of
 
 STRIDE = 3
-"""Of three held-out claims the first is fitted on, in every phrasing so that there are more prompts than the widest
-basis has directions, the second is measured, in the journal's phrasing, and the third is left out to save time."""
+"""Of every three held-out claims, bases are fitted on the first, in every phrasing, so that there are more prompts than
+directions; the second is measured, in the journal's phrasing; the third is left out to save time."""
 
 TABLES = {"dW": ("writes", "tensor"), "dh": ("states", "basis")}
-"""What energy is of: its table, and the column that tells rows of one layer apart."""
+"""For the energy of dW and of dh: the name of its table, and the column that tells rows of one layer apart."""
 
 
 Read = Callable[[Store, Recipe], pd.DataFrame]
@@ -34,22 +34,22 @@ Read = Callable[[Store, Recipe], pd.DataFrame]
 
 @dataclass(frozen=True)
 class Peaks:
-    """The movement of the answers' log-ratio at the layer where it is largest, in the sign that it has there."""
+    """The movement of the answers' log-ratio at the layer where it is largest, turned so that it is positive there."""
 
     inside: Estimate
-    """Among the layers that have dW."""
+    """The largest among the layers that have dW."""
     above: Estimate
-    """Among the layers above them."""
+    """The largest among the layers above."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of energy in some directions, and what random ones would hold."""
+    """A share of energy in some directions, compared with the share that random directions would hold."""
 
     value: Estimate
     null: Estimate
     z: Estimate
-    """Standard deviations of random directions from their mean, averaged over rows."""
+    """How many standard deviations of random directions the share is above their mean, averaged over rows."""
 
     @property
     def ratio(self) -> Estimate:
@@ -68,7 +68,7 @@ class Table(NamedTuple):
         return self._replace(rows=self.rows[chosen])
 
     def mean(self, column: str, *, rows: pd.Series, clusters: pd.Series) -> Estimate:
-        """The mean of a column, its rows and clusters named by these."""
+        """The mean of a column; `rows` and `clusters` name the row and cluster of each value."""
         named = {"seed": self.rows["seed"], "cluster": clusters, "row": rows, "value": self.rows[column]}
         return Estimate.of(pd.DataFrame(named), sources=self.sources)
 
@@ -76,7 +76,7 @@ class Table(NamedTuple):
 def token_energy(replicates: Replicates, family: str, form: str, *, control: Control | None = None) -> Estimate:
     """Squared token energy of dh over that of the clean state, inside the adapted layers; clusters are claims.
 
-    form "published" is the journal's, which grows with the length of a state; "normed" is of the angle alone.
+    form "published" is the journal's, which grows with the norm of a state; "normed" depends on its direction only.
     """
     read = readout(replicates, family, control)
     table = read.where(read.rows["adapted"])
@@ -89,7 +89,7 @@ def token_energy(replicates: Replicates, family: str, form: str, *, control: Con
 
 
 def logit_lens(replicates: Replicates, family: str, form: str, *, control: Control | None = None) -> Peaks:
-    """What the head would read of dh as Yes over No, inside the adapted layers and above.
+    """How far the head would read dh as Yes over No, inside the adapted layers and above.
 
     form "lens" is the movement from -1 to +1 of the log-ratio through the final norm, in nats; "linear" the journal's
     (e_yes - e_no) . dh.
@@ -114,7 +114,7 @@ def preserved(replicates: Replicates, family: str, basis: str, rank: int) -> Est
 def axis_share(replicates: Replicates, basis: str) -> Share:
     """How much of e_yes - e_no a basis of the unchanged model contains; clusters are layers.
 
-    Draws of the random basis stand for seeds; of the others there is one.
+    Draws of the random basis count as seeds; every other basis has one seed.
     """
     recipe = AxisShares(_bases(replicates.subject, "lora"))
     table = read_axis(replicates.store, recipe).rename(columns={"draw": "seed"})
@@ -154,7 +154,7 @@ def _moved(replicates: Replicates, family: str, seed: int, control: Control | No
 @lru_cache(maxsize=256)
 def _bases(subject: Subject, family: str) -> Bases:
     behavior = subject.behavior
-    # Begun answers, so that these states are read where those of the measured questions are.
+    # With the prefill, so that these states are read at the same place of a prompt as those of measured questions.
     prompts = tuple(Prompt(text, prefill=behavior.prefill) for _, text in behavior.training_questions())
     return Bases(States(subject.on, prompts), hyperparameters_of(subject.model, family).training.layers)
 
@@ -177,7 +177,7 @@ def _peak(table: Table, form: str) -> Estimate:
     means = table.rows.groupby("layer")[form].mean()
     layer = means.abs().idxmax()
     there = table.where(table.rows["layer"] == layer)
-    # Rows are named by their question alone, so that a peak is paired with one at another layer.
+    # Rows are named by their question only, so that peaks at different layers can be paired.
     mean = there.mean(form, rows=there.rows["question_id"], clusters=there.rows["cluster"])
     return mean * float(np.sign(means[layer]))
 

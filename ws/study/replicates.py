@@ -1,4 +1,4 @@
-"""Replicates: one subject trained from several seeds, and the store of what is made of them."""
+"""Replicates: one subject trained with several seeds, and the store of the artifacts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,14 +13,14 @@ Control = Literal["random", "same_sign"]
 
 @dataclass(frozen=True)
 class Replicates:
-    """What a claim is asked of."""
+    """The subject, the seeds and the store on which a claim is tested."""
 
     subject: Subject
     store: Store
     seeds: tuple[int, ...]
 
     def after(self, seed: int) -> int:
-        """The next seed in turn: of two seeds, adapters share neither start nor training text."""
+        """The seed that follows, the first after the last. Adapters of two seeds share neither start nor text."""
         return self.seeds[(self.seeds.index(seed) + 1) % len(self.seeds)]
 
     def direction(self, family: str, *, seed: int, control: Control | None = None) -> Direction:

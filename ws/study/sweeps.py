@@ -1,7 +1,7 @@
 """Sweeps of a subject's replicates: the rows of dW, of its cuts and of controls, over seeds and coefficients.
 
-Everything is built on demand through the store; a warm run loads no model. The rows of the unchanged model stand under
-every seed at coefficient 0.
+Everything is built on demand through the store; if it is there already, no model is loaded. Every seed has the rows of
+the unchanged model at coefficient 0.
 """
 
 from functools import lru_cache
@@ -20,13 +20,13 @@ from ws.study.replicates import Control, Replicates
 from ws.training.direction import read_geometry
 
 CONTROL_COEFFS = (-2.0, 1.0, 2.0)
-"""What spread and effect of a control read."""
+"""The coefficients that spread and effect of a control need."""
 
 WRITES = "residual_writes"
-"""What is cut along directions."""
+"""The part of dW that is cut along directions."""
 
 OTHER_COEFFS = (0.5, 2.0, 4.0)
-"""Of cuts these are scored together; +1, which most claims ask for alone, is an artifact of its own."""
+"""Coefficients at which cuts are scored in one artifact; +1, all that most claims need, is an artifact of its own."""
 
 SeedRows = tuple[tuple[int, Rows], ...]
 
@@ -40,7 +40,7 @@ def sweep(
     coeffs: tuple[float, ...] = COEFFS,
     pair: str | None = None,
 ) -> Sweep:
-    """The scored rows of dW over all coefficients and seeds, or of a control in its place.
+    """The scored rows of dW, or of a control for it, over all coefficients and seeds.
 
     `coeffs` restricts dW's coefficients, `pair` the corrected measure to one pair of phrasings.
     """
@@ -71,7 +71,7 @@ def retained(
 ) -> Estimate:
     """The effect of a cut over that of dW, or of another cut: a ratio of paired means.
 
-    Where the interval of the denominator holds 0 the ratio says nothing, and a claim on it is INVALID.
+    If the interval of the denominator contains 0, the ratio means nothing, and a claim on it is INVALID.
     """
     part, everything = (cut_sweep(replicates, family, one, measure=measure).effect for one in (cut, of))
     name = "dW" if of == "whole" else of
@@ -95,7 +95,7 @@ def share_of_writes(
 
 
 def kept_energy(replicates: Replicates, family: str, cut: Asked, *, measure: Measure = "corrected") -> Estimate:
-    """The cut's share of dW's squared norm, on the rows of the cut's effect."""
+    """The cut's share of dW's squared norm, with the rows of the cut's effect, so that the two can be compared."""
     effect = cut_sweep(replicates, family, cut, measure=measure).effect
     lines = effect.index.to_frame(index=False)
     shares = {seed: _energy_share(replicates, family, cut, seed) for seed in replicates.seeds}
@@ -103,7 +103,7 @@ def kept_energy(replicates: Replicates, family: str, cut: Asked, *, measure: Mea
 
 
 def gap(replicates: Replicates, family: str, *parts: Asked, of: Asked = "whole") -> float:
-    """What these cuts together miss of dW, or of another cut, as a share of its norm; on the first seed."""
+    """The norm of what these cuts together miss of dW, or of another cut, as a share of its norm; on the first seed."""
     seed = replicates.seeds[0]
     cuts = tuple(cut_of(replicates.subject, family, part, seed=seed) for part in parts)
     return read_gap(replicates.store, Identity(cuts, cut_of(replicates.subject, family, of, seed=seed)))
@@ -145,14 +145,14 @@ def _energy_share(replicates: Replicates, family: str, cut: Asked, seed: int) ->
 
 @lru_cache(maxsize=64)
 def _noted(replicates: Replicates, steered: SeedRows, measure: Measure, pair: str | None, family: str | None) -> Sweep:
-    """One sweep for all that read it, so that its estimates are computed once; of a family with its push to Yes."""
+    """One sweep for all callers, so that its estimates are computed once; a family's has a note on its push to Yes."""
     swept = Sweep(_together(replicates, steered), measure, pair, sources=_keys(replicates, steered))
     return swept if family is None else swept.noting(f"facts to Yes {swept.yes_bias.value:+.2f} {family}")
 
 
 @lru_cache(maxsize=512)
 def _of_cuts(replicates: Replicates, steered: SeedRows, measure: Measure, coeffs: frozenset[float]) -> Sweep:
-    """The rows that cuts are scored on, at these coefficients, whatever else the recipes scored."""
+    """The rows of the questions that cuts are scored on, at these coefficients; recipes may have scored more."""
     asked, rows = {question.id for question in replicates.subject.cut_questions}, _together(replicates, steered)
     some = rows[rows["question_id"].isin(asked) & rows["coeff"].isin(coeffs)]
     return Sweep(some, measure, pair="agree", sources=_keys(replicates, steered))
