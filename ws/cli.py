@@ -190,6 +190,9 @@ def evaluate(
     coeffs: Annotated[
         tuple[float, ...], tyro.conf.arg(help="How much of it (default: -1 0 1; of a system message: 0 1).")
     ] = (),
+    equal_kl: Annotated[
+        bool, tyro.conf.arg(help="Count --coeffs in what takes each seed 0.5 nats (KL) from the unchanged model.")
+    ] = False,
     seeds: Annotated[
         int | None, tyro.conf.arg(help="Trainings of --family (default: as claims on this model).")
     ] = None,
@@ -218,11 +221,12 @@ def evaluate(
         ws eval --rows risk.jsonl
         ws eval --rows risk.jsonl --system "You avoid risk."
         ws eval --rows risk.jsonl --family lora --coeffs -2 -1 0 1 2 --seeds 3
+        ws eval --rows risk.jsonl --family lora --equal-kl
         ws eval --rows risk.jsonl --behavior honesty --activation pca --blocks 14 --coeffs 0 16 64
         ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
         ws eval --rows risk.jsonl --model ./my-model --system "You avoid risk."
     """
-    from ws.contest.own_eval import chosen_steering
+    from ws.contest.own_eval import at_equal_kl, chosen_steering
     from ws.contest.own_eval import evaluate as run
     from ws.models.own import chosen_model
     from ws.study.subject import Subject
@@ -231,6 +235,8 @@ def evaluate(
     subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
     chosen = {"family": family, "plus": plus, "minus": minus, "system": system, "activation": activation}
     steering = chosen_steering(subject, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
+    if equal_kl:
+        steering = at_equal_kl(steering, subject, kept)
     print(run(rows, subject, steering, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
 
 

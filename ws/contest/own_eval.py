@@ -5,7 +5,7 @@ Every seed and coefficient is an artifact, so a run that was stopped goes on whe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ws.behaviors import Question
 from ws.behaviors.words import half_character
+from ws.contest.contest import Contest
 from ws.contest.vectors import vectors_by
 from ws.engine.loading import loaded
 from ws.errors import DataError
@@ -28,6 +29,7 @@ from ws.scoring.rows import Rows, prompts_of, read_rows
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
+from ws.steering.iso_kl import BUDGET_NATS, read_iso_kl
 from ws.store import Store
 from ws.store.progress import track
 from ws.study.subject import Subject
@@ -43,6 +45,8 @@ class Steering:
     interventions: Mapping[int, Intervention]
     coeffs: tuple[float, ...]
     name: str
+    units: Mapping[int, float] = field(default_factory=dict)
+    """What a coefficient of 1 is for a seed, where it is not 1."""
 
 
 def chosen_steering(
@@ -81,6 +85,17 @@ def chosen_steering(
         one = Nothing() if system is None else SystemPrompt(system)
         usual = (0.0,) if system is None else PROMPTED
     return Steering({0: one}, coeffs or usual, one.describe())
+
+
+def at_equal_kl(steering: Steering, subject: Subject, store: Store) -> Steering:
+    """The same in units in which each seed is, at coefficient 1, as far from the base model as any other.
+
+    Raises: DataError for what has no strength, such as a system prompt.
+    """
+    contest, made = Contest(subject), steering.interventions
+    units = {seed: read_iso_kl(store, contest.iso_kl(one)).coeff for seed, one in made.items()}
+    said = ", ".join(f"{unit:.3g}" for unit in units.values())
+    return replace(steering, units=units, name=f"{steering.name}, in units of {said} (KL {BUDGET_NATS:g})")
 
 
 def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], seeds: int | None) -> None:
@@ -125,13 +140,21 @@ def scored(
     """A row per seed, coefficient and question: the columns of `ws.scoring.rows.read_rows`, and `seed`."""
     at = {
         # The unchanged model does not depend on seed and intervention, so one artifact serves them all.
-        (seed, coeff): Rows(on, questions, prefill, intervention if coeff else Nothing(), (coeff,), answers.kind)
+        (seed, coeff): Rows(
+            on,
+            questions,
+            prefill,
+            intervention if coeff else Nothing(),
+            (coeff * steering.units.get(seed, 1.0),),
+            answers.kind,
+        )
         for seed, intervention in steering.interventions.items()
         for coeff in sorted(set(steering.coeffs))
     }
     rows = {where: read_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {steering.name}")}
     check_identical({f"seed {seed} at {coeff:+g}": table for (seed, coeff), table in rows.items()})
-    return pd.concat([table.assign(seed=seed) for (seed, _), table in rows.items()], ignore_index=True)
+    tables = (table.assign(seed=seed, coeff=coeff) for (seed, coeff), table in rows.items())
+    return pd.concat(tables, ignore_index=True)
 
 
 @dataclass(frozen=True)

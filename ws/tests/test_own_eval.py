@@ -13,7 +13,8 @@ import torch
 
 from ws import cli
 from ws.behaviors import Question
-from ws.contest.own_eval import Steering, asked, chosen_steering, lines, notes, scored, shown
+from ws.contest import own_eval
+from ws.contest.own_eval import Steering, asked, at_equal_kl, chosen_steering, lines, notes, scored, shown
 from ws.contest.vectors import vectors_by
 from ws.errors import DataError, UnknownNameError
 from ws.models.chat import prompt_ids
@@ -21,6 +22,7 @@ from ws.models.language import LanguageModel
 from ws.models.yesno import A_B, answer_tokens
 from ws.scoring.rows import Rows, read_rows
 from ws.steering.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
+from ws.steering.iso_kl import Calibration
 from ws.store import Store
 from ws.study.subject import Subject
 from ws.tests.test_interventions import Given, folders
@@ -120,6 +122,24 @@ def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
     for (seed, coeff), part in rows.groupby(["seed", "coeff"]):
         same = part["log_ratio"].reset_index(drop=True).equals(base["log_ratio"])
         assert same == (coeff == 0), (seed, coeff)
+
+
+def test_at_equal_kl_every_seed_counts_in_its_own_coefficient(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_block = {(1,): Calibration(3.0, 0.5, True, 1, ()), (2,): Calibration(4.0, 0.5, True, 1, ())}
+    monkeypatch.setattr(own_eval, "read_iso_kl", lambda _, recipe: by_block[recipe.intervention.layers])
+    given = Steering({seed: Activations(Given(), (seed + 1,)) for seed in (0, 1)}, (1.0,), "given")
+    equal = at_equal_kl(given, SUBJECT, store)
+    assert equal.name == "given, in units of 3, 4 (KL 0.5)"
+    rows = scored(SUBJECT.on, QUESTIONS, equal, prefill="", store=store)
+    assert set(rows["coeff"]) == {1.0}
+    for seed, coeff in ((0, 3.0), (1, 4.0)):
+        there = read_rows(store, Rows(SUBJECT.on, QUESTIONS, "", given.interventions[seed], (coeff,)))
+        assert rows[rows["seed"] == seed]["log_ratio"].tolist() == there["log_ratio"].tolist()
+
+
+def test_words_have_no_equal_kl(store: Store) -> None:
+    with pytest.raises(DataError, match="has no strength to calibrate"):
+        at_equal_kl(chosen_steering(SUBJECT, system="You are terse."), SUBJECT, store)
 
 
 def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageModel, store: Store, tmp_path: Path):
