@@ -1,7 +1,7 @@
-"""What pytest loads of an installed package: the fixtures, which an installed package holds and a clone has beside it.
+"""The entry point by which pytest loads the fixtures, which are inside an installed package and beside `ws` in a clone.
 
-The one place in `ws` that knows of them, and by name alone. Where the run is in a clone, its pytest.ini and conftest.py
-load them.
+No other module of `ws` knows of the fixtures, and this one only by name. In a clone, pytest.ini and conftest.py load
+them.
 """
 
 from importlib.util import find_spec
@@ -10,12 +10,12 @@ from typing import Protocol, runtime_checkable
 
 HERE = Path(__file__).parent
 IN_A_CLONE = "fixtures.early"
-"""The plugin of runs in a clone."""
+"""The plugin that only runs in a clone load."""
 
 
 @runtime_checkable
 class Plugins(Protocol):
-    """What is asked of pytest, which nothing in `ws` imports."""
+    """The methods of pytest's plugin manager that are used here; nothing in `ws` imports pytest."""
 
     def has_plugin(self, name: str) -> bool: ...
 
@@ -23,19 +23,19 @@ class Plugins(Protocol):
 
 
 def pytest_addoption(pluginmanager: Plugins) -> None:
-    """Called as soon as pytest has this plugin, behind those that settings name."""
+    """Called as soon as pytest has loaded this plugin, after those that settings name."""
     if (name := package()) is not None and not pluginmanager.has_plugin(IN_A_CLONE):
         pluginmanager.import_plugin(f"{name}.elsewhere")
 
 
 def pytest_report_header() -> list[str]:
-    """Says why the fixtures are missing where a package of that name hides those of a clone."""
+    """Says why the fixtures are missing if another package named `fixtures` hides those of the clone."""
     hidden = "weight steering: no fixtures, since another package has that name here; install a wheel, no clone"
     return [] if package() else [hidden]
 
 
 def package() -> str | None:
-    """The package of the fixtures; None where another one hides it."""
+    """The package of the fixtures; None if another package of the same name hides it."""
     if (HERE / "fixtures").is_dir():
         return f"{__package__}.fixtures"
     found = find_spec("fixtures")

@@ -21,7 +21,8 @@ from ws.stats.estimate import Estimate
 
 WritePNG = Callable[[dict[Path, Figure]], None]
 
-# Okabe and Ito 2008, "Color Universal Design": told apart by the colour-blind. Their yellow is too pale for print.
+# Okabe and Ito 2008, "Color Universal Design": colour-blind people can tell these apart. Their yellow is too pale for
+# print.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 COLOURS = dict(zip(FAMILIES, PALETTE, strict=True))
 GREY = "#555555"
@@ -35,7 +36,7 @@ class Look:
     symbol: str
     dash: str = "solid"
     shift: float = 0.0
-    """Away from its place on the axis, so that two sides of a line do not hide each other."""
+    """Offset from its place on the axis, so that the two sides of a line do not hide each other."""
 
 
 KEEP = Look("keep: that part alone", "circle", shift=-0.18)
@@ -50,7 +51,7 @@ SOURCES = {
     "activation directions": {(ACTIVATION, "keep"): INSIDE, (ACTIVATION, "drop"): OUTSIDE, (FULL_NORM, "keep"): SCALED},
     "shared directions": {(SHARED, "keep"): INSIDE, (SHARED, "drop"): OUTSIDE, (RANDOM, "keep"): AT_RANDOM},
 }
-"""By where directions come from, the look of each kind of line and side."""
+"""The look of each side of a line, for each source of directions."""
 
 WHOLE_LABEL, WRITES_LABEL = "whole dW, with its interval", "all residual writes"
 UNITS = "effect (nats per row)"
@@ -129,7 +130,7 @@ def by_k(joint: Joint, heading: str) -> Figure:
 
 
 def _panels(columns: Sequence[str], *, row_height: int) -> Figure:
-    """Empty panels, a row a measure."""
+    """Empty panels, one row for each measure."""
     inner = (row_height + BETWEEN) * len(MEASURES)
     figure = make_subplots(
         rows=len(MEASURES),
@@ -168,7 +169,7 @@ def _bars(shown: Sequence[tuple[float, Line]], side: str, look: Look, *, along: 
 
 
 def _half(estimate: Estimate) -> float:
-    """Half the width of an interval, which lies evenly around its number."""
+    """Half the width of an interval, which is symmetric around its number."""
     return estimate.interval()[1] - estimate.value
 
 
@@ -205,7 +206,7 @@ def _axis(figure: Figure, row: int, column: int, which: str) -> str:
 
 
 def _titled(figure: Figure, joint: Joint, heading: str, looks: Iterable[Look], lines: dict[str, str]) -> Figure:
-    """Panels under a title that says of which model and from how many seeds, and a legend; columns tell colours."""
+    """Panels with a title (naming model and number of seeds) and a legend; each column has its own colour."""
     for look in looks:
         _entry(figure, look.label, look.dash, look.symbol, "markers" if look in (KEEP, DROP) else "lines+markers")
     for label, dash in lines.items():
@@ -234,9 +235,9 @@ def _entry(figure: Figure, label: str, dash: str, symbol: str, mode: str) -> Non
 
 
 def write(joint: Joint, folder: Path, *, write_png: WritePNG | None) -> list[Path]:
-    """Write table, figures and the page that ties them together; the paths, in the order of writing.
+    """Write table, figures and a page with all of them; returns the paths, in the order of writing.
 
-    PNG files come last, so that all else is there where no browser is; None leaves them out.
+    PNG files come last, so that everything else exists if there is no browser; None leaves them out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = figures(joint)
@@ -286,7 +287,7 @@ REMEDY = "install one (Debian: apt-get install chromium; anywhere: kaleido_get_c
 
 
 def write_png(images: dict[Path, Figure]) -> None:
-    """Draw figures in a browser without a window, started once for all.
+    """Draw figures in a browser without a window, which is started once for all figures.
 
     Raises: DeviceError if kaleido or a browser is missing, or the browser does not start.
     """
@@ -300,7 +301,7 @@ def write_png(images: dict[Path, Figure]) -> None:
         ) from None
     asked = [{"fig": one, "path": path, "opts": {"scale": DOTS_PER_PIXEL}} for path, one in images.items()]
     try:
-        # No formulas are drawn, and MathJax would come from the network. What cannot be drawn is returned, not raised.
+        # Without MathJax, which would come from the network and is not needed. Failures are returned, not raised.
         failed = kaleido.write_fig_from_object_sync(asked, kopts={"mathjax": False})
     except ChromeNotFoundError:
         raise DeviceError(f"PNG files are drawn by Chrome or Chromium, and there is none here; {REMEDY}") from None

@@ -1,6 +1,6 @@
 """A forest plot as SVG: each case of a claim with its interval and its verdict, raw and corrected side by side.
 
-Grey is one that can be read on a light and on a dark page, and nothing is drawn behind.
+The background is transparent, and the grey can be read on a light and on a dark page.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ COLOURS = {
 }
 GREY = "#7a8088"
 LABELS, PANEL, WORDS, LINE, MARGIN = 90.0, 215.0, 110.0, 24.0, 12.0
-"""Widths of the cases' names, of one panel and of the verdicts beside it, and heights, in pixels."""
+"""In pixels: widths of the cases' names, of one panel and of the verdicts beside it; heights of a line and a margin."""
 
 
 def forest(records: Iterable[Record], entry: Entry) -> str:
-    """The plot of a claim's cases on one model: those that have a measure, or all where none has.
+    """The plot of a claim's cases on one model: those with a measure, or all if no case has a measure.
 
     Raises: DataError if there is nothing to draw.
     """
@@ -58,7 +58,7 @@ def _has_interval(record: Record) -> bool:
 
 
 class _Scale:
-    """Where a value lies in a panel."""
+    """The mapping from values to pixels in a panel."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.thresholds = sorted({record.threshold for record in records if record.threshold is not None})
@@ -71,7 +71,7 @@ class _Scale:
 
 
 Row = str | list[Record]
-"""The words of a test, or the measures of one of its cases."""
+"""A heading (the name of a test in words), or the records of one of its cases, one for each measure."""
 
 
 def _rows(records: list[Record]) -> list[Row]:
@@ -83,7 +83,7 @@ def _rows(records: list[Record]) -> list[Row]:
 
 
 def _name(record: Record) -> str:
-    """A case without its measure."""
+    """The name of a case without its measure."""
     return "-".join(part for part in record.case.split("-") if part != record.measure)
 
 

@@ -1,4 +1,4 @@
-"""A verdict held against its snapshot: in what they differ beyond tolerance, and what to do about it."""
+"""Comparison of a verdict with its snapshot: how they differ beyond tolerance, and what to do about it."""
 
 import json
 from dataclasses import dataclass, replace
@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 from ws.report.verdicts import Record, in_words, number
 from ws.stats.verdict import Outcome
 
-# An interval's ends move more than its middle.
+# Multiples of the tolerance: the ends of an interval move more than its middle.
 NUMBERS = {"value": 1, "low": 2, "high": 2}
 
 NOT_RECORDED = "unrecorded"
-"""What the table says of a verdict that there is nothing to compare with."""
+"""The table's word for a verdict without a snapshot to compare with."""
 
 Fields = dict[str, Any]
 
 
 class Difference(NamedTuple):
-    """What a run says otherwise than its snapshot, in words."""
+    """One difference between a run and its snapshot, in words."""
 
     what: str
     old: str
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
     @property
     def short(self) -> str:
-        """As a table has room for: a verdict needs no name."""
+        """The difference in short, for a table: the name of the field is left out for verdicts."""
         return f"{self.old} -> {self.new}" if self.what == "verdict" else f"{self.what} {self.old} -> {self.new}"
 
     def __str__(self) -> str:
@@ -34,10 +34,11 @@ class Difference(NamedTuple):
 
 
 def differences(old: Fields, new: Fields) -> list[Difference]:
-    """How a case's fields differ from its snapshot's beyond the tolerance recorded there, weightiest first.
+    """How a case's fields differ from its snapshot's beyond the tolerance recorded there, most important first.
 
-    With other seeds nothing else can be compared. On random weights only numbers count: a verdict on them is
-    no finding. Where both are INVALID there is no number: one over a denominator near 0 differs on every machine.
+    If the numbers of seeds differ, nothing else is compared. On untrained models only numbers are compared, since a
+    verdict there is no finding. If both verdicts are INVALID, numbers are not compared: with a denominator near 0 they
+    differ on every machine.
     """
     if seeds := _count(old, new, "seeds"):
         return seeds
@@ -63,7 +64,7 @@ def _numbers(old: Fields, new: Fields) -> list[Difference]:
 
 
 def told_apart(old: float | None, new: float | None) -> tuple[str, str]:
-    """Two numbers with the digits a reader can use, and with more where these would hide what they differ in."""
+    """Two numbers as text, with the usual number of digits, or more if they would look equal otherwise."""
     short = number(old), number(new)
     return short if short[0] != short[1] else (f"{old:.6g}", f"{new:.6g}")
 
@@ -76,7 +77,7 @@ def _apart(old: float | None, new: float | None, limit: float) -> bool:
 
 @dataclass(frozen=True)
 class Held:
-    """What a run found where a case's snapshot lies."""
+    """A case's snapshot, and how this run compares with it."""
 
     agrees: bool
     """Whether the run agrees with the snapshot, or wrote it."""
@@ -88,7 +89,7 @@ class Held:
     broken: Exception | None
     """Why the snapshot could not be read."""
     created: bool
-    """Whether this run wrote the first one."""
+    """Whether this run wrote the first snapshot."""
 
     @property
     def changes(self) -> list[Difference]:
@@ -99,7 +100,7 @@ class Held:
 
     @property
     def status(self) -> str:
-        """As a table has room for."""
+        """The comparison in short, for a table."""
         if self.broken is not None:
             return "unreadable"
         if self.old is None:
@@ -107,7 +108,7 @@ class Held:
         return next((change.short for change in self.changes), "same")
 
     def failure(self, record: Record, *, item: str, run: str) -> str:
-        """What is wrong with the snapshot of a test's item, and the command that puts it right; `run` runs the item."""
+        """What is wrong with the snapshot of a test's item, and the command that fixes it; `run` is the item's own."""
         what = f"{record.claim} {item}"
         if self.broken is not None:
             return (
@@ -126,7 +127,7 @@ class Held:
 
 
 def known_failure(record: Record) -> str:
-    """What is known of a case that does not hold, in a line and its numbers."""
+    """The message for a case that is known not to hold: a line, and its numbers."""
     gates = f" because of {'; '.join(record.gates)}" if record.gates else ""
     known = record.snapshot if record.snapshot == NOT_RECORDED else "as recorded"
     return f"{record.claim} {record.outcome}{gates}, {known}: {in_words(replace(record, gates=[]))}"

@@ -1,7 +1,7 @@
 """The joint keep/drop table: what is left of the steering in each part of dW, and in dW without that part.
 
 The journal's `nbs/ablation_analysis.py` ("two-goal frame and coverage gaps", 2026-04-27) joined its T7 and T8 tables
-in this way. Every number is an `Estimate` of the same rows: held-out questions of the agree pair at coefficient +1.
+in this way. Every number is an `Estimate` on the same rows: held-out questions of the "agree" pair at coefficient +1.
 """
 
 import shlex
@@ -43,29 +43,29 @@ class View:
     """The claims whose tests build its rows."""
     keep: Named
     drop: Named | None = None
-    """None for a control, of which only the kept part is asked."""
+    """dW without the part; None for a control, which is scored only as the kept part."""
     of: str = "whole"
     """The lens whose effect is the denominator of what is retained."""
     families: tuple[str, ...] | None = None
     """Those that it is asked of; None is all."""
     kind: str = ""
-    """Among directions: where they come from."""
+    """For cuts along directions: where the directions come from."""
     k: int = 0
-    """Among directions: how many they are."""
+    """For cuts along directions: their number."""
 
     @property
     def sides(self) -> dict[str, Named]:
-        """What is scored, by name."""
+        """The cuts that are scored, by side."""
         return {"keep": self.keep} if self.drop is None else {"keep": self.keep, "drop": self.drop}
 
     def applies(self, family: str) -> bool:
-        """Whether the line has a meaning for a family and is asked of it."""
+        """Whether the line has a meaning for a family and is computed for it."""
         return (self.families is None or family in self.families) and why_not(family, *self.sides.values()) is None
 
 
 CROPS = ("top_25", "middle_50", "bottom_25", "top_50_energy", "top_90_energy")
 WRITES = "residual_writes"
-"""What is cut along directions, and so what is retained there is a share of."""
+"""The lens of what is cut along directions; retained shares of such cuts are shares of its effect."""
 PLACES = (
     WRITES,
     "residual_reads",
@@ -140,13 +140,13 @@ class Line:
     whole: Estimate
     """The effect of the whole dW, in nats per row."""
     denominator: Estimate
-    """The effect that `retained` is a share of: of the whole dW, or of its residual writes where only these are cut."""
+    """The effect that `retained` is a share of: the whole dW's, or its residual writes' if only these are cut."""
     sides: Mapping[str, Side]
     """`keep`, and `drop` unless the view is a control."""
 
     @property
     def has_denominator(self) -> bool:
-        """Whether the denominator is far enough from 0 for a share of it to say something."""
+        """Whether the denominator is far enough from 0 for a share of it to mean something."""
         low, high = self.denominator.interval()
         return not low <= 0 <= high
 
@@ -184,7 +184,7 @@ def _field(line: Line, name: str) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a table is made of: some families and seeds on one model."""
+    """What to compute a table for: some families and seeds on one model."""
 
     subject: Subject
     families: tuple[str, ...]
@@ -271,7 +271,7 @@ def _lines(asked: Asked, family: str, still: Estimates, store: Store) -> list[Li
 
 
 def _of_cuts(subject: Subject, rows: Rows, store: Store) -> pd.DataFrame:
-    """Those of the rows that cuts are scored on too."""
+    """Those of the rows whose questions cuts are scored on, too."""
     table = read_rows(store, rows)
     return table[table["question_id"].isin({question.id for question in subject.cut_questions})]
 
@@ -292,13 +292,13 @@ def means(tables: Sequence[pd.DataFrame], seeds: Sequence[int], *, coeff: float)
 
 
 def effects(steered: Sequence[pd.DataFrame], still: Estimates, seeds: Sequence[int]) -> Estimates:
-    """`Sweep.effect`, with the means of the unchanged model, which all cuts share, computed before."""
+    """As `Sweep.effect`, given the means of the unchanged model, which are the same for all cuts."""
     moved = means(steered, seeds, coeff=1.0)
     return {measure: moved[measure] - still[measure] for measure in MEASURES}
 
 
 def side(part: Estimate, of: Estimate, norm_share: float) -> Side:
-    """One side of a line: what is left of an effect in a part of dW."""
+    """One side of a line: the effect of a part of dW, and its share of the effect `of`."""
     return Side(part, part / of, norm_share)
 
 

@@ -27,7 +27,7 @@ GATED = "* a gate tripped, such as: "
 
 
 def title(joint: Joint) -> str:
-    """What the table is of."""
+    """A title that says what the table shows."""
     return f"Keep and drop on {joint.model}, {joint.n_seeds} seed{'' if joint.n_seeds == 1 else 's'}"
 
 
@@ -38,12 +38,12 @@ def interval(estimate: Estimate) -> str:
 
 
 def effect(line: Line, side: str) -> str:
-    """The effect of a side; empty where the line has no such side."""
+    """The effect of a side; empty if the line has no such side."""
     return interval(line.sides[side].effect) if side in line.sides else ""
 
 
 def retained(line: Line, side: str) -> str:
-    """The share that is retained, or why there is none."""
+    """The retained share as text, or why there is none."""
     if side not in line.sides:
         return ""
     return interval(line.sides[side].retained) if line.has_denominator else TOO_SMALL
@@ -55,7 +55,7 @@ def norm(line: Line, side: str) -> str:
 
 
 def notes(joint: Joint) -> list[str]:
-    """What a reader must know of the signs in the table."""
+    """Explanations of the marks in the table."""
     gates = sorted({gate for line in joint.lines for gate in line.gates})
     small = [SMALL] if not all(line.has_denominator for line in joint.lines) else []
     return [UNITS, SHARE, NORM, *small, *([GATED + gates[0]] if gates else [])]

@@ -12,7 +12,7 @@ TABLE_START, TABLE_END = "<!-- table -->", "<!-- end of table -->"
 
 
 def with_table(page: str, table: str) -> str:
-    """A page with `table` between its markers, in place of what stood there.
+    """A page in which the text between the markers is replaced by `table`.
 
     Raises: DataError if the page does not have both markers, in order.
     """
@@ -30,7 +30,7 @@ def markdown(records: Iterable[Record]) -> str:
 
 
 def summary(records: Iterable[Record]) -> str:
-    """One table a model with a line per claim test: how many of its cases came out how, and how many flip."""
+    """One table a model with a line per claim test: how many of its cases had each outcome, and how many flip."""
     models = groupby(ordered(records), key=lambda record: record.model)
     return "\n".join(_counts_of_model(list(group)) for _, group in models)
 

@@ -1,7 +1,7 @@
 """Pages of recorded verdicts, one a theme, and a page that counts them.
 
-A theme is a module of claim tests; the first line of its docstring is the title of its page. What is claimed, by whom,
-and with which figures comes from the register beside the tests.
+A theme is a module of claim tests; the first line of its docstring is the title of its page. Sentences, sources and
+published figures of claims come from the register beside the tests.
 """
 
 import ast
@@ -18,33 +18,33 @@ from ws.report.verdicts import Record, flips, in_words, notes, ordered, outcomes
 from ws.stats.verdict import Outcome
 
 INDEX = "index.md"
-"""The page that counts."""
+"""The page with the counts."""
 MADE = "<!-- Written by `make table` from recorded snapshots and the register of claims; edit those. -->"
 
 
 @dataclass(frozen=True)
 class Theme:
-    """A module of claim tests, as a reader finds it."""
+    """A module of claim tests, as a page for readers."""
 
     module: str
     """`test_families.py`."""
     title: str
     text: str
-    """What the docstring says below its title."""
+    """The docstring below its first line."""
 
     @property
     def page(self) -> str:
         return self.module.removeprefix("test_").removesuffix(".py").replace("_", "-") + ".md"
 
     def asks(self, entry: Entry) -> list[str]:
-        """The places of this module's tests that ask a claim."""
+        """This module's tests that ask a claim, as file and name."""
         return [place for place in entry.tests if place.partition("::")[0] == self.module]
 
 
 def themes(folder: Path, register: Register) -> list[Theme]:
     """The themes of a folder of claim tests, in the order in which the register first asks them.
 
-    Raises: DataError if a module that the register names is not there or says nothing of itself.
+    Raises: DataError if a module that the register names is not there or has no docstring.
     """
     modules = dict.fromkeys(place.partition("::")[0] for entry in register.values() for place in entry.tests)
     return [_theme(folder / module) for module in modules]
@@ -158,5 +158,5 @@ def _verdict(record: Record, twins: dict[tuple[str | None, ...], str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text as Markdown that shows it as it is: an end of thought in angle brackets is no markup."""
+    """Text escaped for Markdown, so that it is shown as it is: `</think>` must not become markup."""
     return text.replace("<", "&lt;")

@@ -1,6 +1,6 @@
 """The register of claims: what is claimed, by whom, with which figures, and which tests ask it.
 
-A folder of claim tests may hold one, `register.toml`. A table of it, named by the claim's id, reads
+A folder of claim tests may hold a register, `register.toml`. It has a table for each claim, named by its id:
 
     [C05]
     sentence = "DeLoRA spreads furthest, at the price of pmass."
@@ -8,7 +8,8 @@ A folder of claim tests may hold one, `register.toml`. A table of it, named by t
     [C05.tests]
     "test_families.py::test_delora_spreads_further_than_lora" = "23.85 vs 9.76"
 
-with the figures that each test was published with, or, in place of the tests, `unasked = "why"` and `published`.
+Each test has the figures that were published for what it asks. A claim that no test asks has `unasked = "why"` and
+`published` in place of the tests.
 """
 
 import tomllib
@@ -20,7 +21,7 @@ from typing import Any, TypeGuard
 from ws.errors import DataError
 
 FILE = "register.toml"
-"""What a register is called in its folder."""
+"""The file name of a register."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +35,11 @@ class Entry:
     sentence: str
     source: str
     tests: Mapping[str, str] = field(default_factory=dict)
-    """The published figures of each test, by its place, `test_families.py::test_delora_spreads_further_than_lora`."""
+    """The published figures of each test, by file and name: `test_families.py::test_delora_spreads_further...`."""
     unasked: str = ""
-    """Why no test asks it."""
+    """Why no test asks the claim."""
     published: str = ""
-    """The figures of a claim that no test asks."""
+    """The published figures, if no test asks the claim."""
 
     def __post_init__(self) -> None:
         if bool(self.tests) == bool(self.unasked):
@@ -54,7 +55,7 @@ Register = Mapping[str, Entry]
 def read(path: Path) -> Register:
     """The claims of a register by id, in its order.
 
-    Raises: DataError if the file is no TOML, or a claim of it lacks what `Entry` needs or has more.
+    Raises: DataError if the file is no TOML, or a claim in it lacks a field of `Entry` or has an unknown one.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -70,7 +71,7 @@ def read_beside(folder: Path) -> Register:
 
 
 def published(register: Register, claim: str, test: str) -> str:
-    """The figures that a test of a claim was published with; empty if the register does not list it."""
+    """The published figures for a test of a claim; empty if the register does not list the test."""
     return register[claim].tests.get(test, "") if claim in register else ""
 
 

@@ -16,9 +16,9 @@ FORMS: dict[str, Callable[[Iterable[Record]], str]] = {"cases": markdown, "count
 
 
 def of_claims(records: Iterable[Record], claims: Sequence[str], register: Register) -> list[Record]:
-    """The records of some claims, named in whatever case; of all where none is named.
+    """The records of some claims, whose names may be in lower case; all records if no claim is named.
 
-    Raises: UnknownNameError if a name is no claim's; DataError with the reason if nothing of the claims is recorded.
+    Raises: UnknownNameError if a name is no claim's; DataError with the reason if nothing is recorded for the claims.
     """
     found = list(records)
     if not claims:
@@ -35,7 +35,7 @@ def of_claims(records: Iterable[Record], claims: Sequence[str], register: Regist
 
 
 def listed(register: Register, claims: Sequence[str]) -> str:
-    """The claims of a register in words, all of them where none is named: briefly then, else with their tests.
+    """The named claims of a register in words, with their tests; or, if none is named, all claims in brief.
 
     Raises: UnknownNameError if a name is no claim's.
     """
@@ -73,7 +73,7 @@ def write_table(page: Path, records: Iterable[Record], form: str) -> None:
 
 
 def write_pages(folder: Path, records: Iterable[Record], register: Register, tests: Path) -> None:
-    """Write a page per theme and one that counts, and remove what was written of themes that are no more.
+    """Write a page per theme and one with counts, and remove pages of themes that no longer exist.
 
     Raises: DataError if a module that the register names is not there.
     """
@@ -89,7 +89,7 @@ def write_pages(folder: Path, records: Iterable[Record], register: Register, tes
 def write_picture(path: Path, records: Sequence[Record], register: Register) -> None:
     """Draw the forest plot of the one claim that the records are of.
 
-    Raises: DataError if they are of several, or of one that the register does not list.
+    Raises: DataError if the records are of several claims, or of one that the register does not list.
     """
     claims = sorted({record.claim for record in records})
     models = sorted({record.model for record in records})

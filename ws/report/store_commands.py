@@ -26,7 +26,7 @@ def overview(store: Store) -> str:
 
 
 def why(store: Store, asked: str, against: str | None) -> str:
-    """What a key is made of, and what makes it another by today's code, another commit or another store."""
+    """What a key is made of, and what makes today's code, another commit or another store compute a different key."""
     if not is_test(asked):
         return _why_key(store, manifest_of(store.root, asked), against)
     return "\n".join(_why_snapshot(store, one, against) for one in snapshots_of(asked, own=store.root / OWN_FOLDER))
@@ -53,7 +53,7 @@ def _now(store: Store, manifest: Manifest) -> tuple[Accounts | None, str]:
 
 
 def _other(store: Store, manifest: Manifest, against: str) -> tuple[Accounts, str]:
-    """The accounts of the same artifact elsewhere, and what to call that side."""
+    """The accounts of the same artifact in another commit or store, and the name of that side."""
     folder = Path(against).expanduser()
     if folder.is_dir():
         there = Store(folder)
@@ -64,7 +64,7 @@ def _other(store: Store, manifest: Manifest, against: str) -> tuple[Accounts, st
 
 
 def _twin(there: Store, manifest: Manifest) -> Manifest:
-    """The artifact of another store that an artifact is most alike: of the same key, else of the same kind."""
+    """The artifact of another store that is most similar: with the same key, else of the same kind."""
     alike = [one for one in manifests_in(there.root) if one.kind == manifest.kind]
     if not alike:
         raise StoreError(f"{there.root} has no {manifest.kind}; nothing to compare {manifest.key[:12]} with")
@@ -73,7 +73,7 @@ def _twin(there: Store, manifest: Manifest) -> Manifest:
 
 
 def _values(manifest: Manifest) -> set[tuple[str, str]]:
-    """Every value that a manifest's recipe and its inputs hold."""
+    """Every value in a manifest's recipe and in its inputs."""
     said = manifest.said
     return set(_leaves(said["recipe"] if "recipe" in said else said.get("fields", {}))) | {
         leaf for recipe in said.get("inputs", {}).values() for leaf in _leaves(recipe)
@@ -111,7 +111,7 @@ def _standing(store: Store, manifest: Manifest | None) -> str:
 
 
 def gc(store: Store, *, dry_run: bool, older_than: float) -> str:
-    """What was removed, or would be."""
+    """Text about what was removed, or would be."""
     found = garbage_of(store, older_than_days=older_than)
     text = store_text.garbage(found, dry=dry_run)
     if not dry_run:

@@ -18,13 +18,13 @@ from ws.upkeep.lookup import Snapshot
 
 WIDTH = 80
 SHOWN = 12
-"""Lines of one kind before the rest is only counted."""
+"""Number of lines of one kind that are printed; the rest is only counted."""
 
 DIFFS = 3
-"""Definitions of which it is shown what changed in them."""
+"""Number of changed definitions whose changes are printed."""
 
 CONTEXT = 20
-"""Letters before and behind what changed."""
+"""Characters printed before and after a change."""
 
 
 def bytes_text(size: int | float) -> str:
@@ -51,7 +51,7 @@ def overview(root: object, manifests: Sequence[Manifest], others: int) -> str:
 
 
 def made_of(manifest: Manifest, kept: Accounts, now: Accounts | None, gone: str) -> str:
-    """What the key of an artifact is made of, and whether today's code makes it the same."""
+    """What the key of an artifact is made of, and whether today's code computes the same key."""
     lines = [f"{manifest.kind} {manifest.key}", *_wrapped(_phrase(manifest), "  "), *_origin(manifest)]
     lines += ["", *_today(manifest, now, gone), "", "fields", *_fields(kept.top)]
     lines += ["", "inputs", *_inputs(kept), "", "libraries", f"  {_named(kept.top.versions or {}) or 'not recorded'}"]
@@ -83,7 +83,7 @@ def compared(steps: Sequence[Step], *, old: str, new: str) -> str:
 
 
 def snapshot_text(snapshot: Snapshot, keys: Iterable[tuple[str, str]]) -> str:
-    """A recorded verdict, where it comes from, and how each of its keys stands."""
+    """A recorded verdict, its origin, and the state of each of its keys."""
     said, recorded = snapshot.said, snapshot.said.get("recorded", {})
     lines = [f"{said['test']}[{said['case']}]" if said["case"] else said["test"], f"  {snapshot.path}"]
     lines += _wrapped(f"{said['claim']} {said['outcome']} on {said['model']} ({said['device']})", "  ")
@@ -97,7 +97,7 @@ def snapshot_text(snapshot: Snapshot, keys: Iterable[tuple[str, str]]) -> str:
 
 
 def garbage(found: Garbage, *, dry: bool) -> str:
-    """What would go or went, by group and reason, with sizes."""
+    """What would be removed, or was, by group and reason, with sizes."""
     groups: dict[tuple[str, str], list[object]] = defaultdict(list)
     for one in found.waste:
         groups[one.group, "its key is another today" if one.why.startswith("its key is") else one.why].append(one.path)
@@ -115,7 +115,7 @@ def garbage(found: Garbage, *, dry: bool) -> str:
 
 
 def carried_plan(plan: Plan) -> str:
-    """What is to be carried, and what the audit costs."""
+    """What would be carried, and the cost of the audit."""
     strata = Counter(move.stratum[0] for move in plan.moves)
     sampled, numbers = Counter(move.stratum[0] for move in plan.sample), Counter(m.stratum for m in plan.moves)
     seconds: dict[str, float] = defaultdict(float)
@@ -204,7 +204,7 @@ def _fields(account: Account) -> list[str]:
 
 
 def _values(said: object, name: str) -> Iterator[tuple[str, str]]:
-    """The values of a recipe that was written down, each tuple in one line."""
+    """The values of a recipe as a manifest keeps it, each tuple in one line."""
     match said:
         case {"input": _}:
             return
@@ -223,7 +223,7 @@ def _tuple(said: list[object]) -> str:
 
 
 def _cut(line: str) -> str:
-    """A line that ends where the terminal does."""
+    """A line, cut to the width of the terminal."""
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
@@ -244,7 +244,7 @@ def _code(account: Account) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """Where a definition stands."""
+    """The module of a definition."""
     return name.partition(":")[0].split()[-1] if ":" in name else name.rpartition(".")[0] or name
 
 
@@ -262,7 +262,7 @@ def _sign(change: Change) -> str:
 
 
 def _diff(change: Change) -> list[str]:
-    """What changed in a definition, with a little of what stands around it; its normal form is one long line."""
+    """The change in a definition with a little text around it, since a normal form is one long line."""
     old, new = str(change.old), str(change.new)
     start = _shared(old, new)
     end = _shared(old[start:][::-1], new[start:][::-1])
@@ -273,12 +273,12 @@ def _diff(change: Change) -> list[str]:
 
 
 def _shared(one: str, other: str) -> int:
-    """How many letters two texts begin with alike."""
+    """The length of the beginning that two texts share."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _around(text: str, start: int, end: int) -> str:
-    """The part between two places counted from both ends, with its surroundings, as much as a line holds."""
+    """The part of a text from `start` to `end` characters before its end, with text around it, cut to a line."""
     first, last = max(0, start - CONTEXT), len(text) - max(0, end - CONTEXT)
     shown = f"{'...' if first else ''}{text[first:last]}{'...' if last < len(text) else ''}"
     return shown if len(shown) <= WIDTH - 8 else f"{shown[: WIDTH - 11]}..."

@@ -76,7 +76,7 @@ def _heading(record: Record, width: int) -> str:
 
 
 def _case(case: str, width: int) -> str:
-    """A case's name, indented and wrapped behind hyphens, underscores and blanks rather than within words."""
+    """A case's name, indented, with line breaks after hyphens, underscores and blanks rather than within words."""
     lines = [""]
     for piece in re.findall(r"[^-_ ]*[-_ ]|[^-_ ]+", case):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width - 2:

@@ -1,4 +1,7 @@
-"""What a run said about each claim: records, what twins say of each other, and the words that tables share."""
+"""The records of a run's verdicts, comparisons of twin cases, and the wording that all tables share.
+
+Twins differ in one parameter only: raw and corrected, or coefficient 1 and equal KL.
+"""
 
 import json
 import math
@@ -13,7 +16,7 @@ from ws.errors import DataError
 from ws.stats.verdict import Outcome, Verdict
 
 Outcomes = dict[tuple[str | None, ...], str]
-"""The outcome of each case by what names it: model, claim, test, case, measure and footing."""
+"""The outcome of each case, by model, claim, test, case, measure and footing."""
 
 RAW_ONLY = "holds raw only"
 ONE, ISO_KL = "one", "iso-kl"
@@ -29,14 +32,14 @@ class Record:
     case: str
     """The test's parameters without the model, such as `delora-lora-corrected`; empty if it has none."""
     measure: str | None
-    """`raw` or `corrected` where the test is parametrized by it."""
+    """`raw` or `corrected`, if the test is parametrized by the measure."""
     footing: str | None = field(default=None, kw_only=True)
-    """`one` (at coefficient 1) or `iso-kl` where the test is parametrized by it."""
+    """`one` (coefficient 1) or `iso-kl` (equal KL), if the test is parametrized by the footing."""
     model: str
     random_weights: bool
     outcome: str
     value: float | None
-    """Numbers are None where they are not finite, which JSON cannot say."""
+    """This number and the following ones are None if they are not finite, which JSON cannot express."""
     low: float | None
     high: float | None
     level: float | None
@@ -55,9 +58,9 @@ class Record:
     keys: list[str]
     """The store's keys of everything the numbers were computed from."""
     beside: list[str] = field(default_factory=list)
-    """What a reader should see beside the number, such as the push towards Yes on plain facts."""
+    """Notes that a reader should see beside the number, such as the push towards Yes on plain facts."""
     recorded: dict[str, Any] = field(default_factory=dict)
-    """Which commit, machine and releases recorded it, and when; empty of a run that does not record."""
+    """Commit, machine, releases and date of the recording; empty in a run that does not record."""
     snapshot: str = ""
     """`same`, `new`, `missing`, or what changed as old -> new; never part of the snapshot itself."""
 
@@ -90,7 +93,7 @@ def recorded(folder: Path) -> list[Record]:
 
 
 def ordered(records: Iterable[Record]) -> list[Record]:
-    """Records by model, claim, test and case, whatever order they were made in, the footings of a case side by side."""
+    """The records sorted by model, claim, test and case, with the footings of a case side by side."""
     return sorted(records, key=_place)
 
 
@@ -100,7 +103,7 @@ def _place(record: Record) -> tuple[str | bool, ...]:
 
 
 def outcomes(records: Iterable[Record]) -> Outcomes:
-    """What each case came out as, to look up the twin of a record."""
+    """The outcome of each case, for looking up the twin of a record."""
     return {_name(record): record.outcome for record in records}
 
 
@@ -111,7 +114,7 @@ def is_raw_only(record: Record, found: Outcomes) -> bool:
 
 
 def flipped_from(record: Record, found: Outcomes) -> str | None:
-    """The outcome at coefficient 1 where the same case came out otherwise at iso-KL, and None everywhere else."""
+    """For a record at iso-KL: its case's outcome at coefficient 1 if that is a different one. None otherwise."""
     twin = _at_one(record, found)
     return None if twin == record.outcome else twin
 
@@ -121,7 +124,7 @@ def _at_one(record: Record, found: Outcomes) -> str | None:
 
 
 def _of_twin(record: Record, found: Outcomes, **other: str) -> str | None:
-    """The outcome of the case that differs from a record's in one parameter only, None if there is none."""
+    """The outcome of a record's twin, which differs in the parameter `other` only; None if there is no twin."""
     [(parameter, value)] = other.items()
     case = _swapped(record.case, getattr(record, parameter), value)
     return found.get(_name(replace(record, case=case, **other)))
@@ -132,26 +135,26 @@ def _name(record: Record) -> tuple[str | None, ...]:
 
 
 def _swapped(case: str, part: str | None, other: str) -> str:
-    """A case's name with one whole part, hyphens around it, in place of another."""
+    """A case's name with one of its parts (between hyphens) replaced by another."""
     return case if part is None else re.sub(rf"(?<![^-]){re.escape(part)}(?![^-])", other, case)
 
 
 def notes(record: Record, found: Outcomes) -> list[str]:
-    """What its twins say about a record's verdict."""
+    """Notes about a record whose twin came out differently."""
     raw_only = [RAW_ONLY] if is_raw_only(record, found) else []
     before = flipped_from(record, found)
     return raw_only + ([f"flipped from {before}"] if before else [])
 
 
 def flips(records: list[Record]) -> str:
-    """How many of the cases judged at both footings flip; empty if none was."""
+    """How many of the cases judged at both footings flip, as text; empty if no case was judged at both."""
     found = outcomes(records)
     both = [record for record in records if _at_one(record, found)]
     return f"{sum(flipped_from(record, found) is not None for record in both)} of {len(both)}" if both else ""
 
 
 def number(x: float | None) -> str:
-    """A number with the digits a reader can use."""
+    """A number as text, with as many digits as are useful."""
     if x is None:
         return "n/a"
     return f"{x:.2f}" if abs(x) >= 0.1 or x == 0 else f"{x:.3f}"
@@ -163,7 +166,7 @@ def sentence(test: str) -> str:
 
 
 def in_words(record: Record) -> str:
-    """The value, its interval, what it is compared with, why it cannot be trusted if so, what else to see."""
+    """The value, its interval, what it is compared with, why it cannot be trusted (if so), and notes."""
     part = f" ({record.part})" if record.part else ""
     shown = f"{number(record.value)} [{number(record.low)}, {number(record.high)}] {record.relation}{part}"
     return "\n".join([shown, *record.gates, *record.beside])
