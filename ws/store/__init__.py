@@ -1,4 +1,4 @@
-"""Artifacts: a recipe names what is dear to make, the store builds it once and serves no stale one."""
+"""Artifacts: a recipe names what takes long to compute, the store builds it once and never serves an outdated one."""
 
 from ws.store.artifacts import BuiltArtifact, Store, StoreWarning, default_root
 from ws.store.manifests import MANIFEST

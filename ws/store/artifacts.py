@@ -1,14 +1,15 @@
-"""Anything dear to make is an artifact: a recipe names it, the store builds it once and serves no stale one.
+"""Everything that takes long to compute is an artifact: a recipe names it, and the store builds it once.
 
 An artifact's key covers the recipe, the keys of its inputs, the source of the code that makes it and the
-versions of the libraries underneath. Equal recipes have equal keys. Layout of a store:
+versions of the libraries that it uses; so an artifact of other code is never served. Equal recipes have equal keys.
+Layout of a store:
 
     <root>/<RecipeClass>/<key>/   the files a recipe wrote, and manifest.json
     <root>/locks/                 one lock a key: parallel workers build an artifact once
     <root>/tmp/                   artifacts being built; a finished one is renamed into place
     <root>/damaged/               artifacts that no longer match their manifest
     <root>/code/                  the code behind keys, for `ws store why`
-    <root>/sources/               hashes of code that earlier runs worked out
+    <root>/sources/               hashes of code, cached between runs
     <root>/runs/                  which keys a `fresh` run has rebuilt already
 """
 
@@ -44,13 +45,13 @@ from ws.store.texts import keep_texts
 SECONDS_OF_SILENT_WAITING = 5.0
 
 Contents = tuple[frozenset[str], frozenset[type]]
-"""The texts that a recipe holds, and the classes of what it holds."""
+"""All strings that a recipe holds, and the classes of all values that it holds."""
 
 _UNUSABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
 
 
 class StoreWarning(UserWarning):
-    """An artifact was damaged, so it is set aside and built again."""
+    """An artifact was damaged; it is set aside and built again."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class BuiltArtifact:
     recipe: Recipe
     key: str
     seconds: float
-    """Wall clock of this recipe alone, without the inputs built on the way."""
+    """Wall-clock time of this recipe alone, without inputs that were built for it."""
 
 
 class Store:
@@ -154,13 +155,13 @@ class Store:
         progress.say(f"built {recipe.describe()}  {seconds:.1f} s  {key[:6]}")
 
     def note(self, **facts: str) -> None:
-        """Have the manifest of the artifact being built say how it was made, where its key does not; else nothing."""
+        """Add facts that the key does not cover to the manifest of the artifact being built, if one is being built."""
         if building := self._under_way.__dict__.get("notes"):
             building[-1].update(facts)
 
     @contextmanager
     def _noting(self) -> Iterator[dict[str, str]]:
-        """What is noted of the artifact being built, but not of the inputs built on the way."""
+        """Collects the notes on the artifact being built, apart from those on inputs that are built for it."""
         building: list[dict[str, str]] = self._under_way.__dict__.setdefault("notes", [])
         building.append({})
         try:
@@ -179,7 +180,7 @@ class Store:
         )
 
     def _damage(self, home: Path, key: str) -> str | None:
-        """What is wrong with the artifact, None if it is whole; files are read once a process."""
+        """What is wrong with the artifact, None if it is whole; files are checked once a process."""
         if key in self._verified and home.is_dir():
             return None
         damage = manifests.damage(home, key)
@@ -192,7 +193,7 @@ class Store:
         return self.fresh and not (self._run / key).exists()
 
     def home(self, recipe: Recipe, key: str) -> Path:
-        """Where the artifact of a recipe and key lies, built or not."""
+        """The folder of the artifact of a recipe and key, built or not."""
         return self.root / type(recipe).__name__ / key
 
     @contextmanager
@@ -218,7 +219,7 @@ class Store:
 
     @contextmanager
     def usable(self) -> Iterator[None]:
-        """Say what to do where the disk under the store is read-only, full or someone else's."""
+        """Raise errors with advice if the disk is read-only or full, or the store belongs to someone else."""
         try:
             yield
         except OSError as error:
@@ -244,12 +245,12 @@ class Store:
         return self._sources[known]
 
     def code(self, recipe: Recipe) -> dict[str, str]:
-        """That code: the text of each definition by its name."""
+        """All the code that makes an artifact: the text of each definition, by name."""
         only, owners = self._contents(recipe)
         return reached(type(recipe).build, only=only, owners=owners)
 
     def _contents(self, recipe: Recipe) -> Contents:
-        """The texts and classes of a recipe and of its inputs, each recipe looked through once."""
+        """The strings and classes in a recipe and in its inputs; each recipe is searched once."""
         if recipe not in self._inside:
             held = [value for field in values_of(recipe).values() for value in held_in(field)]
             inputs = [self._contents(value) for value in held if isinstance(value, Recipe)]
@@ -262,7 +263,7 @@ class Store:
         return self._inside[recipe]
 
     def _for_key(self, value: object) -> Any:
-        """A field as JSON in which an input is just its key."""
+        """A field as JSON, with an input replaced by its key."""
         match value:
             case Recipe():
                 return {"recipe": self.key(value)}
@@ -280,7 +281,7 @@ class Store:
 
 
 def default_root() -> Path:
-    """Where artifacts live unless told otherwise: WS_STORE, else the user's cache folder."""
+    """The default folder of artifacts: WS_STORE, else one in the user's cache."""
     chosen = os.environ.get("WS_STORE")
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("weight-steering")
 
@@ -293,7 +294,7 @@ def _run_id() -> str:
 
 
 def move_into_place(new: Path, home: Path) -> None:
-    """Rename a finished artifact to its home; what lived there goes only once the new one is in place."""
+    """Rename a finished artifact to its home; one that was there before is removed only after that."""
     home.parent.mkdir(parents=True, exist_ok=True)
     if not os.path.lexists(home):
         os.replace(new, home)

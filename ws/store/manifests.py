@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the manifest of one artifact says."""
+    """The content of one artifact's manifest."""
 
     home: Path
     said: dict[str, Any]
@@ -56,12 +56,12 @@ class Manifest:
 
     @property
     def carried(self) -> list[dict[str, Any]]:
-        """Each time it was re-keyed by audit, the latest last."""
+        """An entry for each time that the artifact was re-keyed by audit, the latest last."""
         return self.said.get("carried", [])
 
 
 def read_manifest(home: Path) -> Manifest | None:
-    """What an artifact's manifest says; None if there is none that can be read."""
+    """The manifest of an artifact; None if there is none or it cannot be read."""
     try:
         said = json.loads(inside(home, MANIFEST).read_text(encoding="utf-8"))
         found = Manifest(home, said)
@@ -93,12 +93,12 @@ def write_manifest(
 
 
 def write_said(home: Path, said: dict[str, Any]) -> None:
-    """Put a manifest beside its files."""
+    """Write a manifest beside the artifact's files."""
     (home / MANIFEST).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 def damage(home: Path, key: str) -> str | None:
-    """The first thing that does not match the manifest, None if all does."""
+    """The first thing that does not match the manifest, in words; None if everything does."""
     if home.is_symlink() or not home.is_dir():
         return "it is not a folder"
     try:

@@ -1,8 +1,8 @@
-"""What freed tensors leave in the process, and giving it back to the system.
+"""Giving memory of freed tensors back to the system.
 
 `ws.models.hardware.tune_malloc` keeps freed memory, so that the steps of one build reuse it without new page faults.
-Over many builds small objects that stay pin large free blocks between them, and a process grows to several times what
-it uses.
+Over many builds, small objects that stay alive keep large free blocks between them from being reused, and a process
+grows to several times what it uses.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ENOUGH_BYTES = 2 << 30
-"""Below this a process is as large as one build makes it: giving memory back would only fault it in again."""
+"""Below this, one build needs as much memory anyway: giving it back would only cause page faults again."""
 
 STATM = Path("/proc/self/statm")
 MEMINFO = Path("/proc/meminfo")
@@ -22,16 +22,16 @@ CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM; 0 where the system does not tell as Linux does."""
+    """Memory of this process that is in RAM; 0 on systems other than Linux."""
     if not STATM.exists():
         return 0
     return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def available_bytes() -> int | None:
-    """Memory that this process can still take: of the machine, or of its container's limit where that is less.
+    """Memory that this process can still take: the machine's free memory, or what its container's limit leaves.
 
-    None where the system does not tell as Linux does.
+    None on systems other than Linux.
     """
     if not MEMINFO.exists():
         return None
@@ -40,7 +40,7 @@ def available_bytes() -> int | None:
 
 
 def _left_in_cgroups() -> Iterator[int]:
-    """What each control group (version 2) around this process leaves of its limit, with pages that can be dropped."""
+    """For each control group (version 2) around this process: its limit minus its use, without droppable pages."""
     path = re.search(r"^0::/(.*)$", OWN_CGROUP.read_text(), re.MULTILINE) if OWN_CGROUP.exists() else None
     if path is None:
         return
@@ -56,9 +56,9 @@ def _left_in_cgroups() -> Iterator[int]:
 
 
 def give_back(*, above: int = ENOUGH_BYTES) -> bool:
-    """Return free memory to the system if the process holds more than `above` bytes; whether any was returned.
+    """Return free memory to the system if the process holds more than `above` bytes; True if any was returned.
 
-    Possible on Linux with glibc; elsewhere nothing changes.
+    It works on Linux with glibc; elsewhere nothing changes.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc" or resident_bytes() <= above:
         return False

@@ -18,7 +18,7 @@ NAMED = (*KEYED, "numpy")
 """Libraries whose exact releases are recorded."""
 
 CODE = ("ws", "fixtures", ":(glob)**/*.py")
-"""What git calls the files that can change a number."""
+"""The files that can change a number, as arguments for git."""
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -28,12 +28,12 @@ class Checkout(NamedTuple):
 
     commit: str
     uncommitted: tuple[str, ...]
-    """Files of code that are not as the commit has them, new ones among them."""
+    """Files of code that differ from the commit, including new ones."""
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Major and minor version of each library an artifact's numbers rest on, read without importing any."""
+    """Major and minor version of each library that an artifact's numbers depend on, read without importing them."""
     return {name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in KEYED}
 
 
@@ -54,14 +54,14 @@ def checkout(folder: Path) -> Checkout | None:
     status = git(folder, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all", "--", *CODE)
     if status is None:
         return None
-    # A renamed file is followed by its former name, which has no status before it.
+    # After a renamed file git prints its former name, without a status; that entry is skipped.
     changed = [entry[3:] for entry in status.split("\0") if re.match(r"[ A-Z?!]{2} ", entry)]
     return Checkout(commit, tuple(changed))
 
 
 def git(folder: Path, *args: str) -> str | None:
-    """What git says about the repository around a folder; None where it refuses or is not installed."""
-    # Inside a hook these would lead to another repository.
+    """git's output for the repository around a folder; None if git fails or is not installed."""
+    # Inside a git hook, these variables would point git to another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
@@ -74,7 +74,7 @@ def git(folder: Path, *args: str) -> str | None:
 
 @cache
 def own_checkout() -> Checkout | None:
-    """The checkout that this code runs from; None for an installed package. Asked once a process, as code is read."""
+    """The checkout that this code runs from; None for an installed package. Cached: code is read once a process too."""
     return checkout(Path(__file__).parents[2])
 
 
@@ -102,7 +102,7 @@ def origin() -> dict[str, Any]:
 
 
 def committed(code: Checkout | None) -> dict[str, Any]:
-    """The commit, and a mark if the code was not quite that; None if it was under no version control."""
+    """The commit, and the files that differed from it if there were any; None without version control."""
     if code is None:
         return {"commit": None}
     return {"commit": code.commit} | ({"uncommitted": True} if code.uncommitted else {})

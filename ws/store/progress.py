@@ -1,4 +1,4 @@
-"""What a long run says while it runs: a bar with the time left on a terminal, a line now and then elsewhere.
+"""Progress of long runs: on a terminal a bar with the time left, elsewhere a line now and then.
 
 Everything goes to one stream, standard error unless `use` names another, and nothing at all while WS_QUIET=1.
 """
@@ -48,14 +48,14 @@ def say(line: str) -> None:
 
 
 def in_worker() -> bool:
-    """Whether this process is a parallel test worker, whose controller has begun as it does and said so."""
+    """Whether this process is a parallel test worker; its controller, which starts alike, has printed this already."""
     return "PYTEST_XDIST_WORKER" in os.environ
 
 
 def track(iterable: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """The same items, with a report of how many are done and how long the rest will take.
 
-    `total` is the number of items where `iterable` does not know its own length.
+    `total` is the number of items, for an `iterable` without a length.
     """
     total = len(iterable) if total is None and isinstance(iterable, Sized) else total
     if _quiet():
@@ -68,7 +68,7 @@ def track(iterable: Iterable[T], label: str, total: int | None = None) -> Iterat
 
 @contextlib.contextmanager
 def without_bars() -> Iterator[None]:
-    """No progress bars of transformers, which know neither our console nor WS_QUIET."""
+    """A context without progress bars of transformers, which ignore our console and WS_QUIET."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -128,13 +128,13 @@ def _quiet() -> bool:
 
 
 def _draws_bars() -> bool:
-    """Whether bars can be drawn: parallel test workers would draw theirs over each other."""
+    """Whether bars can be drawn: not by parallel test workers, whose bars would overwrite each other."""
     return _stream().isatty() and not in_worker()
 
 
 @cache
 def _console(stream: Stream) -> "Console":
-    """One console a stream, so that nested bars and lines know of each other."""
+    """The console of a stream, only one for each, so that nested bars and lines do not overwrite each other."""
     from rich.console import Console
 
     return Console(file=stream)

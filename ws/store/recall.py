@@ -1,7 +1,7 @@
-"""A recipe as JSON without loss, and back: what a manifest keeps so that its artifact can be explained and made again.
+"""A recipe as JSON without loss, and back: a manifest keeps it, so that its artifact can be explained and made again.
 
-A class is found by its name, whatever module it has moved to since. Only classes of `ws` and of modules that are loaded
-already are found: a file never decides what is imported.
+A class is found by its name even if it has moved to another module since. Only classes of `ws` and of modules that are
+already loaded are found: a file never decides what is imported.
 """
 
 import importlib
@@ -17,20 +17,20 @@ from ws.errors import StoreError, WsError
 from ws.store.recipes import Recipe, values_of
 
 Keys = Callable[[Recipe], str]
-"""What gives a recipe its key."""
+"""A function that computes a recipe's key."""
 
 Json = dict[str, Any]
 
 SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.upkeep")
-"""Where no recipes are; the tests among them are found once they are loaded."""
+"""Packages without recipes, which are not searched; classes of tests are still found if their module is loaded."""
 
 
 class RecipeGone(StoreError):
-    """A recipe that this version of the code cannot make of what its manifest says."""
+    """This version of the code cannot make a recipe from its manifest."""
 
 
 def written_down(recipe: Recipe, keys: Keys) -> tuple[Json, dict[str, Json]]:
-    """A recipe in which each input is its key, and the recipe of each input, those of inputs too, by key."""
+    """A recipe with each input replaced by its key; and by key, the recipes of all inputs and of their inputs."""
     inputs: dict[str, Json] = {}
 
     def plain(value: object) -> Any:
@@ -57,14 +57,14 @@ def written_down(recipe: Recipe, keys: Keys) -> tuple[Json, dict[str, Json]]:
 
 
 def named(value: object) -> str:
-    """The class of a value with its module."""
+    """The name of a value's class, with its module."""
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def recalled(said: Mapping[str, Any]) -> Recipe:
     """The recipe of a manifest, made with today's classes.
 
-    Raises: RecipeGone if a class is gone, has other fields or refuses the values it had.
+    Raises: RecipeGone if a class no longer exists, has other fields or refuses the values.
     """
     try:
         if "recipe" in said:
@@ -85,7 +85,7 @@ def recalled(said: Mapping[str, Any]) -> Recipe:
 
 
 class _Recall:
-    """Makes recipes of what was written down, each input once."""
+    """Makes recipes from their JSON form, each input once."""
 
     def __init__(self, inputs: Mapping[str, Json]) -> None:
         self._inputs = inputs
@@ -112,9 +112,9 @@ class _Recall:
 
 
 def made_of(kind: type, values: Mapping[str, Any]) -> Any:
-    """An object of a class with these fields, all of them and no others.
+    """An object of a class with exactly these fields.
 
-    Raises: RecipeGone where the fields of the class are others today.
+    Raises: RecipeGone if the class has other fields today.
     """
     today = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
     if today != values.keys():
@@ -124,9 +124,9 @@ def made_of(kind: type, values: Mapping[str, Any]) -> Any:
 
 
 def class_named(name: str) -> type:
-    """The class that was called so: in that module if it is loaded, else the one of that name in `ws`.
+    """The class of this name: in the named module if that is loaded, else the one of that name in `ws`.
 
-    Raises: RecipeGone if there is none, or more than one.
+    Raises: RecipeGone if there is no such class, or more than one.
     """
     module, _, last = name.rpartition(".")
     there = getattr(sys.modules.get(module), last, None)
@@ -158,7 +158,7 @@ def _modules() -> Iterator[Any]:
 
 
 def _of_older(kind: type, values: Mapping[str, Any]) -> Any:
-    """An object of what older manifests say: no modules, and a named tuple is a list, which only its type tells."""
+    """An object from an older manifest, without modules and with named tuples as lists, known by type hints only."""
     hints = get_type_hints(kind)
     return made_of(kind, {name: _older_value(item, hints.get(name), kind) for name, item in values.items()})
 
@@ -187,5 +187,5 @@ def _item_hints(hints: tuple[Any, ...], count: int) -> Iterable[Any]:
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """What a value may be: the parts of a union, else the hint itself."""
+    """The types that a value may have: the members of a union, else the hint itself."""
     return get_args(hint) if get_args(hint) and get_origin(hint) is not tuple else (hint,)

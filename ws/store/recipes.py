@@ -1,4 +1,4 @@
-"""What an artifact is made by: a recipe, a frozen dataclass of plain values that says all there is to know."""
+"""Recipes: frozen dataclasses of plain values, each with everything that decides an artifact."""
 
 import math
 import textwrap
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make one artifact: a frozen dataclass whose fields are all there is to know.
+    """How to make one artifact: a frozen dataclass whose fields, with the code, decide all of it.
 
     Fields are str, int, float, bool, None, recipes (the inputs), frozen dataclasses, and tuples of these.
     """
@@ -38,7 +38,7 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def _check_fields(name: str, record: object) -> None:
-    """Refuse a class that is no frozen dataclass itself, whose own fields would be lost, and what its fields hold."""
+    """Refuse a record whose class is not itself a frozen dataclass (its own fields would be lost), or a bad field."""
     params = vars(type(record)).get("__dataclass_params__")
     if params is None or not params.frozen:
         raise StoreError(
@@ -52,7 +52,7 @@ def _check_fields(name: str, record: object) -> None:
 
 
 def _check(name: str, value: object) -> None:
-    """Refuse what no key can be made of; an input is checked when its own key is made."""
+    """Refuse a value that no key can be made of; an input is checked when its own key is made."""
     match value:
         case float() if not math.isfinite(value):
             raise StoreError(f"{name} is {value}; a recipe needs finite numbers")

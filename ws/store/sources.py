@@ -1,12 +1,12 @@
-"""The source code behind a result, as one hash that moves whenever the result could, and with nothing else.
+"""The source code behind a result, as one hash that changes exactly if the code could change the result.
 
-The walk starts at one function and follows every name from outside that leads to code or constants of `ws` or of the
-function's own package, until nothing new turns up. Definitions enter in their normal form (`ws.store.code.normal`) and
-refer to each other by the number at which the walk found them, so neither their names, nor the modules they stand in,
-nor their order says anything. Constants enter by value; things of other libraries by the name they are imported under.
-Not followed: other libraries, data files and modules imported under a computed name.
+The walk starts at one function and follows every global name to code or constants of `ws` or of the function's own
+package, until nothing new is found. Definitions are hashed in their normal form (`ws.store.code.normal`), in which they
+refer to each other by the number at which the walk found them. So their names, modules and order do not matter.
+Constants are hashed by value, things of other libraries by the name they are imported under. Not followed: other
+libraries, data files and modules imported under a computed name.
 
-A dict of modules, functions, classes or records is a registry: who asks for one entry does not depend on the others.
+A dict of modules, functions, classes or records is a registry: code that asks for one entry does not depend on others.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ from ws.store.code.trees import changed, statements_of, tree_of, uses, written
 from ws.store.code.values import Opaque, Values, is_registry, member_of, name_of
 
 _MARK = "\0"
-"""Around the number of a definition; no text in a normal form has it, since strings are written with escapes."""
+"""Put around the number of a definition; it cannot occur in a normal form, where strings are written with escapes."""
 
 _CHECKS = "__post_init__"
-"""What refuses bad fields; it changes nothing that a key does not say."""
+"""The method that only checks fields; it cannot change a result, since the fields are in the key."""
 
 
 def source_hash(fn: Callable[..., Any], *, only: Collection[str] = (), owners: Collection[type] = ()) -> str:
@@ -46,7 +46,7 @@ def source_hash(fn: Callable[..., Any], *, only: Collection[str] = (), owners: C
 
 
 def reached(fn: Callable[..., Any], *, only: Collection[str] = (), owners: Collection[type] = ()) -> dict[str, str]:
-    """What `source_hash` of the same arguments covers, by name: compare two to see why a key moved."""
+    """The texts that `source_hash` of the same arguments covers, by name: compare two to see why a key changed."""
     return _walked(fn, only, owners).parts()
 
 
@@ -57,7 +57,7 @@ def _walked(fn: Callable[..., Any], only: Collection[str], owners: Collection[ty
 
 
 class _Walk(Values):
-    """What was found so far, and what is still to be looked at."""
+    """The definitions found so far, and those still to be followed."""
 
     def __init__(self, packages: frozenset[str], only: frozenset[str], owners: tuple[type, ...]) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class _Walk(Values):
         self._places: dict[object, int] = {}
         self._globals: dict[tuple[str, str], str] = {}
         self._lines: dict[str, str] = {}
-        """Entries of registries, members of modules and of what is handed over."""
+        """Entries of registries, and members of modules and of owners."""
         self._registries: dict[str, Mapping[str, Any]] = {}
         self._namespaces: dict[str, ModuleType] = {}
         self._attributes: set[str] = set()
@@ -94,13 +94,13 @@ class _Walk(Values):
             self._open_owners()
 
     def hash(self) -> str:
-        """Of every definition in the order they were found, and of every line."""
+        """The hash of every definition, in the order of finding, and of every line."""
         filling = Filling(self._items)
         texts = (*map(filling.text, self._items), *self._lines.values())
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
     def parts(self) -> dict[str, str]:
-        """The text of every definition, constant and line by its name, with names for numbers."""
+        """The text of every definition, constant and line by its name, with names instead of numbers."""
         filling = Filling(self._items)
         constants = {".".join(key): text for key, text in self._globals.items() if not text.startswith(_MARK)}
         texts = constants | self._lines
@@ -207,7 +207,7 @@ class _Walk(Values):
                 self._entry(f"{label}[{name!r}]", f"registry {place}[{name!r}]", registry[name])
 
     def _open_namespaces(self) -> None:
-        """Of a module that is passed around counts what reached code reads an attribute of that name of."""
+        """Of a module that is passed around, members count whose names reached code reads as attributes."""
         for place, module in enumerate(list(self._namespaces.values())):
             self._lines.setdefault(f"module {module.__name__}", f"module {place}")
             for name in sorted(self._attributes & vars(module).keys()):
@@ -227,7 +227,7 @@ class _Walk(Values):
                     self._entry(f"member {cls.__module__}:{label}", f"member {label}", member_of(vars(cls)[name]))
 
     def _members(self, cls: type) -> list[str]:
-        """The members of what is handed over that count: those read by name, and what Python calls itself."""
+        """The members of an owner that count: those that are read by name, and those that Python itself calls."""
         state = {field.name for field in fields(cls)} if is_dataclass(cls) else set()
         own = {name for name in vars(cls) if name.startswith("__") and self._is_written(cls, name)}
         read = {name for name in self._attributes & vars(cls).keys() if not name.startswith("__")}

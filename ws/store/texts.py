@@ -14,7 +14,7 @@ FOLDER = "code"
 
 
 def keep_texts(root: Path, source: str, texts: Callable[[], dict[str, str]]) -> None:
-    """Keep the definitions behind a source, unless they are kept already."""
+    """Store the definitions behind a source, unless the store has them already."""
     path = text_path(root, source)
     if path.exists():
         return
@@ -25,7 +25,7 @@ def keep_texts(root: Path, source: str, texts: Callable[[], dict[str, str]]) -> 
 
 
 def kept_texts(root: Path, source: str | None) -> dict[str, str] | None:
-    """The definitions behind a source by name; None where the store does not have them."""
+    """The definitions behind a source by name; None if the store does not have them."""
     if re.fullmatch(r"[0-9a-f]{64}", source or "", re.ASCII) is None:
         return None
     try:
@@ -36,5 +36,5 @@ def kept_texts(root: Path, source: str | None) -> dict[str, str] | None:
 
 
 def text_path(root: Path, source: str) -> Path:
-    """Where the definitions behind a source are kept."""
+    """The file with the definitions behind a source."""
     return root / FOLDER / f"{source}.json.gz"
