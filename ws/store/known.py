@@ -1,9 +1,9 @@
-"""Hashes of source code that an earlier run worked out, good for as long as no file of the package changes.
+"""Hashes of source code, cached between runs for as long as no file of the package changes.
 
-Following all code behind a recipe takes a second for the recipes of all claims. What comes out depends on the files of
-the package and the interpreter alone, so a store keeps it under a digest of both:
+Following all code behind the recipes of all claims takes a second. The hashes depend only on the files of the package
+and the interpreter, so a store keeps them under a digest of both:
 
-    <root>/sources/<digest>     a line per kind of recipe: what was asked, and the hash of its code
+    <root>/sources/<digest>     a line per kind of recipe: the arguments, and the hash of the code
 """
 
 import hashlib
@@ -18,14 +18,14 @@ import ws
 FOLDER = "sources"
 
 _STARTED = time.time()
-"""A file that changed later may not be the one that this process runs."""
+"""About when this process started; a file changed later may not be the one that it runs."""
 
 _UNREACHED = frozenset({"tests", "bench"})
 """Rooms that no recipe reaches."""
 
 
 class KnownSources:
-    """The hashes of one store and of the code as it is now."""
+    """The cached hashes of one store, for the code as it is now."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -33,9 +33,9 @@ class KnownSources:
         self._known: dict[str, str] | None = None
 
     def get(self, kind: type, only: Collection[str], owners: Collection[type], work_out: Callable[[], str]) -> str:
-        """The hash of the code behind a recipe class with these contents, worked out if nobody did before.
+        """The hash of the code behind a recipe class with these contents, computed if it is not cached.
 
-        Recipes that are not the package's own, such as those of a test, are worked out each time.
+        For recipes that are not the package's own, such as those of a test, it is computed each time.
         """
         digest = code_digest() if kind.__module__.startswith("ws.") and "tests" not in kind.__module__ else None
         if digest is None:
@@ -56,11 +56,11 @@ class KnownSources:
             with self._file.open("a", encoding="ascii") as out:
                 out.write(f"{asked} {source}\n")
         except OSError:
-            return  # A store that cannot be written to is told of where something is built.
+            return  # A store that cannot be written to raises when something is built.
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The lines of a file that are whole; a killed process may have left half a one."""
+    """The complete lines of a file; a killed process may have left half a line at its end."""
     if not file.is_file():
         return {}
     lines = (line.split() for line in file.read_text(encoding="ascii", errors="replace").splitlines())

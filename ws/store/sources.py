@@ -36,9 +36,9 @@ _CHECKS = "__post_init__"
 def source_hash(fn: Callable[..., Any], *, only: Collection[str] = (), owners: Collection[type] = ()) -> str:
     """The sha256 of all the source that `fn` can reach.
 
-    `only` are the names that cut registries: one that lists some of them counts with those entries and the
-    ones that reached code asks for by a literal name, one that lists none counts whole. `owners` are classes
-    of objects handed to `fn`: their members count where reached code reads an attribute of that name.
+    `only` are names that narrow registries: a registry with some of these names counts only with their entries and
+    with entries that reached code asks for by a literal name; a registry with none of them counts whole. `owners` are
+    classes of objects passed to `fn`: a member of theirs counts if reached code reads an attribute of its name.
 
     Raises: StoreError if the source of something reached is not found, or was edited since the process began.
     """
@@ -75,7 +75,7 @@ class _Walk(Values):
         self._asked: set[str] = set()
 
     def start(self, fn: Callable[..., Any]) -> None:
-        """Follow everything; what is found late can open registries and members seen early."""
+        """Follow everything from `fn` on, in rounds, since code found late may use entries or members seen early."""
         try:
             self._lines["root"] = self.function(fn, root=True)
         except Opaque as missing:

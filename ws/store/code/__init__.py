@@ -1,1 +1,1 @@
-"""Code in its normal form: what a store key says of a definition, whatever its names and wherever it stands."""
+"""Code in its normal form: the part of a definition that a store key covers, whatever its names and its module."""

@@ -18,7 +18,7 @@ class Ref(NamedTuple):
 
 
 class Callee(NamedTuple):
-    """What a call calls: something with a name from outside, a method of that name, or else who knows."""
+    """The thing that a call calls: something with a name from outside, a method of some name, or something unknown."""
 
     ref: Ref | None = None
     method: str = ""
@@ -38,7 +38,7 @@ class Parameter(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """The parameters that a caller may name, in order."""
+    """The parameters that a caller may pass by name, in order."""
 
     names: tuple[str, ...]
 
@@ -48,36 +48,36 @@ class Signature(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """What one definition, or the statements that make a global, say and what they refer to."""
+    """The normal form of one definition, or of the statements that make a global, and what it refers to."""
 
     pieces: tuple[str | Ref | Keyword | Parameter, ...]
     attributes: frozenset[str]
     """Names of attributes that are read."""
     asked: frozenset[str]
-    """Strings it calls a function or indexes something with."""
+    """Strings that it passes to a function or uses as an index."""
     spread: frozenset[Callee]
-    """What it calls with `**`."""
+    """The things that it calls with `**`."""
     strings: frozenset[str]
-    """Its strings, where they may name arguments: those of code that calls with `**`."""
+    """Its strings if it calls something with `**`, since they may then be names of arguments."""
     signature: Signature | None = None
-    """Of a function."""
+    """The signature of a function."""
     name: str = ""
-    """What a function is called, as a method of some module or class."""
+    """The name of a function, under which a module or class may offer it."""
     methods: Mapping[str, Signature] = field(default_factory=dict)
-    """Of a class, without `self`."""
+    """The signatures of a class's methods, without `self`."""
 
     @cached_property
     def refs(self) -> tuple[Ref, ...]:
-        """What it refers to, each once, in order."""
+        """The names from outside that it refers to, each once, in order."""
         return tuple(dict.fromkeys(piece for piece in self.pieces if isinstance(piece, Ref)))
 
     @cached_property
     def keywords(self) -> tuple[Keyword, ...]:
-        """What it gives by name, each once."""
+        """The arguments that it passes by name, each once."""
         return tuple(dict.fromkeys(piece for piece in self.pieces if isinstance(piece, Keyword)))
 
 
 def signature_of(args: ast.arguments, *, bound: bool = False) -> Signature:
-    """What a caller may name; `bound` if the first argument is given by what the method is read from."""
+    """The parameters that a caller may pass by name, without the first if it is `bound` (`self` or `cls`)."""
     names = tuple(arg.arg for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs))
     return Signature(names[1:] if bound else names)

@@ -1,4 +1,4 @@
-"""Definitions with their holes filled, which needs all that was reached: who may name whose parameters."""
+"""Definitions with their holes filled, which needs all reached code: any of it may pass arguments by name."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,25 +11,26 @@ Signatures = dict[Ref, Signature | None]
 
 @dataclass(eq=False)
 class Item:
-    """A definition that was reached, and what the names in it turned out to mean."""
+    """A definition that was reached, and the meanings of the names in it."""
 
     label: str
     form: Form
     module: ModuleType
     is_method: bool = False
-    """Whether it is written in a class, and not static."""
+    """Whether it is a method of a class and not static."""
     free: tuple[str, ...] = ()
     """Names that the functions around it bind."""
     texts: dict[Ref, str] = field(default_factory=dict)
     signatures: Signatures = field(default_factory=dict)
-    """Of the functions and classes that it names; None where a thing's parameters are not ours to name."""
+    """Signatures of the functions and classes that it names; None for things with parameters of other libraries."""
 
 
 class Filling:
-    """All that was reached, to fill the holes of each by.
+    """All reached definitions, for filling the holes of each.
 
-    An argument given by name is written by its place in the signature of what is called: a parameter may be renamed
-    with all its calls. Where nobody can tell what is called, the name stands, and in every signature that has it.
+    An argument passed by name is written as its place in the signature of what is called, so that a parameter may be
+    renamed together with all its calls. If it cannot be told what is called, the name itself is written, here and in
+    every signature that has it.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
@@ -62,7 +63,7 @@ class Filling:
             self._methods.setdefault(item.form.name, []).append(bound)
 
     def _place(self, item: Item, word: Keyword) -> int | None:
-        """Where the argument stands in the signature of what is called, None if its name has to say."""
+        """The place of an argument in the signature of what is called; None if its name has to be written."""
         places = {signature.place(word.name) for signature in self._called(item, word.callee)}
         return places.pop() if len(places) == 1 else None
 
@@ -80,7 +81,7 @@ class Filling:
         return callee.ref is not None and item.signatures.get(callee.ref, _UNKNOWN) is None
 
     def _shown_by(self, item: Item) -> Iterable[str]:
-        """The names of arguments that a definition gives to who knows what."""
+        """The names of arguments that a definition passes to unknown things."""
         for word in item.form.keywords:
             if not self._is_foreign(item, word.callee) and self._place(item, word) is None:
                 yield word.name

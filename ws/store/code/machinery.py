@@ -5,11 +5,11 @@ from typing import Any
 MACHINERY = frozenset({"ws.store", "ws.errors", "ws.models.downloads", "ws.engine.loading:checked"})
 """Rooms, modules, and definitions (`module:name`) that cannot change a result.
 
-They keep it, talk about it, fetch files of a known sha256, or choose between ways that differ by rounding alone.
+They store results, report on them, fetch files of a known sha256, or choose between ways that differ only by rounding.
 """
 
 TALK = "ws.store.progress"
-"""The module whose functions talk to people: what they are given as plain text is wording."""
+"""The module whose functions print for people: text passed to them is only wording."""
 
 WORDING = frozenset({"describe"})
 """Methods that only make text for people."""
@@ -23,5 +23,5 @@ def is_machinery(module: str, name: str = "") -> bool:
 
 
 def only_talks(value: Any) -> bool:
-    """Whether a function says things to people."""
+    """Whether a function only prints things for people."""
     return getattr(value, "__module__", None) == TALK

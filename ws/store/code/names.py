@@ -1,4 +1,4 @@
-"""What a name in a module means: a thing of our own, or one of another library by its full name."""
+"""The meaning of a name in a module: a thing of our own, or a thing of another library, by its full name."""
 
 import builtins
 import importlib
@@ -37,12 +37,12 @@ Meaning = Own | Foreign | Unknown
 
 
 def package_names(package: str) -> frozenset[str]:
-    """The top-level packages whose code counts: ours, and the one that a recipe comes from."""
+    """The top-level packages whose code is part of keys: ours, and the one that a recipe comes from."""
     return frozenset({"ws", package.partition(".")[0]})
 
 
 def meaning(ref: Ref, module: ModuleType, packages: frozenset[str]) -> Meaning:
-    """What a name means to code of a module, followed through modules and imports of our own."""
+    """The meaning of a name in the code of a module, followed through our own modules and their imports."""
     if ref.imported is None:
         return _inside(ref.chain, module, packages)
     source, taken = ref.imported
@@ -90,7 +90,7 @@ def _attribute(module: ModuleType, name: str) -> object:
 
 
 def _still_there(source: str, taken: str, value: object) -> bool:
-    """Whether a name holds what its import bound it to, and nobody has put something else there."""
+    """Whether a name still holds what its import bound it to, and was not replaced."""
     module = sys.modules.get(source)
     if module is None:
         return False
@@ -101,7 +101,7 @@ def _still_there(source: str, taken: str, value: object) -> bool:
 
 
 def live(ref: Ref, module: ModuleType) -> Any:
-    """The object that a name stands for, None where it is not loaded yet or there is none."""
+    """The object that a name stands for; None if it is not loaded yet or does not exist."""
     found: object = sys.modules.get(ref.imported.source) if ref.imported else module
     steps = [ref.imported.taken, *ref.chain[1:]] if ref.imported and ref.imported.taken else list(ref.chain[1:])
     if ref.imported is None:
@@ -109,6 +109,6 @@ def live(ref: Ref, module: ModuleType) -> Any:
         if steps[0] not in vars(module):
             found = builtins
     for step in steps:
-        # Not getattr on a module: reading a name can make a lazy library import half of itself.
+        # Not getattr on a module, which can make a lazy library import large parts of itself.
         found = vars(found).get(step) if isinstance(found, ModuleType) else getattr(found, step, None)
     return found

@@ -1,8 +1,8 @@
 """Writes code in its normal form.
 
-Dropped are docstrings, comments, annotations, import lines, what exceptions, warnings and progress say, and methods
-that make text for people. Locals and parameters are numbered as they turn up, so that nobody can tell what they are
-called. Names from outside are holes, see `ws.store.code.forms`. Names of attributes and methods stay.
+It leaves out docstrings, comments, annotations, import lines, messages of exceptions, warnings and progress, and
+methods that make text for people. Locals and parameters are replaced by numbers in order of appearance, so that their
+names do not matter. Names from outside are holes (`ws.store.code.forms`). Names of attributes and methods stay.
 """
 
 import ast
@@ -22,7 +22,7 @@ from ws.store.code.wording import is_message, is_text
 from ws.store.code.writer import Writer
 
 _MARKERS = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
-"""Annotations that decide what a dataclass makes of a line."""
+"""Annotations that decide how a dataclass treats a field."""
 
 
 @cache
@@ -53,7 +53,7 @@ def _is_static(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 class _Writer(Writer):
-    """The nodes that are not written like any other."""
+    """How kinds of nodes are written that need a rule of their own."""
 
     def _name_node(self, node: ast.Name) -> None:
         scope = self.binder(node.id)
@@ -81,7 +81,7 @@ class _Writer(Writer):
     # Definitions
 
     def definition(self, node: ast.AST) -> None:
-        """The outermost function, lambda or class: what a function is called says nothing."""
+        """The outermost function, lambda or class; the name of a function is left out."""
         if isinstance(node, ast.ClassDef):
             self._class(node, "" if node.name.startswith("_") else f" {node.name}")
         elif isinstance(node, ast.Lambda):
@@ -108,7 +108,7 @@ class _Writer(Writer):
         self.write(")")
 
     def _parameters(self, args: ast.arguments, body: Callable[[], None], nodes: Iterable[ast.AST]) -> None:
-        """Defaults, which belong outside, then the parameters and the body."""
+        """Defaults, which belong to the scope outside, then the parameters and the body."""
         self.write(args.defaults, list(args.kw_defaults))
         scope = scope_of(nodes, self.package, parameters=[arg.arg for arg in parameters_of(args)])
 
@@ -149,7 +149,7 @@ class _Writer(Writer):
             self.write("(Assign", [node.target], node.value, ")")
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
-        """The first iterable belongs outside."""
+        """A comprehension, whose first iterable belongs to the scope outside."""
         first, *others = node.generators
         self.write(f"({type(node).__name__}", first.iter)
         results = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]

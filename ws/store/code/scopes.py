@@ -1,4 +1,4 @@
-"""The names that a function, class or comprehension binds: outside of it nobody can tell what they are called."""
+"""The names that a function, class or comprehension binds; they can be renamed without any effect outside."""
 
 import ast
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ COMPREHENSION = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 @dataclass(eq=False)
 class Scope:
-    """One scope inside a definition; `numbers` are those that its names were given so far."""
+    """One scope inside a definition; `numbers` holds the numbers given to its names so far."""
 
     bound: set[str]
     is_class: bool = False
     imports: dict[str, Import] = field(default_factory=dict)
-    """Names that nothing but an import binds."""
+    """Names that are bound by an import only."""
     functions: dict[str, ast.arguments] = field(default_factory=dict)
-    """Parameters of functions whose names nothing else binds."""
+    """Parameters of functions whose names are bound by their definition only."""
     numbers: dict[str, int] = field(default_factory=dict)
     elsewhere: frozenset[str] = frozenset()
     """Names that `global` says belong to the module."""
@@ -103,7 +103,7 @@ class _Bindings(ast.NodeVisitor):
 
     def _import(self, node: ast.stmt) -> None:
         for name, bound in imported([node], self._package):
-            # Two imports of one thing, one in each branch, still bind one thing.
+            # The same import in two branches still binds one thing.
             if self.imports.get(name) != bound:
                 self.names.append(name)
             self.imports[name] = bound

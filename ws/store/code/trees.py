@@ -34,12 +34,12 @@ _TREES: dict[int, tuple[object, ast.Module]] = {}
 def tree_of(module: ModuleType) -> ast.Module:
     """The syntax tree of a module as it was loaded; a reloaded module is read again.
 
-    Raises: StoreError if the file was edited in the meantime: nobody knows then which text is the loaded one.
+    Raises: StoreError if the file was edited in the meantime, since the loaded text is then unknown.
     """
     loaded = module.__spec__ or module
     known = _TREES.get(id(loaded))
     if known is None:
-        # The spec is kept with its tree, so that no other object gets its id.
+        # The spec is kept with its tree, so that its id cannot be reused by another object.
         known = _TREES[id(loaded)] = (loaded, _parsed(module))
     return known[1]
 
@@ -60,7 +60,7 @@ def package_of(module: ModuleType) -> str:
 
 
 def written(module: ModuleType, thing: Any) -> list[ast.AST]:
-    """Where a function or class of a module is written; several where nothing says which of them was loaded."""
+    """The nodes of a function or class of a module; several if it cannot be told which of them was loaded."""
     found = index_of(tree_of(module)).get(thing.__qualname__.replace(".<locals>", ""), [])
     code = getattr(thing, "__code__", None)
     exact = [node for node in found if code is not None and _first_line(node) == code.co_firstlineno]
@@ -91,13 +91,13 @@ def _definitions(scope: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
 
 
 def statements_of(tree: ast.Module, name: str) -> list[ast.stmt]:
-    """The statements of a module that assign a global, each with all that decides whether and how it runs."""
+    """The statements of a module that assign a global, each with the `if`, `for`, `try` and `with` around it."""
     return _statements(tree).get(name, [])
 
 
 @cache
 def _statements(tree: ast.Module) -> dict[str, list[ast.stmt]]:
-    """Statements by the globals they assign; definitions and imports are found by other ways."""
+    """Statements by the globals that they assign; definitions and imports are found elsewhere."""
     found: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:
         for name in {} if isinstance(statement, DEFINITION) else dict.fromkeys(_stored(statement)):
@@ -120,7 +120,7 @@ _CHANGING = frozenset({"add", "append", "clear", "discard", "extend", "insert", 
 
 @cache
 def changed(tree: ast.Module) -> frozenset[str]:
-    """The globals that functions of a module change: what they hold depends on what the process did before."""
+    """The globals that functions of a module change, whose values depend on what the process has done before."""
     names: set[str] = set()
     for node in (inner for outer in ast.walk(tree) if isinstance(outer, FUNCTION) for inner in ast.walk(outer)):
         match node:

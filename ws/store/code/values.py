@@ -1,4 +1,4 @@
-"""Values as text: numbers, text and what is made of them by content, definitions by the number of their place."""
+"""Values as text: numbers, strings and containers by content, definitions by the number at which they were found."""
 
 import enum
 import functools
@@ -18,11 +18,11 @@ SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, range})
 
 
 class Opaque(Exception):
-    """A value that cannot be written down; the statement that makes it has to stand for it."""
+    """A value that cannot be written as text; the statement that makes it is used instead."""
 
 
 class Values:
-    """Writes values; where definitions, registries and modules go is up to who inherits."""
+    """Writes values; a subclass decides what is written for definitions, registries and modules."""
 
     packages: frozenset[str]
 
@@ -30,19 +30,19 @@ class Values:
         self._open_closures: set[int] = set()
 
     def place(self, thing: Any, module: ModuleType, free: tuple[str, ...]) -> str:
-        """What stands for a function or class of ours; `free` are names that the functions around it bind."""
+        """The text for a function or class of ours; `free` are names that the functions around it bind."""
         raise NotImplementedError
 
     def free_order(self, thing: Any) -> tuple[str, ...]:
-        """Those names in the order in which the function uses them."""
+        """The free names of a function, in the order in which it uses them."""
         raise NotImplementedError
 
     def registry(self, label: str, value: Mapping[str, Any]) -> str:
-        """What stands for a registry."""
+        """The text for a registry."""
         raise NotImplementedError
 
     def namespace(self, module: ModuleType) -> str:
-        """What stands for a module of ours that is passed around."""
+        """The text for a module of ours that is passed around as a value."""
         raise NotImplementedError
 
     def write(self, label: str, value: object) -> str:
@@ -71,7 +71,7 @@ class Values:
             case set() | frozenset():
                 return f"{self.definition(type(value))}({', '.join(sorted(write(label, item) for item in value))})"
             case WeakKeyDictionary() | WeakValueDictionary():
-                # A cache: what it holds now is no part of the code, so that the statement that makes it stands for it.
+                # A cache: its present content is no part of the code, so the statement that makes it is used instead.
                 raise Opaque(f"{label} is a {type(value).__name__}")
             case Mapping():
                 return self._mapping(label, value)
@@ -90,7 +90,7 @@ class Values:
         return f"{{{', '.join(parts)}}}"
 
     def function(self, fn: Any, *, root: bool = False) -> str:
-        """A function, with what it closes over and what it dispatches to."""
+        """A function, with the values it closes over and the functions it dispatches to."""
         inner = inspect.unwrap(fn)
         held = _closure(inner) if root or self.is_ours(inner.__module__) else {}
         text = self.definition(inner, root=root, free=tuple(held))
@@ -107,7 +107,7 @@ class Values:
         return f"{text} with ({', '.join(values)})"
 
     def definition(self, thing: Any, *, root: bool = False, free: tuple[str, ...] = ()) -> str:
-        """A function or class: one of ours by its place, another by its name."""
+        """A function or class: one of ours by the number of its place, any other by its name."""
         if not root and not self.is_ours(thing.__module__):
             return name_of(thing)
         if not root and is_machinery(thing.__module__, thing.__qualname__):
@@ -121,7 +121,7 @@ class Values:
         return self.is_ours(module) and not is_machinery(module, name)
 
     def signature(self, value: Any) -> Signature | None:
-        """What a caller of a thing of ours may name; None where those names are not free to choose."""
+        """The parameters of a thing of ours that callers may pass by name; None if their names must not be changed."""
         if isinstance(value, functools.partial):
             return self.signature(value.func)
         if isinstance(value, type):
@@ -140,14 +140,14 @@ def name_of(thing: Any) -> str:
 
 
 def is_registry(value: object) -> bool:
-    """Whether a value offers things by name."""
+    """Whether a value is a dict that offers modules, functions, classes or records by name."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         return False
     return not all(map(is_plain, value.values()))
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value is made of numbers and text alone."""
+    """Whether a value consists of numbers and strings only."""
     if isinstance(value, Mapping):
         return all(map(is_plain, (*value.keys(), *value.values())))
     if isinstance(value, tuple | list | set | frozenset):
@@ -173,7 +173,7 @@ def _fields(value: Any) -> list[tuple[str, Any]]:
 
 
 def _closure(fn: Any) -> dict[str, Any]:
-    """What a function keeps of the functions around it; a method's `super()` needs no mention."""
+    """The variables of outer functions that a function uses, except what `super()` needs."""
     cells = getattr(fn, "__closure__", None) or ()
     names = fn.__code__.co_freevars if cells else ()
     held = {name: cell.cell_contents for name, cell in zip(names, cells, strict=True)}

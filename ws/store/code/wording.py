@@ -1,4 +1,4 @@
-"""What code says to people and nothing else depends on."""
+"""The wording in code: text for people on which nothing else depends."""
 
 import ast
 from types import ModuleType
@@ -9,14 +9,14 @@ from ws.store.code.names import live
 from ws.store.code.trees import package_of
 
 _CARRIERS = (StopIteration, StopAsyncIteration, SystemExit)
-"""Exceptions whose arguments are no words but a result."""
+"""Exceptions whose arguments are a result, not wording."""
 
 
 def is_message(ref: Ref, module: ModuleType, *, raised: bool) -> bool:
     """Whether a call makes an exception that only tells people something.
 
-    One of this package's errors does wherever it is made, one of Python or a library where it is raised; what an
-    exception of a module's own carries may be read by who catches it.
+    That is so for this package's errors wherever they are made, and for those of Python or a library where they are
+    raised. Not for an exception class of some other module: whoever catches it may read its arguments.
     """
     value = live(ref, module)
     if not isinstance(value, type):
@@ -30,10 +30,10 @@ def is_message(ref: Ref, module: ModuleType, *, raised: bool) -> bool:
 
 
 def is_text(node: ast.expr) -> bool:
-    """Whether an expression is text as it stands, or text with values filled in."""
+    """Whether an expression is a string literal, plain or with values filled in."""
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def is_bare_constant(statement: ast.stmt) -> bool:
-    """Whether a statement is a docstring, or the dots of a body that is empty."""
+    """Whether a statement is a docstring or `...`."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

@@ -16,10 +16,10 @@ _NO_CODE = (ast.Global, ast.Nonlocal, ast.Pass)
 
 
 class Writer:
-    """The text so far, and the scopes around what is being written, innermost last."""
+    """The text written so far, and the scopes around the present node, innermost last."""
 
     writing: ClassVar[dict[type[ast.AST], Callable[[Any, Any], None]]] = {}
-    """How nodes are written that are not written like any other."""
+    """The methods for kinds of nodes that need a rule of their own."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
@@ -45,7 +45,7 @@ class Writer:
         )
 
     def write(self, *parts: object) -> None:
-        """Nodes by what they are, lists and tuples item by item, text as it stands."""
+        """Write nodes by their kind, lists and tuples item by item, and text unchanged."""
         for part in parts:
             if isinstance(part, ast.AST):
                 writing = self.writing.get(type(part))
@@ -63,7 +63,7 @@ class Writer:
                 self.pieces.append(" ~")
 
     def generic(self, node: ast.AST) -> None:
-        """Any node: its kind and fields."""
+        """Write a node without a rule of its own: its kind and fields."""
         self.pieces.append(f"({type(node).__name__}")
         for field in node._fields:
             if field in _IGNORED_FIELDS:
@@ -94,7 +94,7 @@ class Writer:
     # Names
 
     def name(self, name: str, scope: Scope) -> None:
-        """A local name as its number, one of a class as it is called."""
+        """Write a local name as its number; a name in a class body as it is."""
         if scope.is_class:
             self.write(f" .{name}")
             return
@@ -104,7 +104,7 @@ class Writer:
         self.write(f" v{scope.numbers[name]}")
 
     def binder(self, name: str) -> Scope | None:
-        """The scope inside this piece of code that a name belongs to, None if it comes from outside."""
+        """The scope, inside the code being written, that binds a name; None if the name comes from outside."""
         for scope in reversed(self.scopes):
             if name in scope.elsewhere:
                 return None
@@ -114,7 +114,7 @@ class Writer:
         return None
 
     def ref(self, node: ast.AST) -> Ref | None:
-        """The name from outside that an expression is, with attributes read from it; None if it is anything else."""
+        """An expression as a name from outside with attributes read from it; None if it is anything else."""
         attributes = []
         while isinstance(node, ast.Attribute):
             attributes.append(node.attr)
@@ -128,7 +128,7 @@ class Writer:
         return Ref(chain, scope.imports[node.id]) if node.id in scope.imports else None
 
     def stored(self, name: str | None) -> None:
-        """A name that is bound here, where the tree has it as text."""
+        """Write a name that is bound here and that the syntax tree has as a string."""
         scope = None if name is None else self.binder(name)
         if name is None or scope is None:
             self.write(f" {name!r}")
@@ -137,7 +137,7 @@ class Writer:
 
 
 def _joined(pieces: Iterable[str | Ref | Keyword | Parameter]) -> Iterable[str | Ref | Keyword | Parameter]:
-    """The pieces with neighbouring text in one."""
+    """The pieces, with neighbouring texts joined."""
     text: list[str] = []
     for piece in pieces:
         if isinstance(piece, str):
