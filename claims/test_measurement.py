@@ -6,39 +6,10 @@ comparison would reveal each bug: scored the buggy way, the same rows do not agr
 Source: research journal, 2026-04-26, "three bugs found and fixed before getting valid results".
 """
 
-import pandas as pd
 import pytest
-
-from ws.stats.estimate import Estimate
 
 CLOSE = 1e-3
 """Nats by which a row may differ because floating-point sums are taken in another order."""
-
-
-@pytest.fixture
-def way(guards):
-    """`way(name)`: a column of the guarded rows, scored in one way."""
-
-    def table(name: str, column: str = "log_ratio") -> pd.Series:
-        return guards[guards["way"] == name].set_index("question_id")[column]
-
-    return table
-
-
-@pytest.fixture
-def distance(guards, way):
-    """`distance(a, b)`: the mean absolute difference between two ways of scoring, over the guarded rows."""
-
-    def estimate(one: str, other: str, column: str = "log_ratio") -> Estimate:
-        gap = (way(one, column) - way(other, column)).abs()
-        clusters = guards.drop_duplicates("question_id").set_index("question_id")["cluster"]
-        return Estimate.of(
-            pd.DataFrame(
-                {"seed": 0, "cluster": clusters[gap.index].to_numpy(), "row": gap.index, "value": gap.to_numpy()}
-            )
-        )
-
-    return estimate
 
 
 @pytest.mark.claim("C32")

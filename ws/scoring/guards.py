@@ -22,6 +22,7 @@ from ws.models.marks import marks_of
 from ws.models.yesno import AnswerTokens, Scores, scores
 from ws.scoring.rows import answers_of, prompts_of, score
 from ws.scoring.thought import after_thought, think_tokens
+from ws.stats.estimate import Estimate
 from ws.store import Recipe, Store
 from ws.store.progress import track
 
@@ -57,6 +58,15 @@ class Guards(Recipe):
 def read_guards(store: Store, recipe: Guards) -> pd.DataFrame:
     """The rows of all ways of scoring; columns and ways as in `Guards`."""
     return pd.read_parquet(store.get(recipe) / "guards.parquet")
+
+
+def distance(store: Store, recipe: Guards, one: str, other: str) -> Estimate:
+    """The mean absolute difference of the log-ratio between two ways of scoring, in nats."""
+    table = read_guards(store, recipe).set_index("question_id")
+    first, second = (table[table["way"] == way] for way in (one, other))
+    gap = (first["log_ratio"] - second["log_ratio"]).abs()
+    lines = first.assign(seed=0, value=gap).rename_axis("row").reset_index()
+    return Estimate.of(lines, sources=[store.key(recipe)])
 
 
 def score_alone(lm: LanguageModel, prompts: Sequence[Sequence[int]], answers: AnswerTokens) -> Scores:

@@ -1,9 +1,11 @@
 """Every spelling of an answer counts and nothing else does, in fp32, wherever a prompt stands in a batch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +19,11 @@ from ws.models import tiny
 from ws.models.language import LanguageModel
 from ws.models.table import weights_of
 from ws.models.yesno import A_B, AnswerTokens, Scores, answer_start, answer_tokens, scores
+from ws.scoring import guards
 from ws.scoring.guards import score_right_padded
 from ws.scoring.rows import score
+from ws.store import Store
+from ws.tests.small import ON, SYCOPHANCY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -212,3 +217,15 @@ def test_the_last_column_of_a_right_padded_batch_is_the_wrong_place(lm: Language
     wrong = score_right_padded(lm, PROMPTS, answer_tokens(lm.tokenizer))
     off = (wrong.log_ratio - alone.log_ratio).abs() > 1e-2
     assert off.tolist() == [len(prompt) < max(map(len, PROMPTS)) for prompt in PROMPTS]
+
+
+def test_the_distance_of_two_ways_of_scoring_is_paired_by_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [("packed", "a", 1.0), ("packed", "b", 2.0), ("alone", "b", 2.5), ("alone", "a", 1.0), ("text", "a", 9.0)]
+    table = pd.DataFrame(rows, columns=["way", "question_id", "log_ratio"]).assign(cluster="c")
+    monkeypatch.setattr(guards, "read_guards", lambda *_: table)
+    recipe = guards.Guards(ON, SYCOPHANCY.questions("heldout")[:2], "", "")
+    found = guards.distance(Store(tmp_path), recipe, "packed", "alone")
+    assert found.value == 0.25
+    assert found.sources == (Store(tmp_path).key(recipe),)
