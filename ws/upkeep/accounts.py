@@ -1,4 +1,4 @@
-"""What keys are made of, one account a key: as a store recorded it, or as this code computes it."""
+"""Accounts: what each key is made of, as a store recorded it or as this code computes it."""
 
 import json
 import sys
@@ -16,11 +16,11 @@ from ws.store.texts import kept_texts
 
 @dataclass(frozen=True)
 class Account:
-    """What one key is made of; None where nobody recorded it."""
+    """What one key is made of; fields that were not recorded are None."""
 
     key: str
     recipe: Json
-    """As `ws.store.recall.written_down` has it; a manifest of an older store says less."""
+    """In the form of `ws.store.recall.written_down`; the manifest of an older store has less."""
     versions: dict[str, str] | None = None
     source: str | None = None
     """The hash of all the code that the recipe reaches."""
@@ -41,18 +41,18 @@ class Accounts:
     inputs: Mapping[str, Account]
 
     def dumped(self) -> str:
-        """As JSON, for another process."""
+        """The accounts as JSON, for another process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def loaded(cls, text: str) -> "Accounts":
-        """What `dumped` said."""
+        """The accounts from the JSON of `dumped`."""
         said = json.loads(text)
         return cls(Account(**said["top"]), {key: Account(**one) for key, one in said["inputs"].items()})
 
 
 def kept_accounts(store: Store, manifest: Manifest) -> Accounts:
-    """What a store recorded about an artifact, and about its inputs as far as it has them."""
+    """The accounts that a store recorded for an artifact, and for its inputs as far as the store has them."""
     said = manifest.said
     if "recipe" not in said:
         return _of_older(store, manifest)
@@ -61,7 +61,7 @@ def kept_accounts(store: Store, manifest: Manifest) -> Accounts:
 
 
 def _of_older(store: Store, manifest: Manifest) -> Accounts:
-    """Older manifests hold the recipe alone: its inputs are named by today's keys, which nobody recorded."""
+    """The accounts from an older manifest, which has the recipe only: its inputs are named by today's keys."""
     said = manifest.said
     try:
         described, inputs = written_down(recalled(said), store.key)
@@ -72,7 +72,7 @@ def _of_older(store: Store, manifest: Manifest) -> Accounts:
 
 
 def accounts_now(store: Store, recipe: Recipe) -> Accounts:
-    """What this code makes the key of a recipe of, and the keys of its inputs."""
+    """The accounts of a recipe and its inputs, as this code computes their keys."""
     recipes: dict[str, Recipe] = {}
 
     def key(one: Recipe) -> str:
@@ -104,7 +104,7 @@ def _kept_input(root: Path, key: str, recipe: Json) -> Account:
 
 
 def main() -> None:
-    """Read a manifest from standard input, and print the accounts of its recipe by this code, or why it has none."""
+    """Read a manifest from standard input, and print the accounts of its recipe by this code, or why there are none."""
     said: dict[str, Any] = json.load(sys.stdin)
     try:
         answer = accounts_now(Store(Path("store")), recalled(said)).dumped()

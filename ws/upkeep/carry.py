@@ -1,7 +1,7 @@
-"""Carrying artifacts over to code that keys them otherwise though it makes the same numbers, by audit.
+"""Carrying artifacts over to new code that gives them other keys, but the same numbers, after an audit.
 
-A stratified random sample of them is built anew with today's code from inputs as they are stored, and compared with
-what is stored. Only if all of the sample agrees within the tolerance does every one of them get its new key. Strata are
+A stratified random sample is built again with today's code, from inputs as they are stored, and compared with the
+stored artifacts. Only if all of the sample agrees within the tolerance do all artifacts get their new keys. Strata are
 the class of the recipe, the model, the adapter family and whatever else a recipe holds by name, such as a lens.
 """
 
@@ -31,13 +31,13 @@ from ws.upkeep.garbage import CARRY_LOCK
 from ws.upkeep.standing import Standing, standings
 
 TOLERANCE = 1e-5
-"""Of log-probabilities in float32: a hundred roundings of 1e-7 each."""
+"""Default tolerance; for log-probabilities in float32, a hundred roundings of 1e-7 each."""
 
 TOLD_APART = frozenset({"family", "name"})
 """Fields that make a stratum wherever a recipe or its inputs have them: the adapter family, and the model's name."""
 
 LONGEST_NAME = 40
-"""Letters of a text that still is a name and no prose."""
+"""Characters of the longest string that counts as a name rather than prose."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Move:
     manifest: Manifest
     recipe: Recipe
     key: str
-    """Today's."""
+    """Today's key."""
     stratum: tuple[str, ...]
 
 
@@ -56,13 +56,13 @@ class Plan:
     """What would be carried, and the sample that decides it."""
 
     moves: tuple[Move, ...]
-    """All of them, those that an audit of before has carried too."""
+    """All artifacts with another key today, including those that an earlier audit has carried."""
     pending: tuple[Move, ...]
     sample: tuple[Move, ...]
     tolerance: float
     seed: int
     reached: int
-    """Artifacts whose key is as it was."""
+    """Number of artifacts whose key is unchanged."""
     gone: tuple[Standing, ...]
     """Artifacts without a recipe today."""
     damaged: tuple[Manifest, ...]
@@ -70,7 +70,7 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """The audit by its content: one that was interrupted goes on under the same id."""
+        """A name for the audit, computed from its content, so that an interrupted audit goes on under the same id."""
         named = [sorted((one.manifest.key, one.key) for one in self.moves), self.tolerance, self.seed]
         drawn = [one.manifest.key for one in self.sample]
         return hashlib.sha256(json.dumps([named, drawn]).encode()).hexdigest()[:16]
@@ -89,7 +89,7 @@ class Finding:
 
 
 def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: int = 0) -> Plan:
-    """What would be carried, with a sample of so many artifacts, and at least one of each stratum."""
+    """The plan for a store; `sample` is the number of artifacts to build again, at least one of each stratum."""
     found = standings(store)
     latest: dict[str, Move] = {}
     damaged = []
@@ -116,7 +116,7 @@ def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: i
 
 
 def drawn(moves: Sequence[Move], *, sample: int, seed: int) -> list[Move]:
-    """One of each stratum at random, and more at random among all others until there are so many."""
+    """One random artifact of each stratum, and random others until there are `sample`."""
     chance = random.Random(seed)
     strata: dict[tuple[str, ...], list[Move]] = {}
     for move in moves:
@@ -134,7 +134,7 @@ def stratum(recipe: Recipe) -> tuple[str, ...]:
 
 
 def audit(store: Store, plan: Plan) -> list[Finding]:
-    """The sample built anew and compared; what an audit that was killed has built already is only compared."""
+    """Builds the sample again and compares it; what an interrupted audit has built already is only compared."""
     inputs = _Inputs(store, {move.key: move.manifest.home for move in plan.moves})
     folder = store.root / "carry" / plan.id
     found = []
@@ -152,7 +152,7 @@ def agrees(plan: Plan, findings: Sequence[Finding]) -> bool:
 
 
 def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
-    """Give every artifact its key of today, and say in its manifest on what evidence; how many were carried now."""
+    """Give every artifact its key of today, with the evidence in its manifest; returns how many were carried now."""
     entry = {
         **committed(own_checkout()),
         **{"date": now(), "audit": plan.id, "seed": plan.seed},
@@ -182,7 +182,7 @@ def alone(store: Store) -> Iterator[None]:
 
 
 class _Inputs(Store):
-    """A store that serves what is about to be carried under its new key already."""
+    """A store that already serves, under their new keys, the artifacts that are about to be carried."""
 
     def __init__(self, store: Store, homes: Mapping[str, Path]) -> None:
         super().__init__(store.root)
@@ -231,7 +231,7 @@ def _carry(store: Store, move: Move, entry: Mapping[str, Any]) -> bool:
 
 
 def _said(store: Store, move: Move, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest under the new key: what made the files stays, what the key is made of is today's."""
+    """The manifest under the new key: the origin of the files is unchanged, what the key is made of is today's."""
     described, inputs = written_down(move.recipe, store.key)
     source = store.source(move.recipe)
     keep_texts(store.root, source, lambda: store.code(move.recipe))
@@ -242,7 +242,7 @@ def _said(store: Store, move: Move, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _link(file: Path, link: Path) -> None:
-    """The same file under another name; a copy where the disk knows no links."""
+    """The same file under another name; a copy if the disk has no hard links."""
     link.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(file, link)
@@ -255,12 +255,12 @@ def _carried_from(manifest: Manifest) -> str | None:
 
 
 def _age(manifest: Manifest) -> tuple[str, int]:
-    """When it came to its key, and how often it was carried, which tells those of one second apart."""
+    """When an artifact got its key, and how often it was carried, to order carries within one second."""
     return max([manifest.created, *(entry["date"] for entry in manifest.carried)]), len(manifest.carried)
 
 
 def _told(value: object) -> Iterator[str]:
-    """The family and the model, wherever they are."""
+    """The names of family and model, wherever a recipe holds them."""
     if isinstance(value, tuple):
         for item in value:
             yield from _told(item)
@@ -273,7 +273,7 @@ def _told(value: object) -> Iterator[str]:
 
 
 def _names(recipe: Recipe) -> list[str]:
-    """The classes that a recipe holds beside its inputs, and the names that these hold."""
+    """The classes that a recipe holds, apart from its inputs, and the names in these."""
     found: list[str] = []
 
     def look(value: object) -> None:

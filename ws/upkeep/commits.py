@@ -1,4 +1,4 @@
-"""What another commit of this project makes the key of a recipe of, found by running that commit's code."""
+"""Accounts of a recipe's key by another commit of this project, found by running that commit's code."""
 
 import io
 import json
@@ -20,9 +20,9 @@ ASK = "from ws.upkeep.accounts import main; main()"
 
 
 def accounts_at(commit: str, said: dict[str, Any], *, project: Path = PROJECT) -> Accounts:
-    """The accounts of a manifest's recipe by the code of a commit, checked out into a folder of its own for that.
+    """The accounts of a manifest's recipe by the code of a commit, which is unpacked into a folder of its own.
 
-    Raises: StoreError if there is no such commit, or its code has no such recipe or is older than this question.
+    Raises: StoreError if there is no such commit, or its code has no such recipe or is too old to give accounts.
     """
     if checkout(project) is None:
         raise StoreError(f"{project} is no git checkout, so it has no commit {commit!r}; run in a clone of the project")

@@ -1,8 +1,8 @@
 """How far two builds of one artifact are apart, file by file.
 
-The gap of two numbers is their difference over the larger of 1 and both of them: absolute near 0, relative far from it.
-The gap of two tensors is their largest difference over the root mean square of the stored one. Whole numbers, words and
-everything that is neither table, tensors nor JSON have to be equal: their gap is infinite if they are not.
+The gap of two numbers is their difference divided by the largest of 1 and their absolute values: absolute near 0,
+relative far from it. The gap of two tensors is their largest difference divided by the root mean square of the stored
+one. Integers, strings, and files that are neither table, tensors nor JSON must be equal; else their gap is infinite.
 """
 
 import json
@@ -25,7 +25,7 @@ class Gap:
     file: str
     where: str
     size: float
-    """0 where both are equal, infinite where they cannot be compared."""
+    """0 if both are equal, infinite if they cannot be compared."""
     old: str = ""
     new: str = ""
 
@@ -54,7 +54,7 @@ def _of_file(old: Path, new: Path, name: str) -> Iterator[Gap]:
 
 
 Found = Iterator[tuple[str, float, object, object]]
-"""Where, how far apart, and what is there on both sides."""
+"""Differences: place, gap, and the values on both sides."""
 
 
 def _tables(old: Path, new: Path) -> Found:
@@ -138,7 +138,7 @@ def _plain(value: Any) -> Any:
 
 
 def gap(old: object, new: object) -> float:
-    """How far two plain values are apart: 0 if equal, infinite unless both are numbers and one of them no whole one."""
+    """How far two plain values are apart: 0 if equal, infinite unless both are numbers and at least one is a float."""
     if old == new and isinstance(old, bool) == isinstance(new, bool):
         return 0.0
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (old, new))

@@ -7,12 +7,12 @@ from typing import Any
 from ws.upkeep.accounts import Account, Accounts
 
 Flat = dict[str, str]
-"""Values by where they stand, such as `shape.rank` or `questions[3].text`."""
+"""Values by their place in a recipe, such as `shape.rank` or `questions[3].text`."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is otherwise on the two sides; None where a side does not have it."""
+    """One thing that differs between the two sides; None for a side that does not have it."""
 
     what: str
     """`class`, `field`, `version` or `code`."""
@@ -23,19 +23,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """An artifact, or an input of it, that is itself made otherwise."""
+    """An artifact, or one of its inputs, whose own recipe, versions or code differ."""
 
     path: tuple[str, ...]
-    """The fields that lead to it from the artifact that was asked about; empty for that one."""
+    """The fields that lead to this input from the artifact that was asked about; empty for the artifact itself."""
     old: Account
     new: Account
     changes: tuple[Change, ...]
     unknown: tuple[str, ...] = ()
-    """What a side did not record, so that it cannot be compared."""
+    """Things that cannot be compared, since a side did not record them."""
 
 
 def differences(old: Accounts, new: Accounts) -> list[Step]:
-    """Every step from an artifact down to its inputs at which something is otherwise, nearest first, each pair once."""
+    """Every step, from an artifact down to its inputs, at which something differs; nearest first, each pair once."""
     steps, seen, told = [], set(), set[Change]()
     waiting: list[tuple[tuple[str, ...], Account, Account]] = [((), old.top, new.top)]
     for path, before, after in waiting:
@@ -57,7 +57,7 @@ def differences(old: Accounts, new: Accounts) -> list[Step]:
 
 
 def flat(said: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every value of a recipe that was written down, apart from its inputs, by where it stands."""
+    """Every value of a recipe in its JSON form, except inputs, with its place."""
     match said:
         case {"input": _}:
             return
@@ -80,7 +80,7 @@ def flat(said: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def inputs_of(said: Any, name: str = "") -> Flat:
-    """The key of each input of a recipe that was written down, by where it stands."""
+    """The key of each input of a recipe in its JSON form, by its place."""
     match said:
         case {"input": key}:
             return {name: key}

@@ -1,4 +1,4 @@
-"""What of a store no recipe of this checkout reaches, and removing it.
+"""Finding and removing what no recipe of this checkout reaches in a store.
 
 An artifact is reached if today's code gives its recipe, as its manifest keeps it, the same key. Models of one's own and
 artifacts of other packages that share the store are never touched.
@@ -26,7 +26,7 @@ from ws.store.texts import FOLDER as CODE
 from ws.upkeep.standing import KEY, Standing, homes_in, standings
 
 DAY = 24 * 3600.0
-"""Seconds. A run with --fresh may be at work as long as this between two artifacts that it notes in runs/."""
+"""Seconds. A run with --fresh may take as long as this between two artifacts, which it notes in runs/."""
 
 LOCKS, CARRY_LOCK = "locks", "carry.lock"
 
@@ -49,16 +49,16 @@ class Garbage:
     waste: tuple[Waste, ...]
     kept: tuple[Standing, ...]
     foreign: tuple[Standing, ...]
-    """Of the kept ones, those of other packages."""
+    """The kept artifacts that belong to other packages."""
 
     @property
     def bytes(self) -> int:
-        """What removing it frees: a file that a kept artifact shares frees nothing."""
+        """Bytes that removing it frees; a file that a kept artifact shares frees nothing."""
         return freed(one.path for one in self.waste)
 
 
 def garbage_of(store: Store, *, older_than_days: float = 0.0) -> Garbage:
-    """What may go of a store, of that only what is at least so old."""
+    """Everything in a store that may go and is at least this old."""
     before = time.time() - older_than_days * DAY
     kept, foreign, waste = [], [], []
     for one in standings(store):
@@ -107,7 +107,7 @@ def _why(one: Standing) -> str:
 
 
 def _is_of_files(one: Standing) -> bool:
-    """Whether it is of a model that stays where its owner put it."""
+    """Whether the artifact belongs to a model that stays where its owner put it."""
     return getattr(one.recipe, "kind", None) == "files"
 
 
@@ -121,7 +121,7 @@ def _made(one: Standing) -> float:
 
 
 def _leftovers(root: Path, kept: Iterable[Standing]) -> Iterator[tuple[Path, str]]:
-    """What is no artifact: of builds that were killed, of damage, of runs that are over, of artifacts that go."""
+    """Files that are no artifacts: left by killed builds, damage and runs that are over, or belonging to garbage."""
     keys = {one.manifest.key for one in kept}
     sources = {one.manifest.said.get("source") for one in kept}
     for folder, why in (("tmp", "of a build that was killed"), ("damaged", "did not match its manifest")):

@@ -1,4 +1,4 @@
-"""What a person means by a key, the start of one, or the id of a test."""
+"""Finding the artifact or snapshot that a person means by a key, the start of a key, or the id of a test."""
 
 import glob
 import json
@@ -29,14 +29,14 @@ class Snapshot:
 
 
 def is_test(asked: str) -> bool:
-    """Whether the id of a test is meant."""
+    """Whether a text is the id of a test rather than a key."""
     return "::" in asked
 
 
 def manifest_of(root: Path, start: str) -> Manifest:
-    """The manifest of the artifact whose key begins so.
+    """The manifest of the artifact whose key begins with `start`.
 
-    Raises: StoreError if that is no start of a key, or there is no such artifact or more than one.
+    Raises: StoreError if `start` cannot begin a key, or no artifact or several have such a key.
     """
     if not START.fullmatch(start):
         raise StoreError(
@@ -76,6 +76,6 @@ def snapshots_of(test_id: str, *, own: Path | None = None) -> list[Snapshot]:
 
 
 def _cases(snapshot: Snapshot) -> set[str]:
-    """The ways in which an id may name a case: with its model or without."""
+    """The names of a case in test ids: with its model and without."""
     case, model = snapshot.said["case"], snapshot.said["model"].partition("@")[0]
     return {case, "-".join(filter(None, [model, case]))}

@@ -1,4 +1,4 @@
-"""Where each artifact of a store stands with today's code: reached under its key, moved to another, or of no recipe."""
+"""The state of each artifact under today's code: its recipe has the same key, another key, or does not exist."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 @dataclass(frozen=True)
 class Standing:
-    """An artifact and what today's code calls it."""
+    """An artifact and its key under today's code."""
 
     manifest: Manifest
     recipe: Recipe | None
@@ -48,12 +48,12 @@ def manifests_in(root: Path) -> list[Manifest]:
 
 
 def standings(store: Store) -> list[Standing]:
-    """Where each artifact stands; computing thousands of keys takes a while and says so."""
+    """The standing of each artifact; shows progress, since computing thousands of keys takes a while."""
     return [standing(store, manifest) for manifest in track(manifests_in(store.root), "computing keys of today")]
 
 
 def standing(store: Store, manifest: Manifest) -> Standing:
-    """Where one artifact stands."""
+    """The standing of one artifact."""
     try:
         recipe = recalled(manifest.said)
     except RecipeGone as gone:
