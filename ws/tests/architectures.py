@@ -74,7 +74,7 @@ PLAIN: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxyTyp
         "Gemma 2": ("Gemma2", None, {"layer_types": ["sliding_attention", "full_attention"]}),
     }
 )
-"""What packed sequences compute wrongly or not at all: class, config, settings."""
+"""Architectures that packed sequences compute wrongly or not at all: class, config, settings."""
 WINDOWED: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxyType(
     {
         "Gemma 3": (
@@ -87,7 +87,7 @@ WINDOWED: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxy
         "PhiMoE": ("Phimoe", None, WINDOW | EXPERTS),
     }
 )
-"""What packed sequences compute rightly as far as the attention window reaches."""
+"""Architectures that packed sequences compute correctly up to the length of the attention window."""
 PACKED: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxyType(
     {
         "Llama": ("Llama", None, {}),
@@ -96,4 +96,4 @@ PACKED: Mapping[str, tuple[str, str | None, dict[str, object]]] = MappingProxyTy
         "Phi-3": ("Phi3", None, {"sliding_window": None}),
     }
 )
-"""What packed sequences compute rightly."""
+"""Architectures that packed sequences compute correctly."""

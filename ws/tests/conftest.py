@@ -46,7 +46,7 @@ def effect(settings):
     return around
 """
 
-# Plain asserts take a fifth less time, and no test looks at their values; neither needs the plugins blocked here.
+# Without rewritten asserts a run takes a fifth less time; no test needs the values they show, nor the plugins blocked.
 INI = """
 [pytest]
 testpaths = ws/tests claims
@@ -66,7 +66,7 @@ def test_it_steers(effect, holds):
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what was imported: it stays, and to look at it takes longer than at all the rest."""
+    """Exempt all imported objects from garbage collection: they stay anyway, and are most of what it would look at."""
     gc.collect()
     gc.freeze()
 
@@ -156,7 +156,7 @@ class Project:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_known_beforehand() -> Iterator[None]:
-    """Keys are worked out from the code as tests have patched it, not found under the digest of its files."""
+    """Compute keys from the code as tests have patched it, instead of reading them under the digest of its files."""
     from ws.store import known
 
     with pytest.MonkeyPatch.context() as patch:
@@ -182,7 +182,7 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> "LanguageModel":
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    """What is said aloud during the test, in place of the terminal."""
+    """The lines that would be printed during the test."""
     heard = Told()
     monkeypatch.delenv("WS_QUIET", raising=False)
     monkeypatch.setattr(progress, "_chosen", heard)
@@ -197,7 +197,7 @@ def distributions_with_plugins() -> list[Distribution]:
 
 @pytest.fixture
 def no_own_models() -> Iterator[None]:
-    """A process that was told of no model of one's own, and forgets those of this test."""
+    """A process without any model of one's own, which also forgets those of this test."""
     from ws.models.table import OWN_MODELS
 
     before = dict(OWN_MODELS)

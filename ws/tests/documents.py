@@ -1,4 +1,4 @@
-"""What the documents show as code, and what they say besides."""
+"""The code blocks of the documents, and their text without these."""
 
 import re
 from pathlib import Path

@@ -44,7 +44,7 @@ def write(
     says: Mapping[str, object] | None = None,
     tensors: Mapping[str, torch.Tensor] | None = None,
 ) -> Path:
-    """A model and its tokenizer as one file in float32; `says` adds to its metadata, None taking a key away."""
+    """A model and its tokenizer as one file in float32; `says` adds to its metadata, and a value None removes a key."""
     from gguf import GGUFWriter
 
     arch = model.config.model_type

@@ -1,4 +1,4 @@
-"""A hub of one repository on this machine, which the real client is pointed at."""
+"""A hub with one repository, on this machine, that the real client is made to use."""
 
 import hashlib
 import json

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 NEAR_DUPLICATE = 0.5
-"""Shared runs of three words as a share of all runs; a reworded copy lies above it."""
+"""Largest allowed share of runs of three words that two texts have in common; a reworded copy has more."""
 
 
 def likeness(a: str, b: str) -> float:

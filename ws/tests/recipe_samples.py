@@ -67,7 +67,7 @@ def _samples(cls: type, inside: frozenset[type] = frozenset()) -> Iterator[Any]:
 
 
 def _made(cls: type, values: dict[str, Any]) -> Any:
-    """An object with these fields, whether or not they go together: a key asks nothing of that."""
+    """An object with these fields, even if they do not fit together, which does not matter to a key."""
     made = object.__new__(cls)
     for name, value in values.items():
         object.__setattr__(made, name, value)

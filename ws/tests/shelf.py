@@ -1,4 +1,4 @@
-"""Small recipes whose code tests change, for what looks after a store; what is built is printed."""
+"""Small recipes, whose code tests change, for tests of `ws.upkeep`; each build is printed."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pandas as pd
 from ws.store import Recipe, Store
 
 ROUNDING = 0.0
-"""What a new kernel gets wrong; any value makes other keys."""
+"""The error of a changed kernel; every value makes other keys."""
 
 SUFFIX = ""
 """What other text a new version writes."""

@@ -1,4 +1,4 @@
-"""What every adapter family promises of its own algebra, and what each promises alone."""
+"""The algebra that every adapter family guarantees, and what single families guarantee in addition."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ws.adapters.base import linear
 from ws.errors import ShapeError
 
 RANK, BOUND, SCALE = 3, 0.7, 1.5
-"""Of the families that have them; alpha is SCALE times the rank."""
+"""The scale alpha / rank in these tests, for families that have one."""
 PARTS = {
     "lora": {"low_rank"},
     "pissa": {"low_rank"},

@@ -1,4 +1,4 @@
-"""What a folder in PEFT's format says is not believed: what this package would not compute exactly is refused."""
+"""A folder in PEFT's format is not trusted: whatever this package would not compute exactly is refused."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Layers of any shape agree with PEFT's in start, forward, gradients and update; parameters go into them and back."""
+"""Our layers agree with PEFT's in start, forward, gradients and update; parameters go into PEFT's layers and back."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""Blocks and linear maps are found in every kind of decoder, and dW on them is what it is in a merged copy."""
+"""Blocks and linear maps are found in every kind of decoder, and steering them equals a copy with dW merged."""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Off-target axes: balanced, varied, far from honesty and flattery; what would bias them is refused."""
+"""Off-target axes are balanced, varied and far from honesty and flattery; files that would bias them are refused."""
 
 import json
 import re

@@ -29,7 +29,7 @@ from ws.tests.small import LAYERS, ON, tiny_model
 from ws.training.pairs import read_pairs
 from ws.training.train import QuestionRow, TrainConfig, started
 
-# PEFT still asks transformers by an old name; how it goes about it is the plain way's own affair.
+# PEFT still uses an old name of transformers, which is of no interest to these tests.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 SETTINGS = Settings(model="tiny-random-qwen3", questions=7, epochs=1, questions_per_step=2, rows=9, repeats=2)

@@ -1,4 +1,4 @@
-"""Both engines, side by side: how far apart the numbers are that claims read."""
+"""The parity section of the benchmark reports how far the two engines' numbers are apart."""
 
 import pytest
 

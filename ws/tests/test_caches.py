@@ -1,4 +1,4 @@
-"""A cache is handed over under the name that the function knows, and is seen to fill."""
+"""A cache is passed under the name that the function knows, and checked to have been filled."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""A prompt is the template's turns around words that are only words, and leaves the model to answer at once."""
+"""A prompt has only the template's turns, whatever its texts spell, and ends where the model answers at once."""
 
 import re
 from dataclasses import replace

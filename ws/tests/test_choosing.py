@@ -1,4 +1,4 @@
-"""A rival chooses what moves validation dilemmas furthest while the model still answers."""
+"""A rival chooses the setting that moves validation dilemmas furthest while the model still answers."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prompts whose beginnings are read once go on as each does in a padded batch that is read in full, and alone."""
+"""Prompts whose shared beginnings are read once continue as in a padded batch that is read in full, and as alone."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -37,7 +37,7 @@ BATCHES = {
 NODES = 14
 """Distinct beginnings of PROMPTS without their last tokens, and the whole of the prompt of one token."""
 STOP = 2
-"""Which tiny random models seldom say."""
+"""An end of turn that tiny random models seldom say."""
 NEW = 8
 
 every_batch = pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)

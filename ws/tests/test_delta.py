@@ -1,4 +1,4 @@
-"""dW is exact, refuses what does not belong together, and its geometry is what a naive computation finds."""
+"""dW is exact, refuses adapters that do not belong together, and its geometry agrees with a naive computation."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Two parts of a model are the whole, a packed prompt is the prompt alone, and nothing is left changed."""
+"""Two parts of a model compute what the whole does, a packed prompt equals the prompt alone, nothing stays changed."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from ws.errors import DataError, MismatchError
 from ws.models.language import LanguageModel
 from ws.tests.architectures import ARCHITECTURES, random_model, tiny_decoder
 
-# Not the same from any start: cut at layer 1 or 2, a list that stays whole picks the wrong rotation.
+# The kinds are chosen so that after a cut at layer 1 or 2, an uncut list of kinds would pick the wrong rotation.
 KINDS = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
 WINDOW = 32
 CUTS = range(len(KINDS))

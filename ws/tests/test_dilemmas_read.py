@@ -1,4 +1,4 @@
-"""Readers of dilemmas: what is written is read back, and each flaw is refused with its place and a remedy."""
+"""Readers of dilemmas read back what was written, and refuse each flaw with its place and a remedy."""
 
 import csv
 import inspect

@@ -1,4 +1,4 @@
-"""The documents say what is so: their code runs, their names exist, their examples are what is recorded."""
+"""The documents are true: their code runs, their names exist, their examples agree with recorded numbers."""
 
 import ast
 import re
@@ -105,7 +105,7 @@ def test_every_target_and_module_that_a_page_names_exists() -> None:
 
 
 def _exists(page: Path, path: str) -> bool:
-    # What changed is told in the names of its time.
+    # The change log uses the names of its time.
     return page.name == "CHANGELOG.md" or any(ROOT.glob(path.rstrip("/")))
 
 

@@ -106,7 +106,7 @@ WARNINGS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning", 
 
 @pytest.fixture
 def dependent(project: Project) -> Project:
-    """A project of which neither its settings nor anything else says what becomes of warnings."""
+    """A project in which neither settings nor anything else filters warnings."""
     warnings.simplefilter("default")  # As a process starts: this test's own filter would reach the run within it.
     ini = [line for line in INI.splitlines() if not line.startswith("filterwarnings")]
     project.pytester.makeini("\n".join(ini))

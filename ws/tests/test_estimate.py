@@ -1,4 +1,4 @@
-"""Estimates: what their intervals promise, and the algebra they keep."""
+"""Estimates: the coverage of their intervals, and their algebra."""
 
 import operator
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def noisy(shift: int | float, *, seed: int = 0, **shape: int) -> Estimate:
 
 
 def close(left: Estimate, right: Estimate) -> None:
-    """Equal to rounding as measured, on every draw and for every seed."""
+    """Equal up to rounding: as measured, on every draw and for every seed."""
     np.testing.assert_allclose(left.numbers, right.numbers, rtol=1e-9, atol=1e-9)
 
 

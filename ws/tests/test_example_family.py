@@ -1,4 +1,4 @@
-"""The family that the documents write out in full keeps the contract of all families, trains, and is PEFT's."""
+"""The family that the documents write out in full meets the contract of families, trains, and agrees with PEFT's."""
 
 from dataclasses import replace
 from pathlib import Path

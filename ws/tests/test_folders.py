@@ -1,4 +1,4 @@
-"""Adapters of PEFT in folders: dW moves the model as PEFT's own adapter does, and what is no dW is refused by name."""
+"""dW of PEFT's adapters in folders moves the model as PEFT's own adapter does; what is no dW is refused by name."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Adapters of mlx-lm and whole models in folders: dW as their own formula has it, and a name for what is none."""
+"""dW of mlx-lm's adapters and of whole models agrees with their formulas; what is no dW is refused by name."""
 
 import copy
 import json

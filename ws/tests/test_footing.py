@@ -1,4 +1,4 @@
-"""An arm by its name is what the name says, under every seed, and at a footing it is as strong as that demands."""
+"""An arm's name gives the right intervention for every seed, and its footing the right coefficient."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pairs are the same for the same seed, keep what can be trained on, and say what was dropped."""
+"""Pairs are reproducible by seed, keep all answers that can be trained on, and report what was dropped."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is read from a GGUF file computes what the model it was written from computes, or the file is refused."""
+"""A model read from a GGUF file computes what the model that was written does, or the file is refused."""
 
 import copy
 from pathlib import Path
@@ -54,7 +54,7 @@ def written(tokenizer: "PreTrainedTokenizerFast", tmp_path: Path):
 
 
 def logits(model: "PreTrainedModel") -> torch.Tensor:
-    """Behind 320 tokens, where positions that turn at another pace have come far apart."""
+    """Logits after 320 tokens, where a wrong rotation per position has added up to a large error."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(model.config.vocab_size, (1, 320), generator=generator)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A claim test passes, is xfailed or fails by its verdict, its numbers and its snapshot."""
+"""A claim test passes, xfails or fails depending on its verdict, its numbers and its snapshot."""
 
 import json
 from dataclasses import replace

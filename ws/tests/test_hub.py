@@ -1,4 +1,4 @@
-"""A revision is resolved once, its files are those it came with ever after, and only what is read is fetched."""
+"""A revision is resolved once, its files stay the same ever after, and only files that are read are downloaded."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was said of revisions."""
+    """The lines printed about revisions."""
     lines: list[str] = []
     monkeypatch.setattr(hub_module, "say", lines.append)
     return lines

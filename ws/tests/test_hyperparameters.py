@@ -1,4 +1,4 @@
-"""Which hyper-parameters a name stands for, and that a subject asks for what it says."""
+"""Hyper-parameters by family and model, and recipes of a subject, are the expected ones."""
 
 import json
 from dataclasses import fields, replace

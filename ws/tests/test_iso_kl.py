@@ -1,4 +1,4 @@
-"""Distances agree with two whole forward passes a token, and a search finds the coefficient of a given distance."""
+"""KLs agree with two whole forward passes per token, and the search finds the coefficient of a given KL."""
 
 import math
 from collections.abc import Callable
@@ -244,7 +244,7 @@ def test_an_intervention_of_another_model_is_refused(recipe: IsoKL | Divergence)
 
 
 def told(found: Calibration, kl_at: Callable[[float], float], *, budget: float, side: int) -> None:
-    """What holds of every calibration: its curve is what was asked, in that order, and its best point is in it."""
+    """Check what holds for every calibration: its curve lists all calls in order and contains the chosen point."""
     asked = [coeff for coeff, _ in found.curve]
     assert asked[0] == side
     assert len(set(asked)) == len(asked) == found.evaluations <= 1 + OCTAVES + REFINEMENTS

@@ -42,7 +42,7 @@ FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthChec
 
 # Shares this wide leave some of rank 3 and of rank 32 on either side.
 shares = st.sampled_from([0.25, 1 / 3, 0.5, 0.6])
-# Made in the test: the check of its annotations draws random items, which a strategy must not.
+# Made inside the test: checking its annotations draws random items, which must not happen in a strategy.
 cuts = st.one_of(
     st.builds(partial, st.just(SpectrumCrop), st.sampled_from(PARTS), shares, st.sampled_from(MEASURES)),
     st.builds(

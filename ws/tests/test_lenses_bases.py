@@ -1,4 +1,4 @@
-"""The bases are what their formulas say, and energies in them are measured against the chance of this very dW."""
+"""The bases agree with their formulas, and energies in them with the exact chance for this dW."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The joint table holds the numbers that claims would compute of the same rows, and says what it cannot say."""
+"""The joint table holds the numbers that claims would compute on the same rows, and marks what cannot be computed."""
 
 import zlib
 from io import StringIO

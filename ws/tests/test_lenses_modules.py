@@ -1,4 +1,4 @@
-"""Layers and kinds of modules are told by path and shape, and split an update without touching a tensor."""
+"""Layers and kinds of modules are recognised by path and shape, and split an update without changing a tensor."""
 
 import pytest
 

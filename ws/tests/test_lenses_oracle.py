@@ -1,4 +1,4 @@
-"""Overlaps of oracles: 1 with itself, 0 across, and the same at the first changed layer whichever way it is read."""
+"""Overlaps of oracles are 1 with themselves and 0 if orthogonal; both scopes agree at the first changed layer."""
 
 import numpy as np
 import pandas as pd

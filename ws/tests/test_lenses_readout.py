@@ -1,4 +1,4 @@
-"""What the head reads: token energies against cosines, the lens against the model's own answers, shares that add up."""
+"""Readouts: token energies agree with cosines, the logit lens with the model's own answers, and shares add up."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Rows of a cut are those of the cut update, every cut is an artifact of its own, and what does not fit is refused."""
+"""Rows of a cut are those of steering by the cut update, every cut has its own artifact, and misfits are refused."""
 
 from dataclasses import replace
 

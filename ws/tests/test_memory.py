@@ -29,7 +29,7 @@ def test_what_is_free_between_what_stays_is_given_back() -> None:
     left = [page for block in large for page in pages.held(block, MIB)]
     pages.free(*small)
     assert all(kept)
-    # Lists of this test, and where each block begins, may lie in them by now.
+    # Lists of this test, and headers of blocks, may occupy some of these pages by now.
     assert sum(left) < len(left) / 4
 
 

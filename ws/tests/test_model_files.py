@@ -1,4 +1,4 @@
-"""Of a model's files those are read that are no code, and what cannot be steered is refused before it is loaded."""
+"""Code among a model's files is never read, and a model that cannot be steered is refused before it is loaded."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A model is the pinned files or an error, and whatever its architecture it looks the same to its users."""
+"""A model comes from its pinned files or raises, and has one interface whatever its architecture."""
 
 import dataclasses
 import hashlib

@@ -11,7 +11,7 @@ from transformers import TopPLogitsWarper
 from ws.engine.nucleus import Nucleus, margin, outranked_by
 
 VOCAB = 6000
-"""More than the widest look, so that each is taken."""
+"""A vocabulary larger than all WIDTHS, so that each width is tried."""
 ROWS = 6
 TOP_P = (1e-9, 0.3, 0.95, 0.999, 1.0)
 
@@ -70,9 +70,9 @@ def test_the_same_tokens_are_kept_with_the_same_scores(top_p: float) -> None:
 @pytest.mark.parametrize("offset", [0.0, 3e4])
 def test_where_rounding_decides_it_decides_as_in_transformers(last: int, steps: int, offset: float) -> None:
     scores = offset + 3 * torch.randn(1, VOCAB, generator=torch.Generator().manual_seed(0))
-    # A share at which the token that `last` others outrank is just in or just out, give or take some last bits.
+    # A top_p at which the token that `last` others outrank is just in or just out, up to some last bits.
     ends = torch.sort(scores).values.softmax(-1).cumsum(-1)[0, -1 - last].double()
-    # The sum of all is 1 give or take rounding, so that the share above the likeliest may come out below 0.
+    # All probabilities sum to 1 only up to rounding, so the share above the likeliest token may be slightly negative.
     top_p = max(float(1 - ends) + steps * 2**-25, 0.0)
     assert torch.equal(kept(top_p, scores), sorted_out(top_p, scores))
 
@@ -91,7 +91,7 @@ def test_the_margin_covers_what_rounding_does(vocab: int, share: float, tokens: 
         scores = offset + peaked(share, tokens, vocab=vocab, generator=torch.Generator().manual_seed(0))
         ranked = torch.sort(scores - scores.amax(), descending=True).values
         ours = outranked_by(ranked, ranked.exp().sum(-1, keepdim=True).log())[0]
-        # Theirs counts a token with those below it: what is left of 1 is held by those above.
+        # transformers sums a token and all below it; 1 minus that sum is the share of the tokens above it.
         theirs = 1 - torch.sort(scores).values.softmax(-1).cumsum(-1).flip(-1).double()[0]
         places = [*range(2 * tokens), *range(2 * tokens, vocab, vocab // 1000)]
         assert [at for at in places if abs(theirs[at] - ours[at]) >= margin(float(ours[at])) / 2] == []

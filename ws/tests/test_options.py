@@ -1,4 +1,4 @@
-"""Which tests run, on which models and from which store, by the options."""
+"""The options decide which tests run, on which models and with which store."""
 
 import json
 from pathlib import Path

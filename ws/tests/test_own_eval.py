@@ -1,4 +1,4 @@
-"""Rows of one's own get the numbers that a table of them gives by hand, and every doubt about them in words."""
+"""Rows of one's own get the numbers that a computation by hand gives, with notes on every doubt about them."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def test_a_change_is_paired_row_by_row() -> None:
     low, still, high = lines(table())
     assert still.change is None
     assert (low.change.value, high.change.value) == (pytest.approx(-1), pytest.approx(1))
-    # The same noise is in both, so nothing of it is left in their difference.
+    # Both have the same noise, which cancels in their difference.
     assert high.change.interval() == pytest.approx((1, 1))
     assert high.toward.interval()[1] - high.toward.interval()[0] > 0.05
     assert [line.change for line in lines(table(coeffs=(-1.0, 1.0)))] == [None, None]

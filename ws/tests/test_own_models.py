@@ -1,4 +1,4 @@
-"""A model of one's own is its contents, under whatever path or commit they were found."""
+"""A model of one's own is identified by its contents, whatever path or commit they were found under."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Verdicts on a model of one's own stand alone until they are recorded, in its own folder and never in the package."""
+"""Verdicts on a model of one's own need no snapshot until one is recorded, in its own folder and not in the package."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ NAMED = "mine@*"
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model, made before any pytest within: one forgets the libraries that are first imported during it."""
+    """The tiny model, made before any inner run of pytest, which would forget the libraries that it imports first."""
     return shared_store(tmp_path_factory).get(ON.weights)
 
 

@@ -1,4 +1,4 @@
-"""The model's own forward pass and packed sequences give every consumer the same numbers, where both are right."""
+"""The model's own forward pass and packed sequences give the same numbers, on models for which both are right."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The question pool: its text is varied and names nobody, other files are read or refused, draws are even."""
+"""The question pool is varied and names nobody; other files are read or refused; draws are even over categories."""
 
 import json
 import re

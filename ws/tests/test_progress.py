@@ -1,4 +1,4 @@
-"""What long runs say, and where they say it."""
+"""Progress of long runs: what is printed, and to which stream."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is read of an arm, computed again from its rows, and what every number says it was read from."""
+"""Measurements of an arm agree with a computation from its rows, and every number carries the keys of its rows."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ PROMPT = CONTEST.prompt("simple-honest")
 ARM = Arm("simple", tuple(Dose(seed, PROMPT, 1.0) for seed in (0, 1)))
 UNRANKED = Arm("simple", ARM.doses, ranked=False)
 TURNED = Arm("simple", ARM.doses, side=-1, ranked=False)
-"""Its rows are those of coefficient 1, read as -1."""
+"""An arm turned round: its rows were scored at coefficient 1 and count as coefficient -1."""
 
 
 def moved(store: Store, recipe_of: RecipeOf) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A recipe survives being written down, and one that today's classes cannot hold is refused with a reason."""
+"""A recipe survives the way to JSON and back; one that today's classes cannot hold is refused with a reason."""
 
 import importlib
 import json
@@ -143,7 +143,7 @@ def test_a_module_named_by_a_file_is_not_imported(monkeypatch: pytest.MonkeyPatc
 
 
 def older(value: object) -> Any:
-    """As manifests had it before inputs were apart: no modules, and named tuples as lists."""
+    """The form of older manifests: inputs inside the recipe, no modules, and named tuples as lists."""
     if is_dataclass(value):
         return {"class": type(value).__name__} | {one.name: older(getattr(value, one.name)) for one in fields(value)}
     return [older(item) for item in value] if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""The register of claims: what it refuses, what tests take from it, and that ours and our tests agree."""
+"""The register of claims refuses what is wrong, gives tests their figures, and ours agrees with our tests."""
 
 import ast
 import re

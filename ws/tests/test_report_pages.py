@@ -1,4 +1,4 @@
-"""Pages and pictures of recorded verdicts: of what was recorded, all of it, and up to date in this checkout."""
+"""Pages and pictures show all recorded verdicts and nothing else, and those of this checkout are up to date."""
 
 import re
 from collections.abc import Callable

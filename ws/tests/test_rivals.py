@@ -191,7 +191,7 @@ def test_pca_is_that_of_repeng(
     monkeypatch.setattr(np, "float_", np.float64, raising=False)
     from repeng import ControlVector, DatasetEntry
 
-    # An odd number of pairs, so that which way most of them point is no draw.
+    # An odd number of pairs, so that as many cannot point one way as the other.
     high, low = SIDES.high[:9], SIDES.low[:9]
     pairs = [[prompt_ids(lm.tokenizer, **side._asdict()) for side in pair] for pair in zip(high, low, strict=True)]
     texts = [DatasetEntry(*map(lm.tokenizer.decode, pair)) for pair in pairs]

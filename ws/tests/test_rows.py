@@ -1,4 +1,4 @@
-"""A row is what a prompt alone, in front of a model merged by hand, would have answered."""
+"""Scores of rows equal those of each prompt alone in a model with dW merged by hand."""
 
 import json
 from dataclasses import replace

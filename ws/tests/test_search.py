@@ -27,7 +27,7 @@ SLOW, FAST = LEARNING_RATES["lora"]
 
 @dataclass
 class World:
-    """What training and scoring would have said."""
+    """Made-up results of training and scoring."""
 
     losses: dict[float, list[float]] = field(default_factory=dict)
     """Validation losses at the start and after each epoch, by learning rate."""

@@ -1,4 +1,4 @@
-"""The self-check lets packed sequences through where they are right, and finds every architecture that they are not."""
+"""The self-check allows packed sequences where they are right, and finds every architecture where they are not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -29,7 +29,7 @@ from ws.tests.told import Told
 Case = tuple[str, str | None, dict[str, object]]
 
 ENOUGH = 100
-"""Times rounding: what an architecture that packed sequences get wrong is off by, at the least."""
+"""Least error, in multiples of rounding, of an architecture that packed sequences compute wrongly."""
 
 
 def made(case: Case) -> LanguageModel:

@@ -1,4 +1,4 @@
-"""A module loaded under the hook checks types and shapes at every call; what it computes stays as it is."""
+"""A module loaded under the hook checks types and shapes at every call, and computes the same as without."""
 
 import importlib
 import sys

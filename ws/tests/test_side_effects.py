@@ -1,4 +1,4 @@
-"""Passages and answers are scored as each of them alone would be, on the same tokens under every intervention."""
+"""Passages and answers get the scores that each has alone, on the same tokens under every intervention."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The source hash moves with what a result depends on, and with nothing else.
+"""The source hash changes with everything that a result depends on, and with nothing else.
 
 Most cases edit one place of a small package, `lab`, and compare the hash of `lab.work.make` before and after.
 """

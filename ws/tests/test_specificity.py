@@ -1,4 +1,4 @@
-"""Movements of sets of rows that share seeds alone can be compared, and one that moves everything is not specific."""
+"""Movements of rows that share only seeds can be compared; a direction that moves everything is not specific."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""States at the last token: those of the plain model run on each prompt alone, and what steering leaves untouched."""
+"""States at the last token equal those of each prompt alone, and steering leaves states below dW untouched."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The survey tells right from wrong, a refusal from an accident, and lives through an architecture that dies."""
+"""The survey tells right from wrong and a refusal from a crash, and survives an architecture that kills its process."""
 
 from dataclasses import replace
 from functools import cache

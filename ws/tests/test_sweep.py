@@ -1,4 +1,4 @@
-"""The measures of a sweep on rows made by hand: what each reads, what it ignores, and when it is gated."""
+"""The measures of a sweep, on rows made by hand: which rows each uses, which it ignores, and when it is gated."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What stands between a question and its answer is what each kind of template writes there when it does not think."""
+"""For each kind of template, the text between a question and an answer without a thought is what it writes there."""
 
 import datetime
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Answers behind a thought are those of one prompt at a time, whosever thought it is, and one token ends it."""
+"""Answers after a thought equal those of one prompt at a time, on- and off-policy, and one token ends a thought."""
 
 import re
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ slowly = pytest.mark.parametrize(("intervention", "coeff"), [(TERSE, 1.0), (WEIG
 
 @dataclass(frozen=True)
 class Saying(Vectors):
-    """Steps that make the model say one token whatever it is asked: its embedding, which is its row of the head too."""
+    """Vectors that make the model say one token whatever it is asked: its embedding, which is also its head row."""
 
     token: str
 
@@ -289,7 +289,7 @@ def test_a_tokenizer_without_thoughts_is_refused() -> None:
 
 @dataclass(frozen=True)
 class Untouchable(Intervention):
-    """Must not be made ready: that could mean training for nothing."""
+    """An intervention that must not be made ready before checks have passed, since that may take training."""
 
     def ready(self, lm: LanguageModel, store: Store) -> None:
         raise AssertionError("made ready for a model that cannot think")

@@ -1,4 +1,4 @@
-"""The tiny model is the same bytes everywhere and has every part of a chat model the pipeline touches."""
+"""The tiny model has the same bytes everywhere and every part of a chat model that the pipeline uses."""
 
 from hashlib import sha256
 from pathlib import Path

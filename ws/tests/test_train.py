@@ -1,4 +1,4 @@
-"""Training learns answers alone, keeps some questions apart, repeats itself bit for bit and stops at NaN."""
+"""Training learns only from answers, keeps some questions for validation, is reproducible bit for bit, stops at NaN."""
 
 from dataclasses import replace
 

@@ -35,7 +35,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Change:
-    """A store that old code filled, seen by code with other constants."""
+    """A store that was filled by older code, used by code with other constants."""
 
     def with_code(**constants: object) -> Store:
         Store(tmp_path).get(WHOLE)
@@ -52,7 +52,7 @@ Built = Callable[[], list[str]]
 
 @pytest.fixture
 def built(capsys: pytest.CaptureFixture[str]) -> Built:
-    """What was built since the last time this was asked, or since old code filled the store."""
+    """The builds since the last call, or since the store was filled."""
     return lambda: capsys.readouterr().out.splitlines()
 
 

@@ -1,4 +1,4 @@
-"""What no recipe reaches goes, with what killed builds left behind; everything else stays."""
+"""Artifacts that no recipe reaches are removed, with leftovers of killed builds; everything else stays."""
 
 import json
 import os
@@ -149,7 +149,7 @@ def test_models_of_one_s_own_stay(store: Store, monkeypatch: pytest.MonkeyPatch)
 
 
 def leave(root: Path, name: str) -> Path:
-    """Something that lies around in a store."""
+    """A leftover in a store."""
     path = root / name
     path.mkdir(parents=True)
     (path / "half.txt").write_text("x" * 10)

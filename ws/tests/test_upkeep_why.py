@@ -1,4 +1,4 @@
-"""A key is explained: what it is made of, and what makes it another one."""
+"""A key is explained: what it is made of, and what makes other code compute a different one."""
 
 import json
 import shutil
@@ -175,7 +175,7 @@ def test_the_start_of_several_keys_is_refused(store: Store) -> None:
 
 @pytest.fixture
 def case(store: Store, tmp_path: Path) -> Path:
-    """A claim with a snapshot that two keys are behind, one of them in the store."""
+    """A claim with a snapshot that names two keys, one of them in the store."""
     folder = tmp_path / "claims" / "__snapshots__" / "tiny"
     folder.mkdir(parents=True)
     said: dict[str, Any] = {"claim": "C05", "test": "test_it", "case": "lora-raw", "model": "tiny", "outcome": "HOLDS"}

@@ -1,4 +1,4 @@
-"""Activation directions are read off what adapters are trained on, where honest and dishonest answers part."""
+"""Activation directions come from the adapters' training messages, read where honest and dishonest answers differ."""
 
 import pytest
 

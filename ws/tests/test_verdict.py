@@ -1,4 +1,4 @@
-"""Verdicts: every rule at its boundary, and what a verdict tells."""
+"""Verdicts: every rule at its boundary, and the words and numbers of a verdict."""
 
 import json
 import math
@@ -20,7 +20,7 @@ few = settings(max_examples=25, deadline=None, derandomize=True)
 values = st.lists(st.integers(-8, 8), min_size=3, max_size=3)
 Claim = Callable[[Estimate], Hypothesis]
 Ends = tuple[int | float, int | float]
-# Far above what arithmetic rounds, so an interval that ends this far from a threshold does not touch it.
+# Far above rounding, so that an interval that ends this far from a threshold does not touch it.
 BIT = 1e-9
 
 

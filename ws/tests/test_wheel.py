@@ -1,4 +1,4 @@
-"""What an installed package brings: the library and the pytest plugin, none of the tests and no benchmark."""
+"""An installed package has the library and the pytest plugin, but neither tests nor the benchmark."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every spelling of an answer counts and nothing else does, in fp32, wherever a prompt stands in a batch."""
+"""Every spelling of an answer counts and nothing else does, in fp32, whatever a prompt's place in a batch."""
 
 from collections.abc import Sequence
 from pathlib import Path

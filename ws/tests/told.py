@@ -1,4 +1,4 @@
-"""What is said aloud while a test runs."""
+"""The lines that are printed while a test runs."""
 
 
 class Told(list[str]):
