@@ -3,9 +3,10 @@
 import math
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, takewhile
 from math import fsum
+from typing import Any
 
 from ws.store.manifests import Manifest
 from ws.store.progress import clock
@@ -168,22 +169,25 @@ def _origin(manifest: Manifest) -> list[str]:
     said, origin = manifest.said, manifest.said.get("origin")
     built = f"built {manifest.created} in {manifest.seconds:.1f} s, {bytes_text(manifest.bytes)}"
     if origin is None:
-        return _wrapped(f"{built}; {said.get('platform', 'machine not recorded')}; commit not recorded", "  ")
-    machine = ", ".join(f"{value}{' cores' if name == 'cores' else ''}" for name, value in origin["machine"].items())
-    lines = _wrapped(f"{built}, by commit {_commit(origin)}", "  ") + _wrapped(f"on {machine}", "  ")
-    lines += _wrapped(f"with {_named(origin['releases'])}", "  ")
+        lines = _wrapped(f"{built}; {said.get('platform', 'machine not recorded')}; commit not recorded", "  ")
+    else:
+        machine = [f"{value}{' cores' if name == 'cores' else ''}" for name, value in origin["machine"].items()]
+        lines = _wrapped(f"{built}, by commit {_commit(origin)}", "  ") + _wrapped(f"on {', '.join(machine)}", "  ")
+        lines += _wrapped(f"with {_named(origin['releases'])}", "  ")
     lines += [line for name, note in said.get("notes", {}).items() for line in _wrapped(f"{name}: {note}", "  ")]
-    for entry in manifest.carried:
-        text = (
-            f"carried {entry['date']} from {entry['from'][:12]} by audit {entry['audit']}: {len(entry['sample'])} of "
-            f"{entry['of']} built anew by {_commit(entry)}, largest difference {_gap(entry['largest_difference'])}, "
-            f"tolerance {entry['tolerance']:g}"
-        )
-        lines += _wrapped(text, "  ")
-    return lines
+    return lines + [line for entry in manifest.carried for line in _carried(entry)]
 
 
-def _commit(said: dict[str, object]) -> str:
+def _carried(entry: Mapping[str, Any]) -> list[str]:
+    return _wrapped(
+        f"carried {entry['date']} from {entry['from'][:12]} by audit {entry['audit']}: {len(entry['sample'])} of "
+        f"{entry['of']} built anew by commit {_commit(entry)}, largest difference "
+        f"{_gap(entry['largest_difference'])}, tolerance {entry['tolerance']:g}",
+        "  ",
+    )
+
+
+def _commit(said: Mapping[str, Any]) -> str:
     commit = said.get("commit")
     if commit is None:
         return "unknown"

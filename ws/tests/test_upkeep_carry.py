@@ -96,6 +96,9 @@ def test_the_manifest_says_on_what_evidence(changed: Change) -> None:
     assert 0 < entry["largest_difference"] < 1e-8
     assert {"commit", "date", "audit", "strata"} <= entry.keys()
     assert manifest.said["recipe"]["fields"]["count"] == 3
+    text = " ".join(store_commands.why(store, store.key(SMALL), None).split())
+    assert f"from {old[:12]} by audit {entry['audit']}: 3 of 3 built anew" in text
+    assert "today's code makes the same key" in text
     whole = read_manifest(home(store, WHOLE))
     assert whole is not None
     assert whole.said["inputs"].keys() == {store.key(SMALL), store.key(OTHER)}
