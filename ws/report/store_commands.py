@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ws.errors import StoreError
 from ws.models.weights import OWN_FOLDER
-from ws.report import store_text
+from ws.report import store_text, store_why
 from ws.store import Store
 from ws.store.manifests import Manifest
 from ws.store.recall import RecipeGone, recalled
@@ -36,13 +36,13 @@ def _why_key(store: Store, manifest: Manifest, against: str | None) -> str:
     kept = kept_accounts(store, manifest)
     if against is not None:
         other, name = _other(store, manifest, against)
-        return store_text.compared(differences(kept, other), old=f"{manifest.key} in {store.root}", new=name)
+        return store_why.compared(differences(kept, other), old=f"{manifest.key} in {store.root}", new=name)
     now, gone = _now(store, manifest)
-    text = store_text.made_of(manifest, kept, now, gone)
+    text = store_why.made_of(manifest, kept, now, gone)
     if now is None or now.top.key == manifest.key:
         return text
     steps = differences(kept, now)
-    return f"{text}\n{store_text.compared(steps, old=f'{manifest.key} as stored', new=f'{now.top.key} by this code')}"
+    return f"{text}\n{store_why.compared(steps, old=f'{manifest.key} as stored', new=f'{now.top.key} by this code')}"
 
 
 def _now(store: Store, manifest: Manifest) -> tuple[Accounts | None, str]:
@@ -94,7 +94,7 @@ def _leaves(said: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 def _why_snapshot(store: Store, snapshot: Snapshot, against: str | None) -> str:
     known = {manifest.key: manifest for manifest in manifests_in(store.root)}
-    text = store_text.snapshot_text(snapshot, [(key, _standing(store, known.get(key))) for key in snapshot.keys])
+    text = store_why.snapshot_text(snapshot, [(key, _standing(store, known.get(key))) for key in snapshot.keys])
     if against is None:
         return text
     return "\n".join([text, *(_why_key(store, known[key], against) for key in snapshot.keys if key in known)])
