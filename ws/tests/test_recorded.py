@@ -35,9 +35,8 @@ from ws.store import Store
 
 
 @pytest.mark.claim("C05")
-def test_it_steers(effect, holds, provenance, tmp_path):
-    provenance.append(Store(tmp_path).key(Half("a")))
-    holds(effect() > 0)
+def test_it_steers(effect, holds, tmp_path):
+    holds(effect().noting(sources=[Store(tmp_path).key(Half("a"))]) > 0)
 """
 KEY = (
     "from pathlib import Path; from lab import Half; from ws.store import Store; print(Store(Path('x')).key(Half('a')))"
