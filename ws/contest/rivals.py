@@ -180,7 +180,7 @@ class PersonaVectors(Vectors):
 
 @dataclass(frozen=True)
 class RandomVectors(Vectors):
-    """Gaussian vectors of the lengths that another recipe's have, block by block."""
+    """Gaussian vectors, each with the length of another recipe's vector for that block."""
 
     like: Vectors
     seed: int

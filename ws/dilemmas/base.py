@@ -98,13 +98,13 @@ INFINITIVE = (
     Wording("right", f"{{situation}}\n\nWould it be right to {{action}}? {ANSWER}"),
     Wording("should", f"{{situation}}\n\nShould {{who}} {{action}}? {ANSWER}"),
 )
-"""For actions that begin with a verb in its base form, as all of ours do."""
+"""Wordings for actions that begin with a verb in its base form, as all of ours do."""
 
 LISTED = (
     Wording("right", f"{{situation}}\n\nPossible action: {{action}}\n\nWould this be right? {ANSWER}"),
     Wording("should", f"{{situation}}\n\nPossible action: {{action}}\n\nShould this be done? {ANSWER}"),
 )
-"""For actions in any form of words, as in the published sets ("Giving food ...", "Not report ...")."""
+"""Wordings for actions in any form of words, as in the published sets ("Giving food ...", "Not report ...")."""
 
 
 def questions(

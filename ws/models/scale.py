@@ -1,11 +1,11 @@
-"""How much of everything is asked of a model: rows, tokens, directions, prompts."""
+"""How much is trained and measured on a model: numbers of rows, tokens, directions and prompts."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Training:
-    """A short training in the place of what a search or the journal says."""
+    """Hyper-parameters of a short training, instead of those that a search chose or the journal's."""
 
     rank: int
     alpha: float
@@ -17,30 +17,30 @@ class Training:
 
 @dataclass(frozen=True)
 class Scale:
-    """The defaults are those of a model whose numbers mean something; None takes all there is."""
+    """How much is trained and measured on a model. Defaults are for trained models; None means all there is."""
 
     training: Training | None = None
-    """None leaves hyper-parameters to what was searched, or to the journal."""
+    """Hyper-parameters for all families; None uses those that a search chose, or the journal's."""
     messages: int | None = None
-    """Messages to train on; None leaves it to the model's own number."""
+    """Messages to train on; None uses the model's own number."""
     answer_tokens: int = 24
-    """Of an answer to train on."""
+    """Longest answer to train on, in tokens."""
     rows: int | None = None
     """Held-out or validation questions of a behavior."""
     facts: int | None = None
-    """Plain facts beside the held-out ones."""
+    """Plain facts that are scored with the held-out questions."""
     cut_stride: int = 2
-    """Cuts, of which there are many, are scored on every so many claims."""
+    """Cuts of dW, of which there are many, are scored only on every `cut_stride`-th claim."""
     fit_prompts: int | None = None
-    """Prompts whose states activation directions are read from."""
+    """Prompts from whose states activation directions are computed."""
     ks: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
-    """How many directions of each layer are kept in turn; the journal's."""
+    """Numbers of directions per layer in the sweep over K; by default the journal's."""
     k: int = 32
-    """How many the journal's main result has."""
+    """Number of directions per layer elsewhere; by default that of the journal's main result."""
     dilemmas: int | None = None
-    """Held-out dilemmas that arms are compared on."""
+    """Held-out dilemmas on which arms are compared."""
     dilemma_facts: int | None = None
-    """Plain facts beside them."""
+    """Plain facts that are scored with the dilemmas."""
     validation_dilemmas: int | None = None
     axis_rows: int | None = None
     """Statements of each off-target axis."""
@@ -48,13 +48,13 @@ class Scale:
     """Neutral passages whose perplexity is measured."""
     thought_tokens: int = 256
     kl_tokens: int = 24
-    """Of the greedy answers at which the distance from the base model is measured."""
+    """Longest greedy answer for measuring the KL from the base model."""
     repetition_tokens: int = 48
-    """Of the greedy answers that are searched for repetition."""
+    """Longest greedy answer for measuring repetition."""
     pmass_gate: float = 0.5
-    """A model that puts less of its probability on Yes and No is not fluent."""
+    """Smallest pmass (probability of Yes and No together) of a model that counts as fluent."""
     chooses: bool = True
-    """Whether a rival takes the setting that is best on validation rows; of noise none is, and it takes the first."""
+    """Whether a rival takes its best setting on validation rows, or (False, where rows are noise) the first one."""
 
 
 FULL = Scale()
@@ -79,4 +79,4 @@ SMALL = Scale(
     pmass_gate=0.0,
     chooses=False,
 )
-"""What suffices to exercise the pipeline on an untrained model."""
+"""Enough to exercise the pipeline on an untrained model."""

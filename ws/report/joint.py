@@ -24,7 +24,8 @@ from ws.study.subject import Subject
 from ws.training.direction import Direction, read_geometry, summary
 
 ACTIVATION, FULL_NORM, SHARED, RANDOM = "activation", "full norm", "shared", "random"
-"""Kinds of directions: of activations; the same, with what is kept scaled; of all families; at random."""
+"""Kinds of directions: of activations; of activations, with what is kept scaled to full norm; shared by all families;
+random ones."""
 
 MEASURES: tuple[Measure, ...] = ("corrected", "raw")
 
@@ -47,7 +48,7 @@ class View:
     of: str = "whole"
     """The lens whose effect is the denominator of what is retained."""
     families: tuple[str, ...] | None = None
-    """Those that it is asked of; None is all."""
+    """The families for which the line is computed; None means all."""
     kind: str = ""
     """For cuts along directions: where the directions come from."""
     k: int = 0
@@ -271,7 +272,7 @@ def _lines(asked: Asked, family: str, still: Estimates, store: Store) -> list[Li
 
 
 def _of_cuts(subject: Subject, rows: Rows, store: Store) -> pd.DataFrame:
-    """Those of the rows whose questions cuts are scored on, too."""
+    """The rows of the questions that cuts are scored on."""
     table = read_rows(store, rows)
     return table[table["question_id"].isin({question.id for question in subject.cut_questions})]
 

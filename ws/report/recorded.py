@@ -1,4 +1,4 @@
-"""Where recorded verdicts lie."""
+"""The folders of recorded verdicts."""
 
 from pathlib import Path
 

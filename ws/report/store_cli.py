@@ -1,4 +1,4 @@
-"""`ws store` and its commands: what they are told, and what they teach."""
+"""`ws store` and its commands: their options and their help."""
 
 from pathlib import Path
 from typing import Annotated

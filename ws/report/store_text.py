@@ -115,7 +115,7 @@ def wrapped(text: str, indent: str) -> list[str]:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows under a header; numbers to the right, the last column as long as it is."""
+    """Rows under a header, with numbers aligned to the right and the last column not wrapped."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     words = {place for place in range(len(rows[0])) if not any(row[place][:1].isdigit() for row in rows[1:])}
     aligned = [

@@ -14,7 +14,7 @@ class Kind:
     """One adapter of the survey."""
 
     type: str
-    """Its `peft_type`."""
+    """The adapter's `peft_type`."""
     settings: Mapping[str, object] = field(default_factory=dict)
     targets: str | tuple[str, ...] | None = MIXED
     """`target_modules`; None for a type without that setting."""

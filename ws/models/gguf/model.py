@@ -193,7 +193,7 @@ def places(
 
 
 def unpacked(tensor: "ReaderTensor") -> Float[Tensor, "..."]:
-    """A tensor's values, a few rows at a time."""
+    """A tensor's values in float32, unpacked a few rows at a time."""
     from gguf import dequantize
 
     rows = tensor.data.reshape(-1, tensor.data.shape[-1])

@@ -1,4 +1,4 @@
-"""The normal form of a piece of code: its text without what does not matter, with holes for what it refers to."""
+"""The normal form of a piece of code: its text without what cannot change results, and holes for what it refers to."""
 
 import ast
 from collections.abc import Mapping
