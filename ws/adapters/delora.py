@@ -92,7 +92,7 @@ def forward(
 def parts(
     W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
-    """Direction: the learned A and B with lambda at its start value. The other part: what lambda's change adds."""
+    """direction: the learned A and B with lambda at its start value; lambda: what the change of lambda adds to it."""
     start = torch.full_like(params["lambda"], config.bound)
     return {
         "direction": product(strengthened(start, params, config=config)).to(W.dtype),

@@ -75,7 +75,7 @@ def factors(W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterCo
 def parts(
     W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
-    """Direction: the rows turn at their original length. Magnitude: the turned rows then change length."""
+    """direction: the rows turn at their original length; magnitude: the turned rows then change length."""
     wide = W.to(params["m"].dtype)
     m0, V = row_norms(wide), wide + lora.delta(wide, params, config=config)
     return {

@@ -48,7 +48,7 @@ class Work:
     """GFLOP that matrix products could have done in these seconds; None unless speed was measured between steps."""
     flops: int | None = None
     once_seconds: float | None = None
-    """Time up to the end of the first step minus that of a usual step."""
+    """Seconds up to the end of the first step, minus those of a usual step."""
     memory: int = 0
     """Peak memory of the process, in bytes."""
 

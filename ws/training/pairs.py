@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 BATCH = 100
-"""Prompts sampled together. This number decides which random numbers an answer draws, so it must not vary."""
+"""Prompts sampled together. A change of it gives every answer other random numbers."""
 
 
 CUT_OFF = -1

@@ -22,7 +22,7 @@ class Standing:
     key: str | None
     """Today's key; None if no recipe of today makes it."""
     why: str = ""
-    """Why it has no recipe."""
+    """Why today's code has no recipe for the artifact."""
 
     @property
     def is_reached(self) -> bool:
