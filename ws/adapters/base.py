@@ -2,17 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ws.errors import ShapeError
-
-if TYPE_CHECKING:
-    from peft import PeftConfig
-    from peft.tuners.tuners_utils import BaseTunerLayer
 
 Params = Mapping[str, Tensor]
 """One layer's adapter parameters under the paper's symbols, for example {"A": ..., "B": ...}."""
@@ -88,16 +84,6 @@ class Family(Protocol):
         self, W: Float[Tensor, "d_out d_in"], params: Params, *, config: AdapterConfig
     ) -> dict[str, Float[Tensor, "d_out d_in"]]:
         """The update split along the family's own parameters; the parts sum to `delta`."""
-
-    def peft_config(self, config: AdapterConfig, *, targets: str, feedforward: str) -> "PeftConfig":
-        """The PEFT configuration of the same adapter.
-
-        `targets` and `feedforward` are regular expressions on module names; `feedforward` matches the targets that IA3
-        scales at the input.
-        """
-
-    def from_peft(self, layer: "BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig) -> Params:
-        """Detached fp32 copies of the parameters of a live PEFT layer (adapter "default"); W is the original weight."""
 
 
 def linear(x: Float[Tensor, "*batch d_in"], W: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "*batch d_out"]:

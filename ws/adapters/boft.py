@@ -12,14 +12,8 @@ dW = s * W R^T - W. Identity at the start: Q = 0 gives R = I, and s = 1.
 Deviations: PEFT's layer also learns a scale s per output, which is no rotation; this module has it too, as a
 part of its own (`parts`). PEFT stores each block as a free matrix of which only the skew-symmetric half
 (Q - Q^T) / 2 acts. PEFT's Cayley map is the transpose of the paper's (see OFT). PEFT runs more than one factor
-only with its compiled CUDA extension: see `building`. The functions here have no such limit.
+only with its compiled CUDA extension (`ws.adapters.peft.boft`). The functions here have no such limit.
 """
-
-import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
@@ -28,16 +22,10 @@ from torch import Tensor
 
 from ws.adapters.base import AdapterConfig, Factors, Params, linear
 from ws.adapters.oft import cayley_turn, count_blocks, turned
-from ws.errors import DeviceError, MismatchError, ShapeError
-
-if TYPE_CHECKING:
-    import peft
+from ws.errors import ShapeError
 
 NAME = "boft"
 TRAINABLE = ("Q", "s")
-
-NO_EXTENSION = "Failed to load the CUDA extension"
-ONE_FACTOR = "Setting boft_n_butterfly_factor to 1"
 
 
 def check(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> None:
@@ -100,61 +88,6 @@ def parts(
     """
     rotation = rotated_by(W, params, config=config)
     return {"rotation": rotation.to(W.dtype), "scale": ((params["s"] - 1) * (W + rotation)).to(W.dtype)}
-
-
-def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.PeftConfig":
-    """PEFT's BOFT; put it into a model inside `building`."""
-    from peft import BOFTConfig
-
-    return BOFTConfig(boft_block_size=config.block, boft_n_butterfly_factor=config.butterfly, target_modules=targets)
-
-
-@contextmanager
-def building(config: AdapterConfig) -> Iterator[None]:
-    """A context in which PEFT puts BOFT into a model without warning that its CUDA extension is missing.
-
-    A missing extension is harmless for one butterfly factor and an error for more. PEFT leaves the environment
-    variables CC and CXX changed after a failed compilation; they are restored.
-
-    Raises: DeviceError if PEFT can run one butterfly factor only and `config` asks for more.
-    """
-    compilers = {name: os.environ.get(name) for name in ("CC", "CXX")}
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=NO_EXTENSION, category=UserWarning)
-            action = "ignore" if config.butterfly == 1 else "error"
-            warnings.filterwarnings(action, message=ONE_FACTOR, category=UserWarning)
-            yield
-    except UserWarning as warning:
-        if not str(warning).startswith(ONE_FACTOR):
-            raise
-        raise DeviceError(
-            f"butterfly={config.butterfly}, but PEFT's BOFT needs its CUDA extension for more than 1, and it "
-            "does not load here; use butterfly=1, or a machine with CUDA, its compiler nvcc and ninja"
-        ) from warning
-    finally:
-        for name, value in compilers.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def from_peft(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
-) -> Params:
-    """{"Q": ..., "s": ...} of a live PEFT BOFT layer.
-
-    Raises: ShapeError if the butterfly does not fit d_in.
-        MismatchError if the layer's butterfly is not that of `config`.
-    """
-    Q, expected = layer.boft_R["default"], butterfly_shape(W, config=config)
-    if Q.shape != expected:
-        raise MismatchError(
-            f"this PEFT layer has a butterfly of shape {tuple(Q.shape)} (factors, blocks, side, side), "
-            f"expected {expected}; PEFT falls back to one factor without its CUDA extension: "
-            "build the layer from boft.peft_config inside boft.building"
-        )
-    return {"Q": Q.detach().float().clone(), "s": layer.boft_s["default"].detach().float().clone()}
 
 
 def butterfly_shape(W: Float[Tensor, "d_out d_in"], *, config: AdapterConfig) -> tuple[int, int, int, int]:

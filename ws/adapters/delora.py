@@ -15,19 +15,14 @@ steps jump to that length whatever the learning rate, and lambda alone decides t
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.adapters import lora
 from ws.adapters.base import AdapterConfig, Factors, Params, check_rank, factored
-from ws.errors import MismatchError, ShapeError
-
-if TYPE_CHECKING:
-    import peft
+from ws.errors import ShapeError
 
 NAME = "delora"
 TRAINABLE = ("A", "B", "lambda")
@@ -98,43 +93,6 @@ def parts(
         "direction": product(strengthened(start, params, config=config)).to(W.dtype),
         "lambda": product(strengthened(params["lambda"] - start, params, config=config)).to(W.dtype),
     }
-
-
-def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.DeloraConfig":
-    """PEFT's DeLoRA with `delora_lambda` at the bound: no dropout, no bias, B zero at the start."""
-    from peft import DeloraConfig
-
-    return DeloraConfig(
-        r=config.rank,
-        delora_lambda=config.bound,
-        target_modules=targets,
-        module_dropout=0.0,
-        bias="none",
-        init_weights=True,
-    )
-
-
-def from_peft(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
-) -> Params:
-    """A, B, lambda, and w, all as the layer keeps them.
-
-    Raises: MismatchError if the layer was made for another weight or rank; ShapeError if the rank is too large.
-    """
-    check_rank(W, rank=config.rank)
-    lora.check_base(layer, W=W)
-    if layer.r["default"] != config.rank:
-        raise MismatchError(
-            f"the PEFT layer has rank {layer.r['default']}, expected {config.rank}; "
-            "read it with the configuration that it was injected with"
-        )
-    live = {
-        "A": layer.delora_A["default"],
-        "B": layer.delora_B["default"],
-        "lambda": layer.delora_lambda["default"],
-        "w": layer.delora_w_norm["default"],
-    }
-    return {name: tensor.detach().to(torch.float32, copy=True) for name, tensor in live.items()}
 
 
 def column_norms(W: Float[Tensor, "d_out d_in"]) -> Float[Tensor, " d_in"]:

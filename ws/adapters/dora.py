@@ -11,8 +11,6 @@ output has one magnitude. PEFT's A starts uniform (see `lora`). PEFT rounds the 
 that in half precision the start is the identity only up to this rounding.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from einops import einsum
 from jaxtyping import Float
@@ -20,9 +18,6 @@ from torch import Tensor
 
 from ws.adapters import lora
 from ws.adapters.base import AdapterConfig, Params, check_rank
-
-if TYPE_CHECKING:
-    import peft
 
 NAME = "dora"
 TRAINABLE = ("A", "B", "m")
@@ -82,36 +77,6 @@ def parts(
         "direction": rescaling(m0, wide, params, config=config).to(W.dtype),
         "magnitude": scaled((params["m"] - m0) / row_norms(V), V).to(W.dtype),
     }
-
-
-def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.LoraConfig":
-    """PEFT's LoRA with `use_dora`: no dropout, no bias, scale alpha / r."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        target_modules=targets,
-        lora_dropout=0.0,
-        bias="none",
-        use_rslora=False,
-        init_lora_weights=True,
-        use_dora=True,
-    )
-
-
-def from_peft(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
-) -> Params:
-    """A, B and m.
-
-    Raises: MismatchError if the layer was made for another weight, configuration or family; ShapeError if the
-    rank is too large.
-    """
-    check_rank(W, rank=config.rank)
-    lora.check_base(layer, W=W)
-    pair = lora.adapter_pair(layer, config=config, dora=True)
-    return {**pair, "m": layer.lora_magnitude_vector["default"].weight.detach().to(torch.float32, copy=True)}
 
 
 def row_norms(V: Float[Tensor, "d_out d_in"]) -> Float[Tensor, " d_out"]:

@@ -10,10 +10,8 @@ Both are dW = W * (l - 1); the shape of l decides along which axis it is broadca
 Identity at the start: l = 1.
 
 Deviations: the paper gates keys, values and the feed-forward hidden state only; here `targets` decides.
-PEFT's output gate scales the bias too, which no weight update can hold: `from_peft` refuses such a layer.
+PEFT's output gate scales the bias too, which no weight update can hold: `ws.adapters.peft.ia3` refuses such a layer.
 """
-
-from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
@@ -21,10 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters.base import AdapterConfig, Factors, Params, linear
-from ws.errors import MismatchError, ShapeError
-
-if TYPE_CHECKING:
-    import peft
+from ws.errors import ShapeError
 
 NAME = "ia3"
 TRAINABLE = ("l",)
@@ -80,31 +75,6 @@ def parts(
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
     """{"gate": delta}: a layer has one gate."""
     return {"gate": delta(W, params, config=config)}
-
-
-def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.PeftConfig":
-    """PEFT's IA3, which gates `feedforward` at the input and the rest of `targets` at the output."""
-    from peft import IA3Config
-
-    return IA3Config(target_modules=targets, feedforward_modules=feedforward)
-
-
-def from_peft(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
-) -> Params:
-    """{"l": ...} of a live PEFT IA3 layer; its shape records the gated side.
-
-    Raises: MismatchError if PEFT would scale a bias.
-        ShapeError if the gate fits neither side of W.
-    """
-    if not layer.is_feedforward and layer.get_base_layer().bias is not None:
-        raise MismatchError(
-            "PEFT's IA3 scales the bias of this layer together with its output; expected a layer without a "
-            "bias: leave it out of the targets, or gate it at the input"
-        )
-    gate = layer.ia3_l["default"].detach().float().clone()
-    check_gate(W, gate)
-    return {"l": gate}
 
 
 def at_input(gate: Float[Tensor, "rows columns"]) -> bool:

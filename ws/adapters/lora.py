@@ -10,7 +10,6 @@ Deviation: the paper draws A from a normal distribution; PEFT, and so this modul
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from einops import einsum
@@ -18,10 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters.base import AdapterConfig, Factors, Params, check_rank, factored
-from ws.errors import MismatchError, ShapeError
-
-if TYPE_CHECKING:
-    import peft
+from ws.errors import ShapeError
 
 NAME = "lora"
 TRAINABLE = ("A", "B")
@@ -89,82 +85,6 @@ def parts(
     return {"low_rank": delta(W, params, config=config)}
 
 
-def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.LoraConfig":
-    """PEFT's plain LoRA: no dropout, no bias, scale alpha / r."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        target_modules=targets,
-        lora_dropout=0.0,
-        bias="none",
-        use_rslora=False,
-        init_lora_weights=True,
-    )
-
-
-def from_peft(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
-) -> Params:
-    """A and B.
-
-    Raises: MismatchError if the layer was made for another weight, configuration or family; ShapeError if the
-    rank is too large.
-    """
-    check_rank(W, rank=config.rank)
-    check_base(layer, W=W)
-    return adapter_pair(layer, config=config, dora=False)
-
-
 def scale(config: AdapterConfig) -> float:
     """alpha / r."""
     return config.alpha / config.rank
-
-
-def adapter_pair(layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, config: AdapterConfig, dora: bool) -> Params:
-    """A and B of a PEFT LoRA layer as detached float32 copies.
-
-    Raises: MismatchError if the layer's rank, scale or kind is not the configuration's.
-    """
-    seen = {
-        "rank": layer.r["default"],
-        "scale": layer.scaling["default"],
-        "dora": layer.use_dora["default"],
-    }
-    expected = {"rank": config.rank, "scale": scale(config), "dora": dora}
-    if seen != expected:
-        raise MismatchError(
-            f"the PEFT layer has {seen}, expected {expected}; "
-            "read it with the family and configuration that it was injected with"
-        )
-    return {
-        "A": layer.lora_A["default"].weight.detach().to(torch.float32, copy=True),
-        "B": layer.lora_B["default"].weight.detach().to(torch.float32, copy=True),
-    }
-
-
-def check_base(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer",
-    *,
-    W: Float[Tensor, "d_out d_in"],
-    removed: Float[Tensor, "d_out d_in"] | float = 0.0,
-) -> None:
-    """Raises: MismatchError if the layer's frozen weight is not W - removed, up to rounding in the weight's dtype."""
-    held = layer.get_base_layer().weight.detach()
-    original = W.detach().to(held.device, torch.float32)
-    if held.shape != original.shape:
-        raise MismatchError(
-            f"the PEFT layer holds a weight of shape {tuple(held.shape)}, expected {tuple(original.shape)}; "
-            "pass the original weight of this very layer"
-        )
-    gap = (held.float() - (original - removed)).abs().max().item()
-    # Storing rounds each entry by up to eps / 2 of its size. Repeating an SVD changes entries by a few float32 steps
-    # of the largest singular value, which is at most the Frobenius norm.
-    rounding = torch.finfo(held.dtype).eps * original.abs().max().item()
-    allowed = rounding + 16 * torch.finfo(torch.float32).eps * original.norm().item()
-    if not gap <= allowed:
-        raise MismatchError(
-            f"the PEFT layer's frozen weight is {gap:.2e} off the expected one (allowed {allowed:.2e}); "
-            "pass the original weight of this very layer, unmerge the adapter, check the family and its scale"
-        )

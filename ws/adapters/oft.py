@@ -9,11 +9,9 @@ Identity at the start: Q = 0 gives R = I.
 
 Deviations: the paper's Cayley map is (I + Q)(I - Q)^-1; PEFT's, followed here, is its transpose, which is
 the same family with Q -> -Q. By default PEFT sums five terms of a Neumann series instead of inverting I + Q.
-R is then not orthogonal, so `peft_config` turns that off. The size of Q has no bound (the paper's COFT has
+R is then not orthogonal, so `ws.adapters.peft.oft` turns that off. The size of Q has no bound (the paper's COFT has
 one), and layers do not share blocks.
 """
-
-from typing import TYPE_CHECKING
 
 import torch
 from einops import einsum, rearrange
@@ -21,10 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.adapters.base import AdapterConfig, Factors, Params, linear
-from ws.errors import MismatchError, ShapeError
-
-if TYPE_CHECKING:
-    import peft
+from ws.errors import ShapeError
 
 NAME = "oft"
 TRAINABLE = ("Q",)
@@ -81,39 +76,6 @@ def parts(
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
     """{"rotation": delta}: OFT does nothing but rotate."""
     return {"rotation": delta(W, params, config=config)}
-
-
-def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.PeftConfig":
-    """PEFT's OFT with the exact Cayley map, no bound on Q and no sharing of blocks."""
-    from peft import OFTConfig
-
-    return OFTConfig(
-        r=0,
-        oft_block_size=config.block,
-        target_modules=targets,
-        use_cayley_neumann=False,
-        coft=False,
-        block_share=False,
-    )
-
-
-def from_peft(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
-) -> Params:
-    """{"Q": ...} of a live PEFT OFT layer.
-
-    Raises: ShapeError if the block does not divide d_in.
-        MismatchError if the layer's blocks or Cayley map are not those of `config`.
-    """
-    n = count_blocks(W, block=config.block)
-    rotation = layer.oft_R["default"]
-    if rotation.block_size != config.block or rotation.block_share or rotation.use_cayley_neumann:
-        raise MismatchError(
-            f"this PEFT layer has blocks of side {rotation.block_size}, block_share={rotation.block_share}, "
-            f"use_cayley_neumann={rotation.use_cayley_neumann}; expected {n} blocks of side {config.block}, "
-            "False, False: build the layer from oft.peft_config"
-        )
-    return {"Q": rotation.weight.detach().float().clone()}
 
 
 def count_blocks(W: Float[Tensor, "d_out d_in"], *, block: int) -> int:

@@ -13,8 +13,6 @@ Deviation: none in float32. In half precision PEFT rounds W - s B0 A0, A0 and B0
 start from W exactly; that offset is the same for every adapter of a layer and is left out here.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from einops import einsum
 from jaxtyping import Float
@@ -22,9 +20,6 @@ from torch import Tensor
 
 from ws.adapters import lora
 from ws.adapters.base import AdapterConfig, Factors, Params, check_rank, factored
-
-if TYPE_CHECKING:
-    import peft
 
 NAME = "pissa"
 TRAINABLE = ("A", "B")
@@ -86,40 +81,6 @@ def parts(
 ) -> dict[str, Float[Tensor, "d_out d_in"]]:
     """One part, for LoRA's reason: only the product B A has a meaning."""
     return {"low_rank": delta(W, params, config=config)}
-
-
-def peft_config(config: AdapterConfig, *, targets: str, feedforward: str) -> "peft.LoraConfig":
-    """PEFT's LoRA started by an exact SVD: no dropout, no bias, scale alpha / r."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        target_modules=targets,
-        lora_dropout=0.0,
-        bias="none",
-        use_rslora=False,
-        init_lora_weights="pissa",
-    )
-
-
-def from_peft(
-    layer: "peft.tuners.tuners_utils.BaseTunerLayer", *, W: Float[Tensor, "d_out d_in"], config: AdapterConfig
-) -> Params:
-    """A and B of the layer, and A0 and B0 computed as PEFT does: by an SVD of W on the layer's device.
-
-    Right after injection A is A0 and B is B0; training moves only A and B.
-    Raises: MismatchError if the layer was made with another configuration or family, or its frozen weight is
-    not W - s B0 A0; ShapeError if the rank is too large.
-    """
-    held = layer.get_base_layer().weight
-    original = W.detach().to(held.device, torch.float32)
-    A0, B0 = principal(original, config=config)
-    removed = lora.delta(original, {"A": A0, "B": B0}, config=config)
-    lora.check_base(layer, W=W, removed=removed)
-    pair = lora.adapter_pair(layer, config=config, dora=False)
-    # PEFT stores the start in the layer's dtype before training continues in float32.
-    return {**pair, "A0": A0.to(held.dtype).float(), "B0": B0.to(held.dtype).float()}
 
 
 def principal(

@@ -6,7 +6,7 @@ the adapter's shape and start values, the prompts, and how logits become log-rat
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.adapters import AdapterConfig, Params, boft, family
-from ws.adapters.peft.layers import to_peft
+from ws.adapters import AdapterConfig, Params
+from ws.adapters.peft.layers import peft_side, to_peft
 from ws.adapters.targets import is_feedforward_output
 from ws.bench.data import Step
 from ws.bench.settings import PLAIN_BATCH
@@ -104,10 +104,11 @@ def adapted(lm: LanguageModel, shape: AdapterConfig, *, start: Mapping[str, Para
     from peft import get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    config = family(shape.family).peft_config(
+    side = peft_side(shape.family)
+    config = side.peft_config(
         shape, targets=_matching(start), feedforward=_matching(filter(is_feedforward_output, start))
     )
-    with boft.building(shape) if shape.family == boft.NAME else nullcontext():
+    with side.building(shape):
         model = get_peft_model(lm.model, config)
     for path, module in model.get_base_model().named_modules():
         if isinstance(module, BaseTunerLayer):

@@ -24,8 +24,12 @@ WritePNG = Callable[[dict[Path, Figure]], None]
 # Okabe and Ito 2008, "Color Universal Design": colour-blind people can tell these apart. Their yellow is too pale for
 # print.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-COLOURS = dict(zip(FAMILIES, PALETTE, strict=True))
 GREY = "#555555"
+
+
+def colour_of(family: str) -> str:
+    """A family's colour; from the eighth family on, colours come again."""
+    return PALETTE[list(FAMILIES).index(family) % len(PALETTE)]
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def _bars(shown: Sequence[tuple[float, Line]], side: str, look: Look, *, along: 
         "y" if along == "x" else "x": [place + look.shift for place, _ in shown],
         f"error_{along}": {"array": list(map(_half, effects)), "thickness": 1.3, "width": 2.5},
     }
-    colour = COLOURS[shown[0][1].family] if shown else GREY
+    colour = colour_of(shown[0][1].family) if shown else GREY
     return Scatter(
         **numbers,
         mode="markers" if along == "x" else "lines+markers",
@@ -186,8 +190,8 @@ def _band(figure: Figure, effect: Estimate, family: str, row: int, column: int, 
         return
     rectangle, line = (figure.add_vrect, figure.add_vline) if along == "x" else (figure.add_hrect, figure.add_hline)
     where = {"row": row, "col": column, "layer": "below"}
-    rectangle(**{f"{along}0": low, f"{along}1": high}, fillcolor=COLOURS[family], opacity=0.13, line_width=0, **where)
-    line(**{along: effect.value}, line={"color": COLOURS[family], "width": 1.2}, **where)
+    rectangle(**{f"{along}0": low, f"{along}1": high}, fillcolor=colour_of(family), opacity=0.13, line_width=0, **where)
+    line(**{along: effect.value}, line={"color": colour_of(family), "width": 1.2}, **where)
 
 
 def _line(figure: Figure, effect: Estimate, row: int, column: int) -> None:
@@ -196,7 +200,7 @@ def _line(figure: Figure, effect: Estimate, row: int, column: int) -> None:
 
 
 def _coloured(family: str, below: str = "") -> str:
-    return f'<b style="color:{COLOURS[family]}">{family}</b><span style="font-size:12px">{below}</span>'
+    return f'<b style="color:{colour_of(family)}">{family}</b><span style="font-size:12px">{below}</span>'
 
 
 def _axis(figure: Figure, row: int, column: int, which: str) -> str:

@@ -35,6 +35,8 @@ LEARNING_RATES = {
     "boft": (5e-4, 2e-3),
     "ia3": (5e-3, 2e-2),
 }
+ANY_RATES = (2e-4, 1e-3, 5e-3)
+"""Of a family that nobody has chosen rates for: from what suits low-rank factors to what suits rotations."""
 BOUNDS = {"delora": (0.5, 1.0, 3.0)}
 """Bounds to try for DeLoRA. Its bound sets its size, whatever the learning rate; PEFT's 15 destroys a small model."""
 
@@ -68,7 +70,7 @@ def grid(name: str) -> tuple[Hyperparameters, ...]:
     """The candidates of a family with the most epochs; fewer epochs are read off the curves of these."""
     return tuple(
         Hyperparameters(AdapterConfig(name, bound=bound), TrainConfig(lr=lr, epochs=MAX_EPOCHS))
-        for lr in LEARNING_RATES[name]
+        for lr in LEARNING_RATES.get(name, ANY_RATES)
         for bound in BOUNDS.get(name, (AdapterConfig(name).bound,))
     )
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ws.adapters import FAMILIES, AdapterConfig, Params, boft, family, lora, oft
-from ws.adapters.peft.layers import SIDES, peft_family, shape_of, to_peft
+from ws.adapters import FAMILIES, AdapterConfig, Params, boft, family, lora
+from ws.adapters.peft.layers import SIDES, peft_side, shape_of, to_peft
 from ws.errors import DeviceError, MismatchError, ShapeError
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
@@ -69,8 +69,8 @@ def peft_layer(made: Layer, *, bias: bool = False, **changes: int | float) -> nn
     linear = nn.Linear(d_in, d_out, bias=bias)
     linear.weight = nn.Parameter(made.W.clone())
     config = replace(made.config, **changes)
-    settings = made.module.peft_config(config, targets="here", feedforward="here" if made.feedforward else "")
-    with torch.random.fork_rng(), boft.building(config):
+    settings = SIDES[config.family].peft_config(config, targets="here", feedforward="here" if made.feedforward else "")
+    with torch.random.fork_rng(), SIDES[config.family].building(config):
         return inject_adapter_in_model(settings, nn.ModuleDict({"here": linear}))["here"]
 
 
@@ -103,7 +103,7 @@ def test_forward_update_and_merged_weight_are_pefts(name: str, shape: dict[str, 
 @settings(max_examples=20, deadline=None)
 def test_parameters_come_back_from_peft_equal(name: str, shape: dict[str, int]) -> None:
     made = layer(name, **shape)
-    back = made.module.from_peft(filled(made), W=made.W, config=made.config)
+    back = SIDES[made.config.family].from_peft(filled(made), W=made.W, config=made.config)
     assert back.keys() == made.params.keys()
     assert all(torch.equal(back[symbol], value) for symbol, value in made.params.items())
 
@@ -113,7 +113,7 @@ def small(name: str, *, feedforward: bool = False) -> Layer:
 
 
 def read(peft: nn.Module, made: Layer) -> Params:
-    return made.module.from_peft(peft, W=made.W, config=made.config)
+    return SIDES[made.config.family].from_peft(peft, W=made.W, config=made.config)
 
 
 @every_family
@@ -227,7 +227,7 @@ def test_another_kind_of_oft_is_refused(changed: dict[str, Any]) -> None:
     settled = {"block_size": 4, "block_share": False, "use_cayley_neumann": False}
     peft = SimpleNamespace(oft_R={"default": SimpleNamespace(**settled | changed)})
     with pytest.raises(MismatchError, match=r"expected 4 blocks of side 4.*oft\.peft_config"):
-        oft.from_peft(peft, W=torch.zeros(24, 16), config=AdapterConfig("oft", block=4))
+        SIDES["oft"].from_peft(peft, W=torch.zeros(24, 16), config=AdapterConfig("oft", block=4))
 
 
 # BOFT, with and without PEFT's CUDA extension
@@ -279,7 +279,7 @@ def test_more_factors_than_peft_can_run_are_refused(no_extension: None) -> None:
     with pytest.raises(DeviceError, match=r"butterfly=2.*use butterfly=1"):
         peft_layer(made)
     fallen_back = peft_layer(replace(made, config=replace(made.config, butterfly=1)))
-    with pytest.raises(MismatchError, match=r"expected \(2, 4, 4, 4\).*boft\.building"):
+    with pytest.raises(MismatchError, match=r"expected \(2, 4, 4, 4\).*inside building"):
         read(fallen_back, made)
 
 
@@ -292,7 +292,7 @@ def test_building_puts_the_compilers_back_and_lets_other_warnings_through(
     assert (os.environ.get("CC"), os.environ["CXX"]) == (None, "clang++")
     for factors in (1, 2):
         config = AdapterConfig("boft", block=4, butterfly=factors)
-        with pytest.raises(UserWarning, match="something else"), boft.building(config):
+        with pytest.raises(UserWarning, match="something else"), SIDES["boft"].building(config):
             warnings.warn("something else", UserWarning, stacklevel=1)
 
 
@@ -340,7 +340,7 @@ def test_a_layer_of_another_configuration_is_not_filled(
 @every_family
 def test_settings_of_each_family_are_its_alone(name: str) -> None:
     config = replace(small(name).config, alpha=3.0)
-    written = family(name).peft_config(config, targets="here", feedforward="").to_dict()
+    written = SIDES[name].peft_config(config, targets="here", feedforward="").to_dict()
     used = {"lora": ("rank", "alpha"), "delora": ("rank", "bound"), "oft": ("block",), "boft": ("block", "butterfly")}
     kept = used["lora"] if name in ("dora", "pissa") else used.get(name, ())
     assert shape_of(written) == AdapterConfig(name, **{field: getattr(config, field) for field in kept})
@@ -350,4 +350,4 @@ def test_settings_of_each_family_are_its_alone(name: str) -> None:
 def test_a_family_without_a_counterpart_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FAMILIES, "novel", lora)
     with pytest.raises(MismatchError, match=r"'novel' has no PEFT counterpart.*engine 'native'"):
-        peft_family("novel")
+        peft_side("novel")

@@ -12,50 +12,51 @@ from torch import Tensor, nn
 
 from ws.adapters import FAMILIES, AdapterConfig, Params, family
 from ws.adapters.base import Family
-from ws.adapters.peft.layers import SIDES, PeftSide, peft_family
+from ws.adapters.peft.layers import SIDES, peft_side
 from ws.delta.folders.peft_files import load_peft, save_peft
 from ws.errors import MismatchError, ShapeError
 from ws.models.language import LanguageModel
+from ws.report.figures import PALETTE, colour_of, write
+from ws.report.joint import Asked
+from ws.report.joint_text import markdown
+from ws.study.cuts import Along, cut_of
+from ws.study.search import grid
+from ws.study.subject import Subject
 from ws.tests.documents import blocks
 from ws.tests.small import LAYERS, PAIRS, TRAINING, fingerprint
+from ws.tests.test_figures import table as joint_table
 from ws.tests.test_train import table
+from ws.training.hyperparameters import hyperparameters_of
 from ws.training.inject import Engine, injected
 from ws.training.train import Adapter, Below, question_rows, trained
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-family.md"
 CONFIG = AdapterConfig("road")
+SUBJECT = Subject("smollm2-135m")
 IDS = torch.randint(10, 900, (2, 12), generator=torch.Generator().manual_seed(3))
 
 sizes = {"pairs": st.integers(1, 6), "d_in": st.integers(1, 9), "seed": st.integers(0, 2**31)}
 quick = settings(max_examples=20, deadline=None)
 
 
-def block() -> str:
-    """The one Python block of the page."""
-    (code,) = blocks(PAGE, "python")
-    return code
+FAMILY, PEFT = blocks(PAGE, "python")
 
 
-def example() -> ModuleType:
-    """The block as a module."""
-    module = ModuleType("road")
-    exec(compile(block(), PAGE.name, "exec"), vars(module))
-    return module
+def module(code: str) -> ModuleType:
+    """A block as a module."""
+    made = ModuleType("road")
+    exec(compile(code, PAGE.name, "exec"), vars(made))
+    return made
 
 
-road = example()
+road, SIDE = module(FAMILY), module(PEFT).SIDE
 
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The family where the tuple in `ws.adapters` would put it, and PEFT's words for it."""
-    side = PeftSide(
-        "ROAD",
-        lambda layer: {"theta": layer.road_theta["default"], "alpha": layer.road_alpha["default"]},
-        lambda settings: CONFIG,
-    )
+    """The family where the tuple in `ws.adapters` would put it, and what PEFT needs of it where `SIDES` would."""
     monkeypatch.setitem(FAMILIES, road.NAME, road)
-    monkeypatch.setitem(SIDES, road.NAME, side)
+    monkeypatch.setitem(SIDES, road.NAME, SIDE)
 
 
 def layer(pairs: int, d_in: int, seed: int, *, size: float = 0.5) -> tuple[Tensor, Tensor, Params]:
@@ -77,7 +78,7 @@ def rotation(params: Params) -> Tensor:
 
 def test_it_is_a_family_in_less_than_80_lines() -> None:
     assert isinstance(road, Family)
-    assert len(block().splitlines()) < 80
+    assert len(FAMILY.splitlines()) < 80
     assert "arXiv:2409.00119" in road.__doc__
 
 
@@ -119,7 +120,7 @@ def test_an_odd_number_of_outputs_is_refused() -> None:
 def test_a_bias_that_peft_would_turn_is_refused() -> None:
     layer = peft_layer(nn.Linear(6, 4, bias=True))
     with pytest.raises(MismatchError, match="turns the bias too"):
-        road.from_peft(layer, W=layer.get_base_layer().weight, config=CONFIG)
+        SIDE.from_peft(layer, W=layer.get_base_layer().weight, config=CONFIG)
 
 
 def peft_layer(linear: nn.Linear) -> nn.Module:
@@ -127,7 +128,7 @@ def peft_layer(linear: nn.Linear) -> nn.Module:
     from peft import inject_adapter_in_model
 
     return inject_adapter_in_model(
-        road.peft_config(CONFIG, targets="here", feedforward=""), nn.ModuleDict({"here": linear})
+        SIDE.peft_config(CONFIG, targets="here", feedforward=""), nn.ModuleDict({"here": linear})
     )["here"]
 
 
@@ -140,7 +141,7 @@ def test_forward_and_update_are_pefts(pairs: int, d_in: int, seed: int) -> None:
     theirs = peft_layer(linear)
     for value in (theirs.road_theta["default"], theirs.road_alpha["default"]):
         value.data += 0.5 * torch.randn_like(value)
-    params = road.from_peft(theirs, W=W.float(), config=CONFIG)
+    params = SIDE.from_peft(theirs, W=W.float(), config=CONFIG)
     ours = road.forward(x.float(), W.float(), params, config=CONFIG)
     torch.testing.assert_close(ours, theirs(x.float()).detach(), rtol=0, atol=1e-5)
     theirs.merge()
@@ -188,4 +189,40 @@ def test_training_lowers_the_loss_and_its_result_goes_through_pefts_files(lm: La
 def test_without_its_words_for_peft_it_has_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FAMILIES, road.NAME, road)
     with pytest.raises(MismatchError, match="'road' has no PEFT counterpart"):
-        peft_family("road")
+        peft_side("road")
+
+
+def test_a_family_that_peft_lacks_says_so_to_the_engine(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAMILIES, road.NAME, road)
+    before = fingerprint(lm)
+    with (
+        pytest.raises(MismatchError, match=r"'road' has no PEFT counterpart.*engine 'native'"),
+        injected(lm, CONFIG, layers=LAYERS, seed=0, engine="peft"),
+    ):
+        pass
+    assert fingerprint(lm) == before
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_search_has_candidates_for_it() -> None:
+    assert {one.shape for one in grid("road")} == {CONFIG}
+    assert len({one.training.lr for one in grid("road")}) == len(grid("road")) > 1
+
+
+@pytest.mark.usefixtures("registered")
+def test_tables_and_figures_show_it_beside_the_others(tmp_path: Path) -> None:
+    made = joint_table(("lora", "road"))
+    assert {view.name for view in Asked(SUBJECT, ("road",), (0,)).views("road")} == {
+        line.view.name for line in made.of(family="road")
+    }
+    assert "road" in markdown(made)
+    assert colour_of("road") in PALETTE
+    assert {path.stem for path in write(made, tmp_path, write_png=None)} >= {"index", "spectrum", "modules"}
+
+
+@pytest.mark.usefixtures("registered")
+def test_it_trains_and_steers_under_the_hyper_parameters_of_any_model() -> None:
+    direction = SUBJECT.direction("road", seed=0)
+    assert direction.plus.shape == hyperparameters_of(SUBJECT.model, "road").shape
+    shared = cut_of(SUBJECT, "lora", Along(8, of="shared"), seed=0)
+    assert direction in shared.basis

@@ -15,7 +15,7 @@ import pytest
 from ws.adapters import FAMILIES
 from ws.errors import DataError, DeviceError
 from ws.report import figures
-from ws.report.figures import COLOURS, index, write, write_png
+from ws.report.figures import colour_of, index, write, write_png
 from ws.report.joint import MEASURES, Joint, Line, Side, View, side, views
 from ws.stats.estimate import Estimate
 
@@ -97,9 +97,9 @@ def test_every_side_of_every_line_has_one_bar(
 
 
 def test_every_family_has_a_colour_of_its_own(drawn: dict[str, go.Figure]) -> None:
-    assert len({COLOURS[name] for name in FAMILIES}) == len(FAMILIES)
+    assert len({colour_of(name) for name in FAMILIES}) == len(FAMILIES)
     used = {trace.line.color for trace in drawn["spectrum"].data if trace.showlegend is False}
-    assert used == {COLOURS[name] for name in ("lora", "ia3")}
+    assert used == {colour_of(name) for name in ("lora", "ia3")}
 
 
 def test_a_number_behind_a_gate_is_faint(made: Joint, drawn: dict[str, go.Figure]) -> None:

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ws.adapters import FAMILIES, AdapterConfig, Params, boft, family, ia3, pissa
+from ws.adapters import FAMILIES, AdapterConfig, Params, family, ia3, pissa
+from ws.adapters.peft.layers import SIDES
 from ws.delta.folders.peft_files import WEIGHTS, load_peft, save_peft
 from ws.delta.update import Dense
 from ws.delta.weight_delta import WeightDelta
@@ -74,7 +75,7 @@ def pefts(lm: LanguageModel, folder: Path) -> "PeftModel":
     """A copy of the model with the adapter of a folder, loaded by PEFT."""
     from peft import PeftModel
 
-    with boft.building(SHAPES["boft"]):
+    with SIDES["boft"].building(SHAPES["boft"]):
         return PeftModel.from_pretrained(copy.deepcopy(lm.model), str(folder))
 
 
@@ -83,12 +84,12 @@ def trained_by_peft(lm: LanguageModel, name: str, **changes: object) -> "PeftMod
     from peft import get_peft_model
 
     paths = lm.linears(LAYERS.start, LAYERS.start + 2)
-    config = family(name).peft_config(
+    config = SIDES[name].peft_config(
         SHAPES[name], targets="|".join(paths), feedforward="|".join(filter(is_feedforward_output, paths))
     )
     for setting, value in changes.items():
         setattr(config, setting, value)
-    with torch.random.fork_rng(), boft.building(SHAPES["boft"]):
+    with torch.random.fork_rng(), SIDES["boft"].building(SHAPES["boft"]):
         torch.manual_seed(0)
         model = get_peft_model(copy.deepcopy(lm.model), config)
         with torch.no_grad():
@@ -173,7 +174,7 @@ def test_both_signs_fit_into_one_peft_model(lm: LanguageModel, name: str, tmp_pa
     for sign, layers in signs.items():
         save_peft(tmp_path / sign, lm, layers, SHAPES[name])
     model = pefts(lm, tmp_path / "default")
-    with boft.building(SHAPES["boft"]):
+    with SIDES["boft"].building(SHAPES["boft"]):
         model.load_adapter(str(tmp_path / "minus"), adapter_name="minus")
     for sign, layers in signs.items():
         model.set_adapter(sign)

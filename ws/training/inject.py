@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ws.adapters import AdapterConfig, Params, boft, family
-from ws.adapters.peft.layers import to_peft
+from ws.adapters import AdapterConfig, Params, family
+from ws.adapters.peft.layers import peft_side, to_peft
 from ws.adapters.targets import Targets, is_feedforward_output, targeted
 from ws.errors import MismatchError
 from ws.models.anatomy import leaving_out, matrix
@@ -142,10 +142,11 @@ def _inject_peft(
     import peft
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    config = family(shape.family).peft_config(
+    side = peft_side(shape.family)
+    config = side.peft_config(
         shape, targets=_matching(linears), feedforward=_matching(filter(is_feedforward_output, linears))
     )
-    with boft.building(shape):
+    with side.building(shape):
         peft.inject_adapter_in_model(config, lm.model)
     tuners = {name: module for name, module in lm.model.named_modules() if isinstance(module, BaseTunerLayer)}
     if tuners.keys() != linears.keys():
@@ -155,8 +156,9 @@ def _inject_peft(
         )
     for name, params in _start(shape, originals, seed=seed):
         to_peft(tuners[name], params, config=shape)
-    read = family(shape.family).from_peft
-    return lambda: {name: _kept(read(tuner, W=originals[name], config=shape)) for name, tuner in tuners.items()}
+    return lambda: {
+        name: _kept(side.from_peft(tuner, W=originals[name], config=shape)) for name, tuner in tuners.items()
+    }
 
 
 def _kept(params: Params) -> Params:

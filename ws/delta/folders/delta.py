@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ws.adapters import boft, family
 from ws.adapters.base import AdapterConfig, Params
-from ws.adapters.peft.layers import Settings
+from ws.adapters.peft.side import Settings
 from ws.delta.folders import checkpoints, mlx, peft_files
 from ws.delta.folders.checkpoints import checkpoint_delta
 from ws.delta.folders.mlx import mlx_delta

@@ -21,8 +21,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ws.adapters import AdapterConfig, Params, boft, family, ia3, lora, pissa
-from ws.adapters.peft.layers import SIDES, Kept, Settings, family_of, peft_family, shape_of, to_peft
+from ws.adapters import AdapterConfig, Params, family, ia3, lora, pissa
+from ws.adapters.peft.layers import SIDES, family_of, peft_side, shape_of, to_peft
+from ws.adapters.peft.side import Kept, Settings
 from ws.delta.folders.reading import check_floating, read_settings, read_tensors
 from ws.delta.folders.refused import check_names, check_settings
 from ws.errors import MismatchError
@@ -59,7 +60,7 @@ def save_peft(folder: Path, lm: LanguageModel, layers: Mapping[str, Params], sha
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    peft_family(shape.family)
+    peft_side(shape.family)
     linears = known(lm, layers)
     if shape.family == pissa.NAME:
         kept, kept_shape = {path: _as_lora(params) for path, params in layers.items()}, _lora_shape(shape)
@@ -123,7 +124,9 @@ def load_layers(folder: Path, lm: LanguageModel, settings: Settings) -> dict[str
         _check_tensors(own, copy)
         set_peft_model_state_dict(copy, own)
         for path, linear in linears.items():
-            params = family(shape.family).from_peft(copy.get_submodule(path), W=matrix(linear).detach(), config=shape)
+            params = peft_side(shape.family).from_peft(
+                copy.get_submodule(path), W=matrix(linear).detach(), config=shape
+            )
             layers[path] = params, shape
     return _taken_apart(layers) if mark == pissa.NAME else layers
 
@@ -136,7 +139,7 @@ def why_not_ours(settings: Settings) -> str | None:
     side = SIDES[name]
     # If each layer has its own sizes, sizes are not compared, so the default ones serve to compare all other settings.
     shape = side.shape(settings) if side.layer is None else AdapterConfig(name)
-    ours = peft_family(shape.family).peft_config(shape, targets="any", feedforward="any")
+    ours = peft_side(shape.family).peft_config(shape, targets="any", feedforward="any")
     expected, default = _plain(ours.to_dict()), _plain(type(ours)().to_dict())
     for name in sorted((expected.keys() | settings.keys()) - FREE - side.free):
         seen, wanted = settings.get(name, default.get(name)), expected.get(name)
@@ -219,8 +222,9 @@ def _adapted(linears: Mapping[str, nn.Module], shape: AdapterConfig, *, feedforw
     """A module tree of copies of these layers, under their paths, with fresh PEFT adapters in all of them."""
     import peft
 
-    config = peft_family(shape.family).peft_config(shape, targets=matching(linears), feedforward=matching(feedforward))
-    with torch.random.fork_rng(), boft.building(shape):
+    side = peft_side(shape.family)
+    config = side.peft_config(shape, targets=matching(linears), feedforward=matching(feedforward))
+    with torch.random.fork_rng(), side.building(shape):
         return peft.inject_adapter_in_model(config, grown(linears, _copy))
 
 

@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ws.adapters import boft
 from ws.adapters.base import AdapterConfig
+from ws.adapters.peft import boft
 from ws.delta.folders.peft_files import FREE, PREFIX, chosen, gates_input, grown, known, matching, weights_file
 from ws.delta.folders.reading import Settings, check_finite, read_tensors, shown
 from ws.delta.folders.refused import AS_MODEL, MERGE
