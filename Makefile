@@ -62,9 +62,10 @@ newest: ## the project's own tests with the newest releases that pyproject.toml 
 lowest: ## the same with the lowest that it allows and the oldest Python that is here, in .venv-lowest
 	+$(MAKE) --no-print-directory set=lowest test
 
-lint: $(installed) ## check style and layout with ruff
+lint: $(installed) ## check style and layout with ruff, and types with mypy
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
+	$(bin)/mypy
 
 table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture of C05, and some into README.md
 	$(bin)/ws table --pages docs/verdicts
@@ -89,7 +90,7 @@ bench: $(installed) ## measure speed and memory against the plain way; 40 minute
 	$(bin)/ws bench --write docs/speed.md
 
 clean: ## remove environments and caches, never the store of trained adapters
-	rm -rf .venv .venv-newest .venv-lowest .venv-docs site .pytest_cache .ruff_cache .hypothesis __pycache__
+	rm -rf .venv .venv-newest .venv-lowest .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis __pycache__
 	find ws fixtures claims -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(installed): pyproject.toml $(versions) | $(bin)/python

@@ -1,8 +1,9 @@
 """`ws`: the commands beside pytest."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -233,8 +234,17 @@ def evaluate(
 
     kept = Store(store or default_root())
     subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
-    chosen = {"family": family, "plus": plus, "minus": minus, "system": system, "activation": activation}
-    steering = chosen_steering(subject, **chosen, blocks=blocks, coeffs=coeffs, seeds=seeds)
+    steering = chosen_steering(
+        subject,
+        family=family,
+        plus=plus,
+        minus=minus,
+        system=system,
+        activation=activation,
+        blocks=blocks,
+        coeffs=coeffs,
+        seeds=seeds,
+    )
     if equal_kl:
         steering = at_equal_kl(steering, subject, kept)
     print(run(rows, subject, steering, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
@@ -280,7 +290,7 @@ def lenses(
         print(path)
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "search": search,
     "table": table,
     "claims": claims,

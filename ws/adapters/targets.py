@@ -5,6 +5,7 @@ a layer with neither lies inside (such as the second half of a factored projecti
 do either, so for it, and only for it, the name decides.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from ws.errors import ShapeError, UnknownNameError
@@ -35,7 +36,7 @@ FEEDFORWARD_OUTPUTS = frozenset({"down_proj", "dense_4h_to_h", "fc2", "fc_out", 
 """Names of an MLP's last layer that no other layer has."""
 
 
-def side(path: str, shape: tuple[int, int], *, d_model: int) -> Side:
+def side(path: str, shape: Sequence[int], *, d_model: int) -> Side:
     """What a linear layer of shape (d_out, d_in) does to the residual stream.
 
     Raises: ShapeError if neither shape nor name tells.
@@ -57,7 +58,7 @@ def side(path: str, shape: tuple[int, int], *, d_model: int) -> Side:
     )
 
 
-def writes_residual(path: str, shape: tuple[int, int], *, d_model: int) -> bool:
+def writes_residual(path: str, shape: Sequence[int], *, d_model: int) -> bool:
     """Whether a linear layer of shape (d_out, d_in) writes the residual stream.
 
     Raises: ShapeError if neither shape nor name tells.
@@ -65,7 +66,7 @@ def writes_residual(path: str, shape: tuple[int, int], *, d_model: int) -> bool:
     return side(path, shape, d_model=d_model) == "writes"
 
 
-def targeted(path: str, shape: tuple[int, int], *, d_model: int, targets: str) -> bool:
+def targeted(path: str, shape: Sequence[int], *, d_model: int, targets: str) -> bool:
     """Whether a rule takes this linear layer.
 
     Raises: UnknownNameError for an unknown rule; ShapeError if neither shape nor name tells.

@@ -206,7 +206,8 @@ def check_unique(behavior: Behavior) -> None:
         refuse_repeats(behavior, f"{part} text", texts)
     refuse_shared(behavior, parts)
     training = [id for id, _ in behavior.training_questions()]
-    others = [entry.id for entry in (*behavior.validation, *behavior.heldout, *behavior.neutral)]
+    asked: tuple[Claim | Fact, ...] = (*behavior.validation, *behavior.heldout, *behavior.neutral)
+    others = [entry.id for entry in asked]
     refuse_repeats(behavior, "id", training + others)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from importlib import resources
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ws.behaviors.base import plain
 from ws.behaviors.words import half_character
@@ -63,7 +63,7 @@ def parsed(content: bytes, *, file: str) -> list[object]:
     return records
 
 
-def checked(record: object, *, where: str) -> PoolEntry:
+def checked(record: Any, *, where: str) -> PoolEntry:
     """One record as an entry.
 
     Raises: DataError unless it has a known category, two texts, and nothing else.

@@ -132,6 +132,6 @@ def _kl(store: Store, contest: Contest, made: Intervention, coeff: float) -> flo
         return kl_quantile(read_divergence(store, contest.divergence(made)))
     calibration = read_iso_kl(store, contest.iso_kl(made))
     known = dict(calibration.curve) | {calibration.coeff: calibration.kl}
-    if coeff in known:
-        return known[coeff]
+    if (kl := known.get(coeff)) is not None:
+        return kl
     return kl_quantile(read_divergence(store, replace(contest.divergence(made), coeffs=(coeff,))))

@@ -80,7 +80,7 @@ def chosen_steering(
         return Steering({0: added}, coeffs or STEERED, f"{added.describe()}, {subject.behavior_name}")
     if plus is not None and minus is not None:
         one: Intervention = folder_weights(plus, minus)
-        usual = STEERED
+        usual: tuple[float, ...] = STEERED
     else:
         one = Nothing() if system is None else SystemPrompt(system)
         usual = (0.0,) if system is None else PROMPTED

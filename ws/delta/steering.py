@@ -39,7 +39,7 @@ def steered(
             )
     with ExitStack() as restored:
         for name, value in delta.tensors.items():
-            if merges(value, linears[name].weight, tokens=None if name in silent else tokens):
+            if merges(value, linears[name].weight, tokens=None if name in silent else tokens):  # type: ignore[arg-type]  # a linear map's weight
                 restored.enter_context(_merged(linears[name], value, coeff))
             else:
                 restored.enter_context(_beside(linears[name], value, coeff))
@@ -57,14 +57,14 @@ def merges(update: Update, weight: Tensor, *, tokens: int | None) -> bool:
 @contextmanager
 def _merged(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
     # The saved weight is copied back: (w + d) - d is not w in floating point.
-    saved = linear.weight.detach().clone()
+    saved = linear.weight.detach().clone()  # type: ignore[operator]  # a linear map's weight
     try:
         with torch.no_grad():
             update.add_to(matrix(linear), coeff=coeff)
         yield
     finally:
         with torch.no_grad():
-            linear.weight.copy_(saved)
+            linear.weight.copy_(saved)  # type: ignore[operator]
 
 
 @contextmanager

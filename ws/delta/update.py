@@ -122,7 +122,7 @@ class Dense(Update):
 
     @property
     def shape(self) -> tuple[int, int]:
-        return tuple(self.value.shape)
+        return tuple(self.value.shape)  # type: ignore[return-value]  # two axes, as annotated
 
     @property
     def device(self) -> torch.device:
@@ -187,8 +187,8 @@ class LowRank(Update):
         self._check_shape(other)
         if isinstance(other, Dense):
             return other.dot(self)
-        lefts = self.left.double().T @ other.left.double()
-        rights = self.right.double() @ other.right.double().T
+        lefts = self.left.double().T @ other.left.double()  # type: ignore[attr-defined]  # an update is dense or in factors
+        rights = self.right.double() @ other.right.double().T  # type: ignore[attr-defined]
         return (lefts * rights).sum().item()
 
     def before(self, matrix: Float[Tensor, "k d_out"]) -> "LowRank":
@@ -210,7 +210,7 @@ class LowRank(Update):
         self._check_shape(other)
         if isinstance(other, Dense):
             return other + self
-        return LowRank(torch.cat([self.left, other.left], dim=1), torch.cat([self.right, other.right]))
+        return LowRank(torch.cat([self.left, other.left], dim=1), torch.cat([self.right, other.right]))  # type: ignore[attr-defined]
 
 
 def spectra(updates: Iterable[Update]) -> list[Spectrum]:

@@ -78,6 +78,7 @@ def random_like(delta: WeightDelta, *, seed: int) -> WeightDelta:
     generator = torch.Generator().manual_seed(seed)
 
     def draw(value: Update) -> Update:
+        noise: Update
         d_out, d_in = value.shape
         if isinstance(value, LowRank):
             # Factors may have more columns than the update has rank: PiSSA's two signs share their start values.

@@ -11,7 +11,7 @@ The same recipe serves TaskDiff: changes between personas of opposite signs, or 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -225,7 +225,7 @@ def _read(store: Store, recipe: ActivationBasis, scope: str, what: str) -> dict[
 
     _check_scope(scope)
     found: Mapping[str, Tensor] = load_file(store.get(recipe) / "basis.safetensors")
-    named = [(*name.split("."), value) for name, value in found.items()]
+    named: list[tuple[Any, ...]] = [(*name.split("."), value) for name, value in found.items()]
     return {int(layer): value for of_scope, layer, kind, value in named if (of_scope, kind) == (scope, what)}
 
 

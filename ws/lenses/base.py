@@ -136,7 +136,7 @@ def joined(first: WeightDelta, second: WeightDelta) -> WeightDelta:
 
 def _sum(first: Update | None, second: Update | None) -> Update:
     if first is None or second is None:
-        return second if first is None else first
+        return second if first is None else first  # type: ignore[return-value]  # one of them is there
     return first + second
 
 

@@ -34,7 +34,7 @@ _KEPT = _SPECTRUM | _PLACES
 LENSES: dict[str, Lens] = {
     "whole": Whole(),
     **_KEPT,
-    **{f"drop_{name}": replace(lens, keep=False) for name, lens in _KEPT.items()},
+    **{f"drop_{name}": replace(lens, keep=False) for name, lens in _KEPT.items()},  # type: ignore[type-var]  # every lens here is a dataclass
 }
 """Lenses by name; a name that begins with `drop_` keeps all that the lens without it drops."""
 

@@ -70,7 +70,7 @@ class Moved:
 
     @property
     def direction(self) -> Direction:
-        return self.plus.direction
+        return self.plus.direction  # type: ignore[return-value]  # checked above
 
     def states(self, store: Store) -> tuple[Float[Tensor, "layer prompt d_model"], ...]:
         """The states after each block: of the unchanged model, at +1 and at -1."""

@@ -7,6 +7,7 @@ in this way. Every number is an `Estimate` on the same rows: held-out questions 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -98,7 +99,7 @@ def _named(name: str, group: str, claim: str) -> View:
 
 
 def _moved(k: int) -> tuple[View, View]:
-    common = {"group": "directions", "of": WRITES, "families": SWEPT, "k": k}
+    common: dict[str, Any] = {"group": "directions", "of": WRITES, "families": SWEPT, "k": k}
     return (
         View(f"activation K={k}", claims=("C14",), keep=Along(k), drop=Along(k, keep=False), kind=ACTIVATION, **common),
         View(f"full norm K={k}", claims=("C15",), keep=Along(k, matched=True), kind=FULL_NORM, **common),
@@ -106,7 +107,7 @@ def _moved(k: int) -> tuple[View, View]:
 
 
 def _shared(k: int) -> tuple[View, View]:
-    common = {"group": "directions", "claims": ("C20", "C21"), "of": WRITES, "k": k}
+    common: dict[str, Any] = {"group": "directions", "claims": ("C20", "C21"), "of": WRITES, "k": k}
     return (
         View(
             f"shared K={k}", keep=Along(k, of="shared"), drop=Along(k, keep=False, of="shared"), kind=SHARED, **common

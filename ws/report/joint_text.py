@@ -1,8 +1,9 @@
 """The joint table for a terminal, as Markdown and as CSV."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import StringIO
+from typing import Literal
 
 import pandas as pd
 from rich.console import Console, Group, RenderableType
@@ -64,7 +65,7 @@ def notes(joint: Joint) -> list[str]:
 def terminal(joint: Joint, *, width: int = 80, colour: bool = False) -> str:
     """The table for a terminal of 80 columns or more; plain text unless in colour."""
     out = StringIO()
-    system = "standard" if colour else None
+    system: Literal["standard"] | None = "standard" if colour else None
     console = Console(file=out, width=width, force_terminal=colour, color_system=system, markup=False)
     families = [_of_family(joint.of(family=name)) for name in joint.families]
     console.print(Group(Text(title(joint), style="bold"), *families, *map(Text, notes(joint))), highlight=False)
@@ -84,7 +85,7 @@ def _of_family(lines: list[Line]) -> RenderableType:
     return Group(Text(), Text(whole(lines), style="bold"), grid, Text())
 
 
-def whole(lines: list[Line]) -> str:
+def whole(lines: Sequence[Line]) -> str:
     """A family and the effect of its whole dW under each measure."""
     effects = {line.measure: line.whole for line in lines}
     shown = ", ".join(f"{measure} {interval(effects[measure])}" for measure in MEASURES)

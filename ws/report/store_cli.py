@@ -1,7 +1,8 @@
 """`ws store` and its commands: their options and their help."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -100,5 +101,5 @@ def carry(
         print(text, flush=True)
 
 
-UPKEEP = {"why": why, "gc": gc, "carry": carry}
+UPKEEP: dict[str, Callable[..., Any]] = {"why": why, "gc": gc, "carry": carry}
 """The commands behind `ws store`, which alone is a command too."""

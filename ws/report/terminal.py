@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable
 from io import StringIO
 from itertools import groupby
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -31,7 +32,7 @@ def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False
     groups = groupby(ordered(records), key=lambda record: record.model)
     models = [_of_model(list(group), width) for _, group in groups]
     out = StringIO()
-    system = "standard" if colour else None
+    system: Literal["standard"] | None = "standard" if colour else None
     console = Console(file=out, width=width, force_terminal=colour, color_system=system, markup=False)
     console.print(Group(*models), highlight=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -123,7 +123,7 @@ def _at_one(record: Record, found: Outcomes) -> str | None:
     return _of_twin(record, found, footing=ONE) if record.footing == ISO_KL else None
 
 
-def _of_twin(record: Record, found: Outcomes, **other: str) -> str | None:
+def _of_twin(record: Record, found: Outcomes, **other: Any) -> str | None:
     """The outcome of a record's twin, which differs in the parameter `other` only; None if there is no twin."""
     [(parameter, value)] = other.items()
     case = _swapped(record.case, getattr(record, parameter), value)

@@ -92,7 +92,7 @@ def score_right_padded(lm: LanguageModel, prompts: Sequence[Sequence[int]], answ
 def _ways(lm: LanguageModel, recipe: Guards, answers: AnswerTokens) -> dict[str, Callable[[], Scores]]:
     first = prompts_of(lm, recipe.questions, recipe.prefill)
     other = prompts_of(lm, recipe.questions, recipe.other_prefill)
-    ways = {
+    ways: dict[str, Callable[[], Scores]] = {
         "packed": lambda: score(lm, prepared(lm, first, start=0), answers),
         "other_header_packed": lambda: score(lm, prepared(lm, other, start=0), answers),
         "alone": partial(score_alone, lm, first, answers),

@@ -133,7 +133,7 @@ def _of_csv(path: Path, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Rec
         # A cell may span several lines, so once a line is refused, its neighbours cannot be read reliably either.
         yield from flaws
         return
-    reader = csv.reader(io.StringIO("\n".join(read), newline=""), strict=True)
+    reader = csv.reader(io.StringIO("\n".join(line for line in read if isinstance(line, str)), newline=""), strict=True)
     with _cells_as_long_as_lines():
         try:
             header = next(reader, [])
@@ -167,7 +167,7 @@ def _record(line: int, pairs: Sequence[tuple[str, object]]) -> Record | Flaw:
         return Flaw(line, flaw)
     values: dict[str, str] = {}
     for name, value in pairs:
-        if (kind := _kind(name)) == "ignored":
+        if (kind := _kind(name)) is None or kind == "ignored":
             continue
         if not isinstance(value, str):
             return Flaw(line, f"{name} is {json.dumps(value)[:40]}; expected text in quotes")

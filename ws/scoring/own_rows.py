@@ -86,10 +86,14 @@ def read_rows_file(path: Path) -> tuple[Question, ...]:
         Yes nor No nor the letter of a choice; more than two choices; a question that comes twice; rows of both kinds;
         answers that are all the same.
     """
-    rows, flaws = [], []
+    rows: list[Row] = []
+    flaws: list[Flaw] = []
     for record in records(path):
         found = record if isinstance(record, Flaw) else _row(record)
-        (flaws if isinstance(found, Flaw) else rows).append(found)
+        if isinstance(found, Flaw):
+            flaws.append(found)
+        else:
+            rows.append(found)
     by_letter = any(row.words is None for row in rows)
     asked = [(row, row.letters if by_letter else row.words) for row in rows]
     used = [(row, way) for row, way in asked if way is not None]

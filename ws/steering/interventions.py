@@ -181,7 +181,7 @@ def folder_weights(plus: Path, minus: Path) -> FolderWeights:
     folders = plus.absolute(), minus.absolute()
     for folder in folders:
         check_folder(folder)
-    return FolderWeights(*map(str, folders), (folder_sha256(folders[0]), folder_sha256(folders[1])))
+    return FolderWeights(str(folders[0]), str(folders[1]), (folder_sha256(folders[0]), folder_sha256(folders[1])))
 
 
 def weights_ready(lm: LanguageModel, delta: WeightDelta) -> Ready:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
 from functools import cache
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,7 @@ class Stream(Protocol):
     def write(self, text: str, /) -> object: ...
     def flush(self) -> object: ...
     def isatty(self) -> bool: ...
+    def __hash__(self) -> int: ...
 
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -137,4 +138,4 @@ def _console(stream: Stream) -> "Console":
     """The console of a stream, only one for each, so that nested bars and lines do not overwrite each other."""
     from rich.console import Console
 
-    return Console(file=stream)
+    return Console(file=cast("IO[str]", stream))

@@ -37,7 +37,7 @@ def check_recipe(recipe: Recipe) -> None:
     _check_fields(type(recipe).__name__, recipe)
 
 
-def _check_fields(name: str, record: object) -> None:
+def _check_fields(name: str, record: Any) -> None:
     """Refuse a record whose class is not itself a frozen dataclass (its own fields would be lost), or a bad field."""
     params = vars(type(record)).get("__dataclass_params__")
     if params is None or not params.frozen:

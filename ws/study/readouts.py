@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,8 @@ TABLES = {"dW": ("writes", "tensor"), "dh": ("states", "basis")}
 """For the energy of dW and of dh: the name of its table, and the column that tells rows of one layer apart."""
 
 
-Read = Callable[[Store, Recipe], pd.DataFrame]
+R = TypeVar("R", bound=Recipe)
+Read = Callable[[Store, R], pd.DataFrame]
 """Reads one of an artifact's tables."""
 
 
@@ -139,7 +140,7 @@ def readout(replicates: Replicates, family: str, control: Control | None = None)
     return table.where((table.rows["pair"] == "agree") & (table.rows["sign"] == 1))
 
 
-def _read_out(replicates: Replicates, family: str, control: Control | None, read: Read) -> Table:
+def _read_out(replicates: Replicates, family: str, control: Control | None, read: Read[Readout]) -> Table:
     fit, seeds = _clusters(replicates.subject)[::STRIDE], replicates.seeds
     recipes = tuple((seed, Readout(_moved(replicates, family, seed, control), fit)) for seed in seeds)
     return _over_seeds(replicates, recipes, read)
@@ -205,6 +206,6 @@ _READERS = {what: partial(read_energy, what=what) for what in ("writes", "blocks
 
 
 @lru_cache(maxsize=64)
-def _over_seeds(replicates: Replicates, recipes: tuple[tuple[int, Recipe], ...], read: Read) -> Table:
+def _over_seeds(replicates: Replicates, recipes: tuple[tuple[int, R], ...], read: Read[R]) -> Table:
     tables = [read(replicates.store, recipe).assign(seed=seed) for seed, recipe in recipes]
     return Table(pd.concat(tables, ignore_index=True), replicates.keys(*(recipe for _, recipe in recipes)))

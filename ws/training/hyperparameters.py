@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from ws.adapters import FAMILIES, AdapterConfig
 from ws.errors import UnknownNameError
@@ -85,7 +86,7 @@ def search_file(model: str, behavior_name: str) -> str:
     return f"{model}.json" if behavior_name == "sycophancy" else f"{model}-{behavior_name}.json"
 
 
-def hyperparameters_from(record: dict[str, dict[str, object]]) -> Hyperparameters:
+def hyperparameters_from(record: dict[str, dict[str, Any]]) -> Hyperparameters:
     """Hyper-parameters from their JSON form, as `hyperparameters_record` makes it."""
     training = dict(record["training"])
     training["layers"] = tuple(training["layers"])

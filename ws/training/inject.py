@@ -99,7 +99,7 @@ class AdaptedLinear(nn.Module):
     @property
     def bias(self) -> Float[Tensor, " d_out"] | None:
         """The bias of the layer itself."""
-        return self.linear.bias
+        return self.linear.bias  # type: ignore[return-value]  # to torch any attribute may be a module
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         y = self.family.forward(x, matrix(self.linear), self.params, config=self.shape)

@@ -85,7 +85,7 @@ class Adapter(Recipe):
         (out / "curves.json").write_text(json.dumps(curves, indent=2))
 
 
-def read_adapter(store: Store, recipe: Adapter) -> dict[str, Params]:
+def read_adapter(store: Store, recipe: Adapter) -> Mapping[str, Params]:
     """The parameters of each adapted layer, by the layer's module path."""
     from safetensors.torch import load_file
 
@@ -204,7 +204,7 @@ def trained(
                 _check_finite(value.item(), recipe, step=len(curves["loss"]))
                 value.backward()
                 norm = nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
-                curves["lr"].append(schedule.get_last_lr()[0])
+                curves["lr"].append(schedule.get_last_lr()[0])  # type: ignore[arg-type]  # no tensor was given
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -43,7 +43,7 @@ def building(config: AdapterConfig) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=NO_EXTENSION, category=UserWarning)
-            action = "ignore" if config.butterfly == 1 else "error"
+            action: Literal["ignore", "error"] = "ignore" if config.butterfly == 1 else "error"
             warnings.filterwarnings(action, message=ONE_FACTOR, category=UserWarning)
             yield
     except UserWarning as warning:

@@ -100,7 +100,7 @@ def whole(settings: Settings, name: str) -> int:
 def number(settings: Settings, name: str) -> float:
     """A finite number among settings. Raises: MismatchError if there is none of that name."""
     value = settings.get(name)
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise MismatchError(f"the PEFT setting {name} is {value!r}, expected a finite number; save the adapter anew")
     return float(value)
 

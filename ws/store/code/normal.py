@@ -8,7 +8,7 @@ names do not matter. Names from outside are holes (`ws.store.code.forms`). Names
 import ast
 import typing
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar
@@ -113,7 +113,7 @@ class _Writer(Writer):
         scope = scope_of(nodes, self.package, parameters=[arg.arg for arg in parameters_of(args)])
 
         def inside() -> None:
-            groups = {
+            groups: dict[str, Sequence[ast.arg | None]] = {
                 "/": args.posonlyargs,
                 "": args.args,
                 "*": args.kwonlyargs,
@@ -208,7 +208,9 @@ class _Writer(Writer):
             if isinstance(arg, ast.Constant) and isinstance(arg.value, str):
                 self.asked.add(arg.value)
         if isinstance(function, ast.Name) and function.id == "getattr":
-            self.attributes.update(arg.value for arg in args[1:2] if isinstance(arg, ast.Constant))
+            self.attributes.update(
+                arg.value for arg in args[1:2] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+            )
         self.write("(Call", function, list(args))
         callee = self._callee(function, args)
         for word in keywords:
