@@ -177,3 +177,8 @@ def test_every_module_that_names_shapes_is_checked() -> None:
     names = {".".join(path.relative_to(root).with_suffix("").parts) for path in shaped}
     assert {name for name in names if not name.startswith("ws.tests.")} <= checked
     assert not {"ws.tests", "ws.store.sources"} & checked
+
+
+def test_what_a_run_only_collects_is_no_snapshot_to_delete(project: Project) -> None:
+    project.record()
+    assert "unused" not in project.run("--collect-only").stdout.str()
