@@ -119,6 +119,8 @@ def test_one_file_runs_records_compares_and_turns_red(environment: Environment, 
     assert (fields["claim"], fields["published"]) == ("X01", "DeLoRA 23.85 vs LoRA 9.76")
     assert "2 cases" in environment.pytest(TINY, cwd=repository)
     assert "X02" in environment.pytest(TINY, "-n", "1", cwd=repository)
+    assert "unused" not in environment.pytest(TINY, "--collect-only", "--snapshot-update", cwd=repository)
+    assert (first.is_file(), second.is_file()) == (True, True)
     first.write_text(json.dumps(fields | {"outcome": "HOLDS", "value": fields["value"] + 1}))
     assert "not what its snapshot says" in environment.pytest(TINY, cwd=repository, code=1)
 
