@@ -31,7 +31,7 @@ mkdocs := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey bench clean
+.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey mutants bench clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +84,9 @@ search: $(installed) ## choose the training recipe of each adapter family on val
 survey: $(installed) ## every causal architecture of transformers and every adapter of PEFT, built tiny, against ours
 	$(bin)/python -m ws.bench.survey $(ARGS)
 	$(bin)/python -m ws.bench.survey.adapters
+
+mutants: $(installed) ## break the code in one place at a time: which tests notice? 15 minutes; ARGS=stats/sweep for one module
+	$(bin)/python .ci/mutants.py $(ARGS)
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)

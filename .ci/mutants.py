@@ -20,8 +20,9 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from inspect import unwrap
 from pathlib import Path
@@ -84,8 +85,8 @@ class Mutant:
     after: str
     nth: int
     """Which of the equal changes within one function."""
-    source: str
-    """The whole changed module."""
+    written: Callable[[], str]
+    """Writes the whole changed module."""
 
     @property
     def name(self) -> str:
@@ -102,11 +103,12 @@ class Mutant:
         gc.unfreeze()
         functions = [it for it in gc.get_objects() if type(it) is FunctionType]
         fresh = {"__name__": module.__name__, "__file__": path}
-        exec(compile(self.source, path, "exec", dont_inherit=True), fresh)
+        source = self.written()
+        exec(compile(source, path, "exec", dont_inherit=True), fresh)
         if isinstance(vars(module).get(self.within), int | float):
             spread(self.within, vars(module)[self.within], fresh[self.within], functions)
             return
-        code = code_of(compile(decorated(self.source.encode()), path, "exec", dont_inherit=True), self.within)
+        code = code_of(compile(decorated(source.encode()), path, "exec", dont_inherit=True), self.within)
         places = ((it, it.__code__.co_filename, it.__code__.co_qualname) for it in functions)
         live = [it for it, at, name in places if (at, name) == (path, self.within)]
         assert live, f"nothing named {self.within} in {path}"
@@ -159,12 +161,19 @@ def mutants(module: str) -> list[Mutant]:
         node = child(parent, field, place)
         for changed in changes(node):
             key = name, first_line(node), first_line(changed)
-            put(parent, field, place, ast.copy_location(changed, node))
-            source = ast.unparse(ast.fix_missing_locations(tree))
-            put(parent, field, place, node)
-            found.append(Mutant(module, *key[:1], node.lineno, *key[1:], seen[key], source))
+            written = partial(with_change, tree, (parent, field, place), ast.copy_location(changed, node))
+            found.append(Mutant(module, *key[:1], node.lineno, *key[1:], seen[key], written))
             seen[key] += 1
     return found
+
+
+def with_change(tree: ast.Module, site: tuple[ast.AST, str, int | None], changed: ast.AST) -> str:
+    """The source of a module with another node at a site; the tree stays as it is."""
+    before = child(*site)
+    put(*site, changed)
+    source = ast.unparse(ast.fix_missing_locations(tree))
+    put(*site, before)
+    return source
 
 
 def first_line(node: ast.AST) -> str:
