@@ -50,6 +50,11 @@ def test_a_recipe_of_somebody_else_is_worked_out_each_time(tmp_path: Path) -> No
         assert KnownSources(tmp_path).get(Other, [], [], lambda found=answer: found * 64) == answer * 64
 
 
+def test_asking_for_a_key_makes_no_store(tmp_path: Path) -> None:
+    assert KnownSources(tmp_path / "store").get(*ASKED, lambda: "a" * 64) == "a" * 64
+    assert not (tmp_path / "store").exists()
+
+
 def test_half_a_line_of_a_killed_process_says_nothing(tmp_path: Path) -> None:
     KnownSources(tmp_path).get(*ASKED, lambda: "a" * 64)
     (file,) = (tmp_path / "sources").iterdir()
