@@ -1,10 +1,10 @@
 """The normal form of a piece of code: its text without what cannot change results, and holes for what it refers to."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ws.store.code.trees import Import
 
@@ -81,3 +81,18 @@ def signature_of(args: ast.arguments, *, bound: bool = False) -> Signature:
     """The parameters that a caller may pass by name, without the first if it is `bound` (`self` or `cls`)."""
     names = tuple(arg.arg for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs))
     return Signature(names[1:] if bound else names)
+
+
+def joined(pieces: Iterable[Any]) -> Iterator[Any]:
+    """The pieces with neighbouring text in one."""
+    text: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            text.append(piece)
+            continue
+        if text:
+            yield "".join(text)
+            text = []
+        yield piece
+    if text:
+        yield "".join(text)

@@ -1,94 +1,157 @@
-"""Definitions with their holes filled, which needs all reached code: any of it may pass arguments by name."""
+"""Definitions and what the names in them turned out to mean."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
+from typing import NamedTuple
 
-from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature
+from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature, joined
+from ws.store.code.names import Guard
 
-Signatures = dict[Ref, Signature | None]
+
+class Edge(NamedTuple):
+    """What a definition refers to: a "definition", "registry" or "module" by the number of its place in the graph."""
+
+    kind: str
+    number: int
+
+
+class Named(NamedTuple):
+    """An argument that a call gives by name to a method, of whichever class."""
+
+    name: str
+    method: str
+
+
+Piece = str | Edge | Named | Parameter
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """The text of a definition with its names looked up."""
+
+    form: Form
+    pieces: tuple[Piece, ...]
+    guards: tuple[Guard, ...]
+    changeable: tuple[tuple[str, object, str], ...]
+    """Label, value and text of constants that may be changed where they are."""
+    read: frozenset[str]
+    """Names of attributes that are read of what is ours, or may be."""
+    given: frozenset[str]
+    """Names of arguments that it gives to who knows what."""
+    spread: frozenset[str]
+    """Names of methods that it calls with `**`."""
+    constants: dict[str, str]
+    """Constants by name, for people."""
+    offers: tuple[tuple[str, Signature], ...]
+    """What of it can be called as a method, by name."""
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        return tuple(dict.fromkeys(piece for piece in self.pieces if isinstance(piece, Edge)))
+
+    @cached_property
+    def nameless(self) -> tuple[Piece, ...]:
+        """Its pieces without names of parameters."""
+        return tuple(joined(piece for piece in self.pieces if not isinstance(piece, Parameter)))
+
+    @cached_property
+    def parameters(self) -> frozenset[str]:
+        """What its signatures call their parameters."""
+        return frozenset(piece.name for piece in self.parameter_pieces)
+
+    @cached_property
+    def parameter_pieces(self) -> frozenset[Parameter]:
+        return frozenset(piece for piece in self.pieces if isinstance(piece, Parameter))
+
+    @cached_property
+    def named(self) -> frozenset[Named]:
+        return frozenset(piece for piece in self.pieces if isinstance(piece, Named))
 
 
 @dataclass(eq=False)
 class Item:
-    """A definition that was reached, and the meanings of the names in it."""
+    """A definition, or the statements that make a global."""
 
     label: str
-    form: Form
     module: ModuleType
+    form: Callable[[], Form]
     is_method: bool = False
     """Whether it is a method of a class and not static."""
     free: tuple[str, ...] = ()
     """Names that the functions around it bind."""
-    texts: dict[Ref, str] = field(default_factory=dict)
-    signatures: Signatures = field(default_factory=dict)
-    """Signatures of the functions and classes that it names; None for things with parameters of other libraries."""
+    resolved: Resolved | None = None
+
+    def free_order(self) -> tuple[str, ...]:
+        """Names that the functions around it bind, in the order in which it uses them."""
+        used = (ref.chain[0] for ref in self.form().refs if ref.imported is None)
+        return tuple(dict.fromkeys(name for name in used if name in self.free))
+
+    def offers(self) -> Iterable[tuple[str, Signature]]:
+        """What of it can be called as a method, by name."""
+        form = self.form()
+        yield from form.methods.items()
+        if form.signature is not None and form.name:
+            yield form.name, Signature(form.signature.names[1:] if self.is_method else form.signature.names)
 
 
-class Filling:
-    """All reached definitions, for filling the holes of each.
+@dataclass
+class Meanings:
+    """What the names in one definition mean: their text, and the signature of what can be called.
 
     An argument passed by name is written as its place in the signature of what is called, so that a parameter may be
     renamed together with all its calls. If it cannot be told what is called, the name itself is written, here and in
     every signature that has it.
     """
 
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._items = list(items)
-        self._methods: dict[str, list[Signature]] = {}
-        for item in self._items:
-            self._collect(item)
-        self._shown = {name for item in self._items for name in self._shown_by(item)}
+    texts: dict[Ref, tuple[Piece, ...]] = field(default_factory=dict)
+    signatures: dict[Ref, Signature | None] = field(default_factory=dict)
+    """None where a thing's parameters are not ours to name."""
 
-    def text(self, item: Item) -> str:
-        """The text of a definition."""
-        return "".join(piece if isinstance(piece, str) else self._fill(item, piece) for piece in item.form.pieces)
+    def pieces(self, form: Form) -> tuple[Piece, ...]:
+        found: list[Piece] = []
+        for piece in form.pieces:
+            match piece:
+                case Ref():
+                    found.extend(self.texts[piece])
+                case Keyword():
+                    found.append(self._keyword(piece))
+                case _:
+                    found.append(piece)
+        return tuple(joined(found))
 
-    def _fill(self, item: Item, hole: Ref | Keyword | Parameter) -> str:
-        match hole:
-            case Ref():
-                return item.texts[hole]
-            case Parameter(name):
-                return f":{name}" if name in self._shown else ""
-            case Keyword():
-                place = self._place(item, hole)
-                return hole.name if place is None else f"@{place}"
+    def _keyword(self, word: Keyword) -> str | Named:
+        place = self._place(word)
+        method = self._method(word.callee)
+        if place is not None:
+            return f"@{place}"
+        return Named(word.name, method) if method else word.name
 
-    def _collect(self, item: Item) -> None:
-        for name, signature in item.form.methods.items():
-            self._methods.setdefault(name, []).append(signature)
-        if item.form.signature is not None and item.form.name:
-            names = item.form.signature.names
-            bound = Signature(names[1:] if item.is_method else names)
-            self._methods.setdefault(item.form.name, []).append(bound)
+    def _place(self, word: Keyword) -> int | None:
+        known = None if word.callee.ref is None else self.signatures.get(word.callee.ref)
+        return None if known is None else known.place(word.name)
 
-    def _place(self, item: Item, word: Keyword) -> int | None:
-        """The place of an argument in the signature of what is called; None if its name has to be written."""
-        places = {signature.place(word.name) for signature in self._called(item, word.callee)}
-        return places.pop() if len(places) == 1 else None
-
-    def _called(self, item: Item, callee: Callee) -> list[Signature]:
-        """The signatures that a call may mean."""
+    def _method(self, callee: Callee) -> str:
+        """The name of the method that a call calls, empty if it calls anything else."""
         if callee.ref is None:
-            return self._methods.get(callee.method, [])
-        known = item.signatures.get(callee.ref)
-        if known is not None:
-            return [known]
-        is_method = callee.ref not in item.signatures and len(callee.ref.chain) > 1
-        return self._methods.get(callee.ref.chain[-1], []) if is_method else []
+            return callee.method
+        is_method = callee.ref not in self.signatures and len(callee.ref.chain) > 1
+        return callee.ref.chain[-1] if is_method else ""
 
-    def _is_foreign(self, item: Item, callee: Callee) -> bool:
-        return callee.ref is not None and item.signatures.get(callee.ref, _UNKNOWN) is None
+    def _is_foreign(self, callee: Callee) -> bool:
+        return callee.ref is not None and callee.ref in self.signatures and self.signatures[callee.ref] is None
 
-    def _shown_by(self, item: Item) -> Iterable[str]:
-        """The names of arguments that a definition passes to unknown things."""
-        for word in item.form.keywords:
-            if not self._is_foreign(item, word.callee) and self._place(item, word) is None:
+    def given(self, form: Form) -> Iterable[str]:
+        """The names of arguments that go to who knows what."""
+        for word in form.keywords:
+            if not self._is_foreign(word.callee) and not self._method(word.callee) and self._place(word) is None:
                 yield word.name
-        for callee in item.form.spread:
-            if not self._is_foreign(item, callee):
-                yield from item.form.strings
-                yield from (name for signature in self._called(item, callee) for name in signature.names)
+        for callee in form.spread:
+            if not self._is_foreign(callee):
+                known = None if callee.ref is None else self.signatures.get(callee.ref)
+                yield from (*form.strings, *(known.names if known else ()))
 
-
-_UNKNOWN = Signature(())
+    def spread(self, form: Form) -> frozenset[str]:
+        """The methods that are called with `**`."""
+        return frozenset(filter(None, map(self._method, form.spread)))

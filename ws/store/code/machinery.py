@@ -1,5 +1,6 @@
 """Code that no key covers: it cannot change a result."""
 
+from functools import cache
 from typing import Any
 
 MACHINERY = frozenset({"ws.store", "ws.errors", "ws.models.downloads", "ws.engine.loading:checked"})
@@ -15,6 +16,7 @@ WORDING = frozenset({"describe"})
 """Methods that only make text for people."""
 
 
+@cache
 def is_machinery(module: str, name: str = "") -> bool:
     """Whether a module, or a definition inside it, cannot change a result."""
     parts = module.split(".")

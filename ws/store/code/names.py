@@ -3,13 +3,23 @@
 import builtins
 import importlib
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from ws.store.code.forms import Ref
 from ws.store.code.trees import imports_of, package_of, tree_of
 
-_MISSING = object()
+MISSING = object()
+"""What a module holds under a name that it does not have."""
+
+
+class Guard(NamedTuple):
+    """What a module held under a name when it was looked up; what came of it is true as long as it does."""
+
+    holder: Mapping[str, object]
+    name: str
+    value: object
 
 
 class Own(NamedTuple):
@@ -41,37 +51,44 @@ def package_names(package: str) -> frozenset[str]:
     return frozenset({"ws", package.partition(".")[0]})
 
 
-def meaning(ref: Ref, module: ModuleType, packages: frozenset[str]) -> Meaning:
-    """The meaning of a name in the code of a module, followed through our own modules and their imports."""
+def meaning(ref: Ref, module: ModuleType, packages: frozenset[str], guards: list[Guard]) -> Meaning:
+    """What a name means to code of a module, followed through modules and imports of our own."""
     if ref.imported is None:
-        return _inside(ref.chain, module, packages)
+        return _inside(ref.chain, module, packages, guards)
     source, taken = ref.imported
     rest = ref.chain[1:]
     if source.partition(".")[0] not in packages:
-        return Foreign(".".join(filter(None, (source, taken, *rest))))
-    return _module(importlib.import_module(source), (*([taken] if taken else []), *rest), packages)
+        return Foreign(_path(source, taken, *rest))
+    return _module(importlib.import_module(source), (*([taken] if taken else []), *rest), packages, guards)
 
 
-def _module(module: ModuleType, rest: tuple[str, ...], packages: frozenset[str]) -> Meaning:
-    return _inside(rest, module, packages) if rest else Own(module, module, module.__name__.rpartition(".")[2], ())
+def _path(*names: str) -> str:
+    return ".".join(filter(None, names))
 
 
-def _inside(chain: tuple[str, ...], module: ModuleType, packages: frozenset[str]) -> Meaning:
+def _module(module: ModuleType, rest: tuple[str, ...], packages: frozenset[str], guards: list[Guard]) -> Meaning:
+    if rest:
+        return _inside(rest, module, packages, guards)
+    return Own(module, module, module.__name__.rpartition(".")[2], ())
+
+
+def _inside(chain: tuple[str, ...], module: ModuleType, packages: frozenset[str], guards: list[Guard]) -> Meaning:
     name, *others = chain
     rest = tuple(others)
     value = _attribute(module, name)
+    guards.append(Guard(vars(module), name, vars(module).get(name, MISSING)))
     if name.startswith("__") and name.endswith("__"):
-        return Unknown(".".join(chain))
-    if value is _MISSING:
-        return Foreign(".".join(chain)) if hasattr(builtins, name) else Unknown(".".join(chain))
+        return Unknown(_path(*chain))
+    if value is MISSING:
+        return Foreign(_path(*chain)) if hasattr(builtins, name) else Unknown(_path(*chain))
     if isinstance(value, ModuleType) and value.__name__.partition(".")[0] in packages:
-        return _module(value, rest, packages)
+        return _module(value, rest, packages, guards)
     imported = imports_of(tree_of(module), package_of(module)).get(name)
-    if imported is not None and _still_there(imported.source, imported.taken, value):
+    if imported is not None and _still_there(imported.source, imported.taken, value, guards):
         if imported.source.partition(".")[0] not in packages:
-            return Foreign(".".join(filter(None, (imported.source, imported.taken, *rest))))
+            return Foreign(_path(imported.source, imported.taken, *rest))
         if imported.taken:
-            return _inside((imported.taken, *rest), sys.modules[imported.source], packages)
+            return _inside((imported.taken, *rest), sys.modules[imported.source], packages, guards)
     return Own(value, module, name, rest)
 
 
@@ -79,25 +96,26 @@ def _attribute(module: ModuleType, name: str) -> object:
     """A module's attribute; a submodule that nobody has imported yet counts as one."""
     if name in vars(module):
         return vars(module)[name]
-    found = getattr(module, name, _MISSING)
+    found = getattr(module, name, MISSING)
     spec = module.__spec__
-    if found is _MISSING and spec is not None and spec.submodule_search_locations is not None:
+    if found is MISSING and spec is not None and spec.submodule_search_locations is not None:
         try:
             return importlib.import_module(f"{module.__name__}.{name}")
         except ModuleNotFoundError:
-            return _MISSING
+            return MISSING
     return found
 
 
-def _still_there(source: str, taken: str, value: object) -> bool:
-    """Whether a name still holds what its import bound it to, and was not replaced."""
+def _still_there(source: str, taken: str, value: object, guards: list[Guard]) -> bool:
+    """Whether a name holds what its import bound it to, and nobody has put something else there."""
     module = sys.modules.get(source)
     if module is None:
         return False
     if not taken:
         return value is module
-    held = vars(module).get(taken, sys.modules.get(f"{source}.{taken}", _MISSING))
-    return held is value or (held is _MISSING and not isinstance(value, type | ModuleType))
+    guards.append(Guard(vars(module), taken, vars(module).get(taken, MISSING)))
+    held = vars(module).get(taken, sys.modules.get(f"{source}.{taken}", MISSING))
+    return held is value or (held is MISSING and not isinstance(value, type | ModuleType))
 
 
 def live(ref: Ref, module: ModuleType) -> Any:

@@ -65,12 +65,11 @@ class _Writer(Writer):
             self.write(f" global {node.id}")
 
     def _attribute(self, node: ast.Attribute) -> None:
-        self.attributes.add(node.attr)
         ref = self.ref(node) if isinstance(node.ctx, ast.Load) else None
         if ref is None:
+            self.attributes.add(node.attr)
             self.write("(.", node.value, f" {node.attr})")
         else:
-            self.attributes.update(ref.chain[1:])
             self.write(" ", ref)
 
     def _constant(self, node: ast.Constant) -> None:

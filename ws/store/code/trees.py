@@ -60,11 +60,25 @@ def package_of(module: ModuleType) -> str:
 
 
 def written(module: ModuleType, thing: Any) -> list[ast.AST]:
-    """The nodes of a function or class of a module; several if it cannot be told which of them was loaded."""
-    found = index_of(tree_of(module)).get(thing.__qualname__.replace(".<locals>", ""), [])
+    """Where a function or class of a module is written; several where nothing says which of them was loaded."""
+    return _written(tree_of(module), thing)
+
+
+@cache
+def _written(tree: ast.Module, thing: Any) -> list[ast.AST]:
+    found = index_of(tree).get(thing.__qualname__.replace(".<locals>", ""), [])
     code = getattr(thing, "__code__", None)
     exact = [node for node in found if code is not None and _first_line(node) == code.co_firstlineno]
+    if code is not None and len(exact) > 1:
+        # Several lambdas in one line: the position of what they return tells them apart.
+        places = set(code.co_positions())
+        exact = [node for node in exact if _place_of_result(node) in places] or exact
     return exact or found
+
+
+def _place_of_result(node: Any) -> tuple[int | None, ...] | None:
+    body = node.body
+    return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) if isinstance(body, ast.expr) else None
 
 
 def _first_line(node: Any) -> int:

@@ -4,8 +4,9 @@ import enum
 import functools
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -24,9 +25,11 @@ class Opaque(Exception):
 class Values:
     """Writes values; a subclass decides what is written for definitions, registries and modules."""
 
-    packages: frozenset[str]
-
-    def __init__(self) -> None:
+    def __init__(self, packages: frozenset[str]) -> None:
+        """`packages` are those whose code counts."""
+        self.packages = packages
+        self.changeable = False
+        """Whether something that was written since this was reset may later hold something else."""
         self._open_closures: set[int] = set()
 
     def place(self, thing: Any, module: ModuleType, free: tuple[str, ...]) -> str:
@@ -37,8 +40,8 @@ class Values:
         """The free names of a function, in the order in which it uses them."""
         raise NotImplementedError
 
-    def registry(self, label: str, value: Mapping[str, Any]) -> str:
-        """The text for a registry."""
+    def registry(self, label: str, made: object, entries: Callable[[], Mapping[str, Any]]) -> str:
+        """What stands for a registry; `made` is the object that it is."""
         raise NotImplementedError
 
     def namespace(self, module: ModuleType) -> str:
@@ -66,9 +69,11 @@ class Values:
             case functools.partial():
                 return f"partial({write(label, (value.func, value.args, tuple(value.keywords.items())))})"
             case tuple() | list():
+                self.changeable |= isinstance(value, list)
                 parts = [write(f"{label}[{place}]", item) for place, item in enumerate(value)]
                 return f"{self.definition(type(value))}({', '.join(parts)})"
             case set() | frozenset():
+                self.changeable |= isinstance(value, set)
                 return f"{self.definition(type(value))}({', '.join(sorted(write(label, item) for item in value))})"
             case WeakKeyDictionary() | WeakValueDictionary():
                 # A cache: its present content is no part of the code, so the statement that makes it is used instead.
@@ -85,7 +90,8 @@ class Values:
 
     def _mapping(self, label: str, value: Mapping[Any, Any]) -> str:
         if is_registry(value):
-            return self.registry(label, value)
+            return self.registry(label, value, lambda: value)
+        self.changeable = True
         parts = [f"{self.write(label, key)}: {self.write(label, item)}" for key, item in value.items()]
         return f"{{{', '.join(parts)}}}"
 
@@ -95,16 +101,20 @@ class Values:
         held = _closure(inner) if root or self.is_ours(inner.__module__) else {}
         text = self.definition(inner, root=root, free=tuple(held))
         if hasattr(fn, "registry") and hasattr(fn, "dispatch"):
-            kinds = {name_of(kind) if not self.is_ours(kind.__module__) else kind.__qualname__: made
-                     for kind, made in fn.registry.items()}  # fmt: skip
-            text = f"{text} dispatching {self.registry(f'{name_of(fn)}.registry', kinds)}"
+            text = f"{text} dispatching {self.registry(f'{name_of(fn)}.registry', fn, lambda: self._kinds(fn))}"
         if not held or id(inner) in self._open_closures:
             return text
+        self.changeable = True
         self._open_closures.add(id(inner))
         order = [name for name in self.free_order(inner) if name in held]
         values = [self.write(f"{name_of(inner)}<{name}>", held[name]) for name in order]
         self._open_closures.discard(id(inner))
         return f"{text} with ({', '.join(values)})"
+
+    def _kinds(self, fn: Any) -> dict[str, Any]:
+        """What a function dispatches to, by the classes it goes by."""
+        items = fn.registry.items()
+        return {kind.__qualname__ if self.is_ours(kind.__module__) else name_of(kind): made for kind, made in items}
 
     def definition(self, thing: Any, *, root: bool = False, free: tuple[str, ...] = ()) -> str:
         """A function or class: one of ours by the number of its place, any other by its name."""
@@ -117,22 +127,28 @@ class Values:
     def is_ours(self, module: str | None) -> bool:
         return module is not None and module.partition(".")[0] in self.packages
 
+    def signature(self, value: Any) -> Signature | None:
+        """What a caller of a thing may name; None where those names are not ours to choose."""
+        inner = value.func if isinstance(value, functools.partial) else value
+        is_known = isinstance(inner, type | FunctionType) or hasattr(inner, "__wrapped__")
+        return signature_at(inner) if is_known and self.is_ours(getattr(inner, "__module__", None)) else None
+
     def follows(self, module: str, name: str = "") -> bool:
         return self.is_ours(module) and not is_machinery(module, name)
 
-    def signature(self, value: Any) -> Signature | None:
-        """The parameters of a thing of ours that callers may pass by name; None if their names must not be changed."""
-        if isinstance(value, functools.partial):
-            return self.signature(value.func)
-        if isinstance(value, type):
-            made = next((vars(base)["__init__"] for base in value.__mro__ if "__init__" in vars(base)), None)
-            known = self.signature(made) if isinstance(made, FunctionType) else None
-            return Signature(known.names[1:]) if known is not None else None
-        value = inspect.unwrap(value) if callable(value) else value
-        if not isinstance(value, FunctionType) or not self.is_ours(value.__module__):
-            return None
-        nodes = written(importlib.import_module(value.__module__), value)
-        return signature_of(nodes[0].args) if nodes else None  # type: ignore[attr-defined]
+
+@cache
+def signature_at(value: Any) -> Signature | None:
+    """What a caller of a function or class of ours may name; None where those names are not free to choose."""
+    if isinstance(value, type):
+        made = next((vars(base)["__init__"] for base in value.__mro__ if "__init__" in vars(base)), None)
+        known = signature_at(made) if isinstance(made, FunctionType) else None
+        return Signature(known.names[1:]) if known is not None else None
+    inner = inspect.unwrap(value)
+    if not isinstance(inner, FunctionType):
+        return None
+    nodes = written(importlib.import_module(inner.__module__), inner)
+    return signature_of(nodes[0].args) if nodes else None  # type: ignore[attr-defined]
 
 
 def name_of(thing: Any) -> str:

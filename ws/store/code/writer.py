@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, ClassVar
 
-from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature
+from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature, joined
 from ws.store.code.scopes import Scope
 from ws.store.code.trees import package_of
 from ws.store.code.wording import is_bare_constant
@@ -34,7 +34,7 @@ class Writer:
 
     def form(self, signature: Signature | None = None, name: str = "", methods: dict[str, Signature] = {}) -> Form:  # noqa: B006
         return Form(
-            tuple(_joined(self.pieces)),
+            tuple(joined(self.pieces)),
             frozenset(self.attributes),
             frozenset(self.asked),
             frozenset(self.spread),
@@ -134,18 +134,3 @@ class Writer:
             self.write(f" {name!r}")
         else:
             self.name(name, scope)
-
-
-def _joined(pieces: Iterable[str | Ref | Keyword | Parameter]) -> Iterable[str | Ref | Keyword | Parameter]:
-    """The pieces, with neighbouring texts joined."""
-    text: list[str] = []
-    for piece in pieces:
-        if isinstance(piece, str):
-            text.append(piece)
-            continue
-        if text:
-            yield "".join(text)
-            text = []
-        yield piece
-    if text:
-        yield "".join(text)
