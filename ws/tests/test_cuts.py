@@ -37,7 +37,6 @@ def random_mlp(seed: int) -> Lens:
         (Along(8, of="random"), LensCut(DIRECTION, Then(WRITES, RandomBasis(8, 1)))),
         (Along(8, of="random", matched=True), LensCut(DIRECTION, Then(WRITES, NormMatched(RandomBasis(8, 1))))),
     ],
-    ids=str,
 )
 def test_a_name_means_a_cut_of_the_family_s_direction(asked: Asked, meant: Cut) -> None:
     assert cut_of(SUBJECT, "lora", asked, seed=1) == meant
