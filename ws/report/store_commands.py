@@ -8,13 +8,13 @@ from ws.models.weights import OWN_FOLDER
 from ws.report import store_text, store_why
 from ws.store import Store
 from ws.store.manifests import Manifest
-from ws.store.recall import RecipeGone, recalled
 from ws.upkeep import carry as carrying
 from ws.upkeep.accounts import Accounts, accounts_now, kept_accounts
 from ws.upkeep.commits import accounts_at
 from ws.upkeep.differences import differences
 from ws.upkeep.garbage import garbage_of, remove, size
 from ws.upkeep.lookup import Snapshot, is_test, manifest_of, snapshots_of
+from ws.upkeep.recall import RecipeGone, recalled
 from ws.upkeep.standing import manifests_in, standing
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from ws.report.store_text import SHOWN, WIDTH, bytes_text, cut, gap_text, more, wrapped
 from ws.store.manifests import Manifest
-from ws.store.recall import RecipeGone, recalled
 from ws.upkeep.accounts import Account, Accounts
 from ws.upkeep.differences import Change, Step, flat, inputs_of
 from ws.upkeep.lookup import Snapshot
+from ws.upkeep.recall import RecipeGone, recalled
 
 DIFFS = 3
 """Number of changed definitions whose changes are printed."""

@@ -18,8 +18,8 @@ from typing import Any
 
 from ws.errors import StoreError
 from ws.store.origin import now, origin, versions
-from ws.store.recall import Keys, written_down
 from ws.store.recipes import Recipe
+from ws.store.written import Keys, written_down
 
 MANIFEST = "manifest.json"
 

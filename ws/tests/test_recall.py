@@ -15,9 +15,10 @@ from ws.models.language import Placed
 from ws.scoring.rows import Rows
 from ws.steering.interventions import Weights
 from ws.store import Recipe
-from ws.store.recall import RecipeGone, recalled, written_down
+from ws.store.written import written_down
 from ws.tests.small import ON, PAIRS, adapter
 from ws.training.direction import Direction
+from ws.upkeep.recall import RecipeGone, recalled
 
 
 class Spot(NamedTuple):

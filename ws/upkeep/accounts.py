@@ -10,8 +10,9 @@ from typing import Any
 from ws.store import Recipe, Store
 from ws.store.manifests import Manifest, read_manifest
 from ws.store.origin import versions
-from ws.store.recall import Json, RecipeGone, recalled, written_down
 from ws.store.texts import kept_texts
+from ws.store.written import Json, written_down
+from ws.upkeep.recall import RecipeGone, recalled
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Account:
 
     key: str
     recipe: Json
-    """In the form of `ws.store.recall.written_down`; the manifest of an older store has less."""
+    """In the form of `ws.store.written.written_down`; the manifest of an older store has less."""
     versions: dict[str, str] | None = None
     source: str | None = None
     """The hash of all the code that the recipe reaches."""

@@ -23,9 +23,9 @@ from ws.store import Recipe, Store
 from ws.store.manifests import Manifest, damage, read_manifest, write_said
 from ws.store.origin import committed, now, own_checkout, versions
 from ws.store.progress import say, track
-from ws.store.recall import named, written_down
 from ws.store.recipes import values_of
 from ws.store.texts import keep_texts
+from ws.store.written import named, written_down
 from ws.upkeep.compare import Gap, gaps
 from ws.upkeep.garbage import CARRY_LOCK
 from ws.upkeep.standing import Standing, standings

@@ -8,7 +8,7 @@ from pathlib import Path
 from ws.store import Recipe, Store
 from ws.store.manifests import Manifest, read_manifest
 from ws.store.progress import track
-from ws.store.recall import RecipeGone, recalled
+from ws.upkeep.recall import RecipeGone, recalled
 
 KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -1,4 +1,4 @@
-"""A recipe as JSON without loss, and back: a manifest keeps it, so that its artifact can be explained and made again.
+"""Recipes made again from the JSON that manifests keep of them; `ws.store.written` writes it.
 
 A class is found by its name even if it has moved to another module since. Only classes of `ws` and of modules that are
 already loaded are found: a file never decides what is imported.
@@ -7,19 +7,15 @@ already loaded are found: a file never decides what is imported.
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 import ws
 from ws.errors import StoreError, WsError
-from ws.store.recipes import Recipe, values_of
-
-Keys = Callable[[Recipe], str]
-"""A function that computes a recipe's key."""
-
-Json = dict[str, Any]
+from ws.store.recipes import Recipe
+from ws.store.written import Json
 
 SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.upkeep")
 """Packages without recipes, which are not searched; classes of tests are still found if their module is loaded."""
@@ -27,38 +23,6 @@ SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.upkeep")
 
 class RecipeGone(StoreError):
     """This version of the code cannot make a recipe from its manifest."""
-
-
-def written_down(recipe: Recipe, keys: Keys) -> tuple[Json, dict[str, Json]]:
-    """A recipe with each input replaced by its key; and by key, the recipes of all inputs and of their inputs."""
-    inputs: dict[str, Json] = {}
-
-    def plain(value: object) -> Any:
-        match value:
-            case Recipe():
-                key = keys(value)
-                if key not in inputs:
-                    inputs[key] = {}
-                    inputs[key] = record(value)
-                return {"input": key}
-            case tuple() if hasattr(value, "_fields"):
-                return {"class": named(value), "items": [plain(item) for item in value]}
-            case tuple():
-                return [plain(item) for item in value]
-            case _ if is_dataclass(value):
-                return record(value)
-            case _:
-                return value
-
-    def record(value: object) -> Json:
-        return {"class": named(value), "fields": {name: plain(item) for name, item in values_of(value).items()}}
-
-    return record(recipe), inputs
-
-
-def named(value: object) -> str:
-    """The name of a value's class, with its module."""
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def recalled(said: Mapping[str, Any]) -> Recipe:
