@@ -2,10 +2,12 @@
 
 import ast
 import importlib
+import json
+import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+import warnings
 from pathlib import Path
 
 import pytest
@@ -19,35 +21,43 @@ UNTOUCHED = ("ws.store", "ws.errors", "ws.tests", "ws.bench", "ws.cli")
 """What no recipe reaches, or no key covers by the name of its room."""
 
 
-@contextmanager
-def in_place_of_ours(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Another copy of the package is the one that is imported."""
-    ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "ws"}
-    for name in ours:
-        del sys.modules[name]
-    with monkeypatch.context() as patch:
-        patch.syspath_prepend(root)
-        patch.setattr(sys, "dont_write_bytecode", True)
-        # Types are not checked in a copy: the checker knows classes by their names and would take ours for them.
-        unchecked = [finder for finder in sys.meta_path if type(finder).__module__ != "fixtures.shapes"]
-        patch.setattr(sys, "meta_path", unchecked)
+def keys_of(root: Path, out: Path) -> dict[str, str]:
+    """The keys of one recipe of every kind, as the copy of the package at `root` makes them.
+
+    A forked process imports the copy in place of the package, so that this one holds nothing of the copy.
+    """
+    with warnings.catch_warnings():
+        # Newer releases of Python warn of a fork where threads are; the child runs no tensor operation.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
         try:
-            yield
+            out.write_text(json.dumps(_keys_here(root)))
+        except BaseException:
+            out.write_text(json.dumps({"raised": traceback.format_exc()}))
         finally:
-            for name in [name for name in sys.modules if name.partition(".")[0] == "ws"]:
-                del sys.modules[name]
-            sys.modules.update(ours)
+            os._exit(0)
+    os.waitpid(child, 0)
+    keys: dict[str, str] = json.loads(out.read_text())
+    if "raised" in keys:
+        pytest.fail(keys["raised"], pytrace=False)
+    return keys
 
 
-def keys_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The keys of one recipe of every kind, as the copy of the package at `root` makes them."""
-    with in_place_of_ours(root, monkeypatch):
-        samples = importlib.import_module("ws.tests.recipe_samples").recipe_samples()
-        # Hashes of code that an earlier run kept would prove nothing.
-        monkeypatch.setattr(importlib.import_module("ws.store.known"), "code_digest", lambda: None)
-        store = importlib.import_module("ws.store").Store(Path("unused"))
-        assert Path(sys.modules["ws.store.sources"].__file__).is_relative_to(root)
-        return {name: store.key(made) for name, made in samples.items()}
+def _keys_here(root: Path) -> dict[str, str]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ws"]:
+        del sys.modules[name]
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(root))
+    # Types are not checked in a copy: the checker knows classes by their names and would take ours for them.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "fixtures.shapes"]
+    importlib.invalidate_caches()
+    samples = importlib.import_module("ws.tests.recipe_samples").recipe_samples()
+    # Hashes of code that an earlier run kept would prove nothing.
+    importlib.import_module("ws.store.known").code_digest = lambda: None
+    store = importlib.import_module("ws.store").Store(Path("unused"))
+    assert Path(sys.modules["ws.store.sources"].__file__).is_relative_to(root)
+    return {name: store.key(made) for name, made in samples.items()}
 
 
 def trees() -> Trees:
@@ -78,11 +88,11 @@ def _file(root: Path, name: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def test_refactorings_change_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refactorings_change_no_key(tmp_path: Path) -> None:
     changed = trees()
     counts = {kind: refactor(changed) for kind, refactor in NEUTRAL.items()}
-    before = keys_of(HOME.parent, monkeypatch)
-    after = keys_of(written(tmp_path, changed), monkeypatch)
+    before = keys_of(HOME.parent, tmp_path / "before.json")
+    after = keys_of(written(tmp_path, changed), tmp_path / "after.json")
     assert after.keys() == before.keys()
     assert [name for name in before if after[name] != before[name]] == []
     assert min(counts.values()) >= 5, counts
