@@ -51,10 +51,8 @@ class KnownSources:
 
     def _keep(self, asked: str, source: str) -> None:
         assert self._file is not None
-        if not self._root.is_dir():
-            return  # Asking for a key makes no store.
         try:
-            self._file.parent.mkdir(exist_ok=True)
+            self._file.parent.mkdir(exist_ok=True)  # Without parents: asking for a key makes no store.
             with self._file.open("a", encoding="ascii") as out:
                 out.write(f"{asked} {source}\n")
         except OSError:

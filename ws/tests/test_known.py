@@ -42,10 +42,9 @@ def test_a_changed_file_asks_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert KnownSources(tmp_path).get(*ASKED, lambda: "b" * 64) == "b" * 64
 
 
-def test_a_recipe_of_somebody_else_is_worked_out_each_time(tmp_path: Path) -> None:
-    class Other:
-        pass
-
+@pytest.mark.parametrize("module", ["lab.work", "ws.tests.work"])
+def test_a_recipe_of_somebody_else_is_worked_out_each_time(tmp_path: Path, module: str) -> None:
+    Other = type("Other", (), {"__module__": module})
     for answer in "ab":
         assert KnownSources(tmp_path).get(Other, [], [], lambda found=answer: found * 64) == answer * 64
 
