@@ -23,7 +23,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -35,11 +35,12 @@ from filelock import FileLock, Timeout
 from ws.errors import StoreError
 from ws.store import manifests, progress
 from ws.store.known import KnownSources
-from ws.store.manifests import write_manifest
+from ws.store.manifests import made_here, write_manifest
 from ws.store.memory import give_back
 from ws.store.origin import versions
 from ws.store.recipes import Recipe, check_recipe, held_in, values_of
 from ws.store.sources import reached, source_hash
+from ws.store.supplies import Supply
 from ws.store.texts import keep_texts
 
 SECONDS_OF_SILENT_WAITING = 5.0
@@ -67,11 +68,15 @@ class BuiltArtifact:
 class Store:
     """A folder of artifacts, each built the first time somebody asks for it."""
 
-    def __init__(self, root: Path, *, fresh: bool = False) -> None:
-        """`fresh` builds each artifact anew once per run; processes that share WS_RUN_ID are one run."""
+    def __init__(self, root: Path, *, fresh: bool = False, supplies: Sequence[Supply] = ()) -> None:
+        """`fresh` builds each artifact anew once per run, and takes none from the supplies; processes that share
+        WS_RUN_ID are one run."""
         self.root = Path(root).expanduser().absolute()
         self.fresh = fresh
+        self.supplies = tuple(supplies)
         self.built: list[BuiltArtifact] = []
+        self.asked: dict[str, Recipe] = {}
+        """By key, what was asked for by others than builds: what a result was read from, without its inputs."""
         self._run = self.root / "runs" / _run_id()
         self._keys: dict[Recipe, str] = {}
         self._verified: set[str] = set()
@@ -107,15 +112,18 @@ class Store:
         """Whether `get` would return without building."""
         key = self.key(recipe)
         with self.usable():
-            return not self._is_due(key) and self._damage(self.home(recipe, key), key) is None
+            is_here = self._damage(self.home(recipe, key), key) is None
+            return not self._is_due(key) and (is_here or any(supply.has(key) for supply in self.supplies))
 
     def get(self, recipe: Recipe) -> Path:
-        """The folder of the finished, verified artifact, built now if need be.
+        """The folder of the finished, verified artifact, taken from a supply or built now if need be.
 
         Raises: StoreError if the store cannot be read or written, or the recipe wrote something it must not.
         """
         key = self.key(recipe)
         home = self.home(recipe, key)
+        if not self._under_way.__dict__.get("keys"):
+            self.asked[key] = recipe
         with self.usable():
             if self._is_due(key) or self._damage(home, key) is not None:
                 with self.building(recipe, key):
@@ -123,36 +131,54 @@ class Store:
         return home
 
     def _make_sound(self, recipe: Recipe, key: str, home: Path) -> None:
-        """Build unless another process did so while this one waited for the lock."""
+        """Take it from a supply or build it, unless another process did so while this one waited for the lock."""
         damage = self._damage(home, key)
         if damage is not None and os.path.lexists(home):
             self._set_aside(recipe, key, home, damage)
-        if damage is not None or self._is_due(key):
+        if (damage is not None and not self._took(recipe, key, home)) or self._is_due(key):
             self._build(recipe, key, home)
         if self.fresh:
             self._run.mkdir(parents=True, exist_ok=True)
             (self._run / key).touch()
 
+    def _took(self, recipe: Recipe, key: str, home: Path) -> bool:
+        """Whether a supply had the artifact, which is in its place now."""
+        for supply in () if self.fresh else self.supplies:
+            with self._scratch(key) as out:
+                if (said := supply.bring(key, out)) is not None:
+                    source = self.source(recipe)
+                    write_manifest(out, recipe, key, keys=self.key, source=source, said=said)
+                    move_into_place(out, home)
+                    self._verified.add(key)
+                    return True
+        return False
+
     def _build(self, recipe: Recipe, key: str, home: Path) -> None:
-        out = self.root / "tmp" / f"{key}-{os.getpid()}"
-        for orphan in out.parent.glob(f"{key}-*"):
-            shutil.rmtree(orphan)
-        out.mkdir(parents=True)
-        try:
+        with self._scratch(key) as out:
             earlier, started = len(self.built), time.perf_counter()
             with self._noting() as notes:
                 recipe.build(out, self)
             seconds = time.perf_counter() - started - sum(inner.seconds for inner in self.built[earlier:])
             source = self.source(recipe)
             keep_texts(self.root, source, lambda: self.code(recipe))
-            write_manifest(out, recipe, key, keys=self.key, source=source, seconds=seconds, notes=notes)
+            write_manifest(out, recipe, key, keys=self.key, source=source, said=made_here(seconds, notes))
             move_into_place(out, home)
-        finally:
-            shutil.rmtree(out, ignore_errors=True)
-            give_back()
         self._verified.add(key)
         self.built.append(BuiltArtifact(recipe, key, seconds))
         progress.say(f"built {recipe.describe()}  {seconds:.1f} s  {key[:6]}")
+
+    @contextmanager
+    def _scratch(self, key: str) -> Iterator[Path]:
+        """An empty folder for the files of an artifact, without what killed processes left of it."""
+        out = self.root / "tmp" / f"{key}-{os.getpid()}"
+        for orphan in out.parent.glob(f"{key}-*"):
+            shutil.rmtree(orphan)
+        out.mkdir(parents=True)
+        try:
+            yield out
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+            give_back()
 
     def note(self, **facts: str) -> None:
         """Add facts that the key does not cover to the manifest of the artifact being built, if one is being built."""

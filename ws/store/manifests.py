@@ -6,12 +6,14 @@
     origin, created, seconds  commit, machine and releases of libraries; when, and how long
     notes                     how it was made where its key does not say
     carried                   only if it was re-keyed by audit: from which key, by what evidence
+    taken                     only if it was built elsewhere: the supply that it was taken from, and when
 
 Stores of older versions have manifests with `fields` in place of recipe and inputs, and no source.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -71,12 +73,13 @@ def read_manifest(home: Path) -> Manifest | None:
     return found if whole and found.key == home.name else None
 
 
-def write_manifest(
-    out: Path, recipe: Recipe, key: str, *, keys: Keys, source: str, seconds: float, notes: dict[str, str]
-) -> None:
-    """Describe the files that a recipe wrote into `out`. Raises: StoreError if it wrote something it must not."""
+def write_manifest(out: Path, recipe: Recipe, key: str, *, keys: Keys, source: str, said: Mapping[str, Any]) -> None:
+    """Describe the files of an artifact in `out`; `said` is what there is to say of how it was made.
+
+    Raises: StoreError if there is something that its recipe must not write.
+    """
     described, inputs = written_down(recipe, keys)
-    said = {
+    told = {
         "class": described["class"],
         "key": key,
         "recipe": described,
@@ -84,17 +87,19 @@ def write_manifest(
         "source": source,
         "versions": versions(),
         "files": _written(out, recipe),
-        "seconds": round(seconds, 3),
-        "created": now(),
-        "origin": origin(),
-        "notes": notes,
     }
-    write_said(out, said)
+    write_said(out, {**told, **said})
 
 
-def write_said(home: Path, said: dict[str, Any]) -> None:
-    """Write a manifest beside the artifact's files."""
-    (home / MANIFEST).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+def made_here(seconds: float, notes: dict[str, str]) -> dict[str, Any]:
+    """What a manifest says of an artifact that this process has made just now."""
+    return {"seconds": round(seconds, 3), "created": now(), "origin": origin(), "notes": notes}
+
+
+def write_said(home: Path, said: Mapping[str, Any]) -> None:
+    """Write a manifest beside the artifact's files, a line for each field."""
+    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in said.items())
+    (home / MANIFEST).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
 def damage(home: Path, key: str) -> str | None:
