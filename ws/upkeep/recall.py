@@ -17,7 +17,7 @@ from ws.errors import StoreError, WsError
 from ws.store.recipes import Recipe
 from ws.store.written import Json
 
-SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.upkeep")
+SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.upkeep", "ws.evidence")
 """Packages without recipes, which are not searched; classes of tests are still found if their module is loaded."""
 
 
@@ -30,30 +30,35 @@ def recalled(said: Mapping[str, Any]) -> Recipe:
 
     Raises: RecipeGone if a class no longer exists, has other fields or refuses the values.
     """
-    try:
-        if "recipe" in said:
-            made = _Recall(said["inputs"]).record(said["recipe"])
-        elif "fields" in said:
-            made = _of_older(class_named(said["class"]), said["fields"])
-        else:
-            raise RecipeGone("its manifest holds no recipe")
-    except (TypeError, NameError, LookupError, AttributeError, RecursionError) as error:
-        raise RecipeGone(f"its recipe cannot be read: {error!r}") from error
-    except RecipeGone:
-        raise
-    except WsError as error:
-        raise RecipeGone(f"its recipe is refused today: {error}") from error
-    if not isinstance(made, Recipe):
-        raise RecipeGone(f"{said['class']} is no recipe any more")
-    return made
+    return Recalling(said.get("inputs", {})).recipe(said)
 
 
-class _Recall:
-    """Makes recipes from their JSON form, each input once."""
+class Recalling:
+    """Makes recipes from their JSON form, each input once, also where several recipes share it."""
 
     def __init__(self, inputs: Mapping[str, Json]) -> None:
+        """`inputs`: the recipe of each input by key, with those of its own inputs."""
         self._inputs = inputs
         self._made: dict[str, Any] = {}
+
+    def recipe(self, said: Mapping[str, Any]) -> Recipe:
+        """The recipe of a manifest, with these inputs. Raises: RecipeGone as `recalled` does."""
+        try:
+            if "recipe" in said:
+                made = self.record(said["recipe"])
+            elif "fields" in said:
+                made = _of_older(class_named(said["class"]), said["fields"])
+            else:
+                raise RecipeGone("its manifest holds no recipe")
+        except (TypeError, NameError, LookupError, AttributeError, RecursionError) as error:
+            raise RecipeGone(f"its recipe cannot be read: {error!r}") from error
+        except RecipeGone:
+            raise
+        except WsError as error:
+            raise RecipeGone(f"its recipe is refused today: {error}") from error
+        if not isinstance(made, Recipe):
+            raise RecipeGone(f"{said['class']} is no recipe any more")
+        return made
 
     def record(self, said: Json) -> Any:
         values = {name: self.value(item) for name, item in said["fields"].items()}
