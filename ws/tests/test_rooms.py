@@ -11,6 +11,7 @@ ROOMS = (
     "errors",
     "store",
     "upkeep",
+    "evidence",
     "behaviors",
     "dilemmas",
     "models",

@@ -1,0 +1,14 @@
+"""Evidence: what the claims of a model read, in a few small files that go with the code."""
+
+from pathlib import Path
+
+FOLDER = "__evidence__"
+"""The folder, beside the tests of claims, that has a folder for each model."""
+
+
+def evidence_folder(model: str, *, chosen: Path | None, home: Path | None, beside: Path) -> Path:
+    """The folder of a model's evidence: in the one chosen for all models, else in the home of a model of one's own,
+    else in `beside`."""
+    if chosen is not None:
+        return chosen / model
+    return beside / model if home is None else home / "evidence"

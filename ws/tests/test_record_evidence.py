@@ -1,0 +1,144 @@
+"""A run that records snapshots packs what its claims read, and a run elsewhere judges from that."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ws.tests.conftest import CONFTEST, Project
+
+LAB = """
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ws.store import Recipe, Store
+
+
+@dataclass(frozen=True)
+class Drawn(Recipe):
+    seed: int
+
+    def build(self, out: Path, store: Store) -> None:
+        print("drawing", self.seed)
+        pd.DataFrame({"value": [1.0 + self.seed, 2.0]}).to_parquet(out / "rows.parquet")
+"""
+STEERS = """
+import pandas as pd
+import pytest
+
+from lab import Drawn
+
+
+@pytest.mark.claim("C05")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_steers(effect, holds, store, seed):
+    held = pd.read_parquet(store.get(Drawn(seed)) / "rows.parquet")
+    holds(effect(held["value"].mean()).noting(sources=[store.key(Drawn(seed))]) > 0)
+"""
+RECORD = ("--snapshot-update", "--record-evidence")
+
+
+@pytest.fixture(scope="session")
+def a_table(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Written before any inner run of pytest, which would forget the libraries that it imports first."""
+    pd.DataFrame({"value": [1.0]}).to_parquet(tmp_path_factory.mktemp("tables") / "one.parquet")
+
+
+@pytest.fixture
+def lab(a_table: None, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose claims read artifacts."""
+    project.pytester.makeconftest(CONFTEST.replace('"snapshots", ', '"snapshots", "evidence", '))
+    (project.pytester.path / "lab.py").write_text(LAB)
+    project.claims(STEERS)
+    monkeypatch.syspath_prepend(project.pytester.path)
+    monkeypatch.setenv("WS_QUIET", "1")
+    return project
+
+
+def evidence(project: Project, model: str = "smollm2-135m") -> Path:
+    return project.pytester.path / "claims" / "__evidence__" / model
+
+
+def parts(project: Project) -> set[str]:
+    return set(json.loads((evidence(project) / "index.json").read_text())["parts"])
+
+
+def elsewhere(project: Project, *args: str) -> pytest.RunResult:
+    """A run with a store that has nothing."""
+    return project.run("-s", *args, f"--store={project.pytester.path / 'empty'}")
+
+
+def test_what_claims_read_is_packed_and_judged_from_elsewhere(lab: Project) -> None:
+    recorded = lab.run(*RECORD)
+    recorded.assert_outcomes(passed=2)
+    recorded.stdout.fnmatch_lines([f"evidence: 2 artifacts in * MB packed into {evidence(lab)}; commit it with *"])
+    result = elsewhere(lab)
+    result.assert_outcomes(passed=2)
+    result.stdout.no_fnmatch_line("*drawing*")
+    result.stdout.fnmatch_lines([f"2 artifacts were taken from {evidence(lab)}, 0 were built here"])
+
+
+def test_a_fresh_run_builds_what_the_evidence_has(lab: Project) -> None:
+    lab.run(*RECORD)
+    result = elsewhere(lab, "--fresh")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*drawing 0", "*drawing 1"])
+    result.stdout.no_fnmatch_line("*were taken from*")
+
+
+def test_a_run_of_some_claims_adds_to_the_evidence_and_a_whole_run_decides_it(lab: Project) -> None:
+    case = "claims/test_claims.py::test_it_steers[smollm2-135m-{}]"
+    lab.run(*RECORD, case.format(0))
+    assert {name.partition("/")[0] for name in parts(lab)} == {"seed-0"}
+    lab.run(*RECORD, case.format(1))
+    assert {name.partition("/")[0] for name in parts(lab)} == {"seed-0", "seed-1"}
+    lab.claims(STEERS.replace("[0, 1]", "[1]"))
+    lab.run(*RECORD)
+    assert {name.partition("/")[0] for name in parts(lab)} == {"seed-1"}
+
+
+def test_what_is_damaged_is_named_and_built(lab: Project) -> None:
+    lab.run(*RECORD)
+    (evidence(lab) / "seed-1" / "Drawn.rows.parquet").unlink()
+    result = elsewhere(lab, "-W", "default")
+    result.assert_outcomes(passed=2, warnings=1)
+    result.stdout.fnmatch_lines(["*drawing 1", "*seed-1/Drawn.rows.parquet is missing*"])
+    result.stdout.no_fnmatch_line("*drawing 0")
+
+
+def test_the_smallest_model_has_evidence_only_where_it_is_named(lab: Project) -> None:
+    refused = lab.run("--smoke", *RECORD)
+    refused.stderr.fnmatch_lines(["*no usual place for evidence; name one with --evidence DIR*"])
+    lab.run("--smoke", *RECORD, "--evidence", "shown")
+    assert not evidence(lab, "tiny-random-qwen3").exists()
+    assert (lab.pytester.path / "shown" / "tiny-random-qwen3" / "index.json").exists()
+    taken = elsewhere(lab, "--smoke", "--evidence", "shown")
+    taken.assert_outcomes(passed=2)
+    taken.stdout.no_fnmatch_line("*drawing*")
+    (lab.pytester.path / "shown").rename(lab.pytester.path / "claims" / "__evidence__")
+    built = lab.run("-s", "--smoke", f"--store={lab.pytester.path / 'other'}")
+    built.stdout.fnmatch_lines(["*drawing 0", "*drawing 1"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--record-evidence"], "*evidence goes with the verdicts that rest on it; add --snapshot-update*"),
+        ([*RECORD, "--model", "smollm2-135m", "--model", "qwen2.5-coder-0.5b"], "*of one model at a time, not of *"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused(lab: Project, options: list[str], said: str) -> None:
+    lab.run(*options).stderr.fnmatch_lines([said])
+    assert not evidence(lab).exists()
+
+
+def test_evidence_of_several_folders_is_refused(lab: Project) -> None:
+    other = lab.pytester.path / "more"
+    other.mkdir()
+    (other / "test_more.py").write_text(STEERS)
+    refused = lab.run("claims", "more", *RECORD)
+    refused.stderr.fnmatch_lines(["*of one folder of claims at a time, not of *"])
+    assert not evidence(lab).exists()
