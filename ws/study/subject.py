@@ -7,11 +7,15 @@ from typing import Literal
 
 from ws.behaviors import Behavior, Question, behavior
 from ws.behaviors.honesty import HONESTY, from_pool
+from ws.behaviors.judges import judges_of
+from ws.behaviors.messages import Message, Untrained, untrained
 from ws.lenses.activations import fit_prompts
 from ws.models.language import Placed
 from ws.models.scale import Scale
 from ws.models.table import known_model, weights_of
 from ws.scoring.rows import COEFFS, Rows
+from ws.scoring.text import FIRST_PAIR, SampledAnswers, TextRows
+from ws.scoring.written import WrittenRows
 from ws.steering.interventions import Intervention, Nothing, Weights
 from ws.steering.states import Prompt
 from ws.training.direction import Direction
@@ -23,6 +27,23 @@ from ws.training.train import Adapter
 MESSAGES = {("smollm2-135m", "honesty"): 22}
 """How many training messages are used, where it is not all of them. 22 are two of each category of honesty's pool; with
 five pairs of personas they make 110 pairs, about as many as sycophancy has."""
+
+HELDOUT_MESSAGES, VALIDATION_MESSAGES = 40, 20
+"""How many messages' answers are scored as text, or written: for a verdict, and where something is chosen."""
+
+FEW_HELDOUT, FEW_VALIDATION = 10, 4
+"""The same on a model whose scale asks little of it (`Scale.rows`)."""
+
+PERSONA_PAIRS = 2
+"""Pairs of opposite personas under which a message is answered; cuts of dW are scored on the first."""
+
+TEXT_TOKENS = 16
+"""The longest answer that is scored as text, or written: on the model that ships, 2/3 of the cost of training's 24."""
+
+TEXT_SEED, WRITTEN_SEED = 1000, 2000
+"""What is added to a training seed to sample the answers that are scored as text, and those that an arm writes."""
+
+Split = Literal["heldout", "validation"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +140,57 @@ class Subject:
         """Held-out questions under a cut of a direction."""
         return self._rows(self.cut_questions, cut, coeffs)
 
+    def messages_of(self, split: Split) -> tuple[Message, ...]:
+        """User messages that nothing is trained on: for judging ("heldout") or for choosing ("validation").
+
+        Raises: DataError if the behavior, or its pool, has too few.
+        """
+        trained = frozenset(text for _, text in self.pairs(0).questions)
+        few = self.scale.rows is not None
+        return getattr(_untrained(self.behavior, self.pool, trained, few=few), split)
+
+    def answers(self, seed: int, *, split: Split = "heldout") -> SampledAnswers:
+        """What the unchanged model says under opposite personas, sampled anew for each training seed."""
+        b = self.behavior
+        return SampledAnswers(
+            self.on,
+            self.messages_of(split),
+            b.positive,
+            b.negative,
+            TEXT_SEED + seed,
+            min(PERSONA_PAIRS, len(b.positive)),
+            self._text_tokens,
+        )
+
+    def text_rows(
+        self, intervention: Intervention, *, seed: int, coeffs: tuple[float, ...] = COEFFS, split: Split = "heldout"
+    ) -> TextRows:
+        """The answers that were sampled for a training seed, under an intervention."""
+        return TextRows(self.on, self.answers(seed, split=split), intervention, coeffs)
+
+    def cut_text_rows(self, cut: Intervention, *, seed: int, coeffs: tuple[float, ...] = (1.0,)) -> TextRows:
+        """One pair of answers to each message under a cut of a direction, since there are so many cuts."""
+        return TextRows(self.on, self.answers(seed), cut, coeffs, FIRST_PAIR)
+
+    def written_rows(self, intervention: Intervention, *, seed: int, coeffs: tuple[float, ...]) -> WrittenRows:
+        """What the steered model says to the held-out messages, drawn with random numbers of a training seed.
+
+        Raises: UnknownNameError if the behavior has no judges.
+        """
+        return WrittenRows(
+            self.on,
+            self.messages_of("heldout"),
+            judges_of(self.behavior),
+            intervention,
+            coeffs,
+            WRITTEN_SEED + seed,
+            self._text_tokens,
+        )
+
+    @property
+    def _text_tokens(self) -> int:
+        return min(TEXT_TOKENS, self.scale.answer_tokens)
+
     def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> Rows:
         return Rows(self.on, asked, self.behavior.prefill, intervention, coeffs)
 
@@ -126,6 +198,12 @@ class Subject:
 @lru_cache(maxsize=2)
 def _from_pool(pool: Path) -> Behavior:
     return from_pool(pool)
+
+
+@lru_cache(maxsize=8)
+def _untrained(b: Behavior, pool: Path | None, trained: frozenset[str], *, few: bool) -> Untrained:
+    heldout, validation = (FEW_HELDOUT, FEW_VALIDATION) if few else (HELDOUT_MESSAGES, VALIDATION_MESSAGES)
+    return untrained(b, trained=trained, heldout=heldout, validation=validation, pool=pool)
 
 
 @lru_cache(maxsize=16)
