@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from ws.errors import WsError
+from ws.falsify.command import falsify
 from ws.report.store_cli import UPKEEP, StorePath, overview
 from ws.store import Store, default_root
 
@@ -294,6 +295,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "search": search,
     "table": table,
     "claims": claims,
+    "falsify": falsify,
     "bench": bench,
     "eval": evaluate,
     "lenses": lenses,

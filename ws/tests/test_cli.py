@@ -181,7 +181,7 @@ def test_lenses_of_an_empty_store_name_the_claims_that_fill_it(refused: Run, tmp
     assert not (tmp_path / "out").exists()
 
 
-COMMANDS = ("search", "table", "lenses", "eval", "bench", "store", "store why", "store gc", "store carry")
+COMMANDS = ("search", "table", "lenses", "eval", "falsify", "bench", "store", "store why", "store gc", "store carry")
 
 
 def test_every_command_has_its_own_help(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

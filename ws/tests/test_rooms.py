@@ -26,6 +26,7 @@ ROOMS = (
     "study",
     "contest",
     "report",
+    "falsify",
     "bench",
     "cli",
     "plugin",
