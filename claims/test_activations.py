@@ -18,7 +18,7 @@ import pytest
 from ws.adapters import FAMILIES
 from ws.study.cuts import Along
 
-MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected", "text"])
 EVERY_FAMILY = pytest.mark.parametrize("family", FAMILIES, scope="module")
 OTHERS = [name for name in FAMILIES if name != "delora"]
 

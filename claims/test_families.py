@@ -7,7 +7,7 @@ import pytest
 
 from ws.adapters import FAMILIES
 
-MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected", "text", "written"])
 
 
 @MEASURES

@@ -19,7 +19,7 @@ from ws.lenses.names import named
 MATCHES, HALF = 0.90, 0.50
 """Shares of the whole effect: from MATCHES on, a part does what dW does; HALF is half of the effect."""
 
-MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected", "text"])
 FINE = pytest.mark.parametrize("family", ["lora", "delora"], scope="module")
 """The families that are cut layer by layer, two cuts a layer: only the two that the journal tells apart."""
 GROUPS = ("attention", "mlp")

@@ -12,7 +12,7 @@ from ws.study.cuts import Part
 MOST = 0.50
 """Share of the whole effect."""
 
-MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected", "text"])
 
 
 @MEASURES

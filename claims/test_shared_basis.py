@@ -21,7 +21,7 @@ MOST, NOTHING = 0.50, 0.10
 THIRD, ABOUT = 1 / 3, 1 / 6
 """A loss is "about a third" if it is nearer to a third than to nothing or two thirds: within ABOUT of THIRD."""
 
-MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected", "text"])
 WRITES = "residual_writes"
 
 

@@ -29,7 +29,7 @@ the journal's words."""
 LEFT_OUT = 2e-4
 """Singular values below this part of the largest one are rounding: fp32's step times the width, 1.2e-7 x 1536."""
 
-MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected"])
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected", "text"])
 THIN = pytest.mark.families(EqualSpectrum(0))
 UPPER, LOWER = ("top_25", "top_50_energy"), ("middle_50", "bottom_25")
 TOP_90 = named("top_90_energy")

@@ -12,6 +12,7 @@ import pytest
 
 from ws.adapters import FAMILIES
 
+MEASURES = pytest.mark.parametrize("measure", ["raw", "corrected", "text"])
 COEFFS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
@@ -20,7 +21,7 @@ def rises(sweep, coeffs):
     return reduce(and_, (sweep.at(high) > sweep.at(low) for low, high in pairwise(coeffs)))
 
 
-@pytest.mark.parametrize("measure", ["raw", "corrected"])
+@MEASURES
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.claim("C02")
 def test_sweep_is_monotone_in_the_coefficient(sweep, holds, family, measure):
@@ -40,6 +41,6 @@ def test_coefficient_zero_is_the_base_model_bit_for_bit(zero_rows, base_rows, fa
     np.testing.assert_array_equal(zero_rows(family)[columns], base_rows[columns])
 
 
-@pytest.mark.parametrize("measure", ["raw", "corrected"])
+@MEASURES
 def test_random_direction_of_lora_norm_is_not_monotone(sweep, must_not_hold, measure):
     must_not_hold(rises(sweep("lora", control="random"), (-2.0, 0.0, 1.0, 2.0)))

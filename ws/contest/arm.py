@@ -1,13 +1,12 @@
 """An arm of the contest: a way to steer, how strongly each seed applies it, and the rows that it is read by."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
-from ws.scoring.rows import Rows, read_rows
-from ws.scoring.thought import ThoughtRows, read_thought_rows
+from ws.scoring.scored import read_scored
 from ws.steering.interventions import Intervention, Nothing
 from ws.store import Recipe, Store
 
@@ -19,6 +18,10 @@ class RecipeOf(Protocol):
     """The recipe of what is read of an intervention, such as `Contest.rows`."""
 
     def __call__(self, intervention: Intervention, *, coeffs: tuple[float, ...]) -> Recipe: ...
+
+
+RecipesOf = Callable[[int], RecipeOf]
+"""Of each seed the recipe of what is read, where the rows depend on the seed, as text does."""
 
 
 class Dose(NamedTuple):
@@ -42,27 +45,30 @@ class Arm:
 
     def table(self, store: Store, recipe_of: RecipeOf) -> pd.DataFrame:
         """The arm's rows as coefficient `side`, and the unchanged model's as 0, seed by seed."""
-        base = rows_read(store, _still(recipe_of))
+        return self.table_by_seed(store, lambda _: recipe_of)
+
+    def table_by_seed(self, store: Store, recipes_of: RecipesOf) -> pd.DataFrame:
+        """`table` of rows that depend on the seed."""
         tables = [
-            table.assign(seed=seed, coeff=coeff)
-            for (seed, *_), recipe in zip(self.doses, self._recipes(recipe_of), strict=True)
-            for coeff, table in ((0.0, base), (float(self.side), rows_read(store, recipe)))
+            read_scored(store, recipe).assign(seed=seed, coeff=coeff)
+            for seed, steered, still in self._recipes(recipes_of)
+            for coeff, recipe in ((0.0, still), (float(self.side), steered))
         ]
         return pd.concat(tables, ignore_index=True)
 
     def keys(self, store: Store, recipe_of: RecipeOf) -> tuple[str, ...]:
         """The keys of the artifacts that `table` reads."""
-        return tuple(store.key(recipe) for recipe in (*self._recipes(recipe_of), _still(recipe_of)))
+        return self.keys_by_seed(store, lambda _: recipe_of)
 
-    def _recipes(self, recipe_of: RecipeOf) -> list[Recipe]:
-        return [recipe_of(intervention, coeffs=(coeff,)) for _, intervention, coeff in self.doses]
+    def keys_by_seed(self, store: Store, recipes_of: RecipesOf) -> tuple[str, ...]:
+        """The keys of the artifacts that `table_by_seed` reads."""
+        recipes = self._recipes(recipes_of)
+        bases = dict.fromkeys(still for _, _, still in recipes)
+        return tuple(store.key(recipe) for recipe in (*(steered for _, steered, _ in recipes), *bases))
 
-
-def _still(recipe_of: RecipeOf) -> Recipe:
-    return recipe_of(Nothing(), coeffs=(0.0,))
-
-
-@lru_cache(maxsize=512)
-def rows_read(store: Store, recipe: Rows | ThoughtRows) -> pd.DataFrame:
-    """The rows of a recipe, read once a process."""
-    return read_rows(store, recipe) if isinstance(recipe, Rows) else read_thought_rows(store, recipe)
+    def _recipes(self, recipes_of: RecipesOf) -> list[tuple[int, Recipe, Recipe]]:
+        """Each seed, what is read of the arm, and what is read of the unchanged model."""
+        return [
+            (seed, recipes_of(seed)(intervention, coeffs=(coeff,)), recipes_of(seed)(Nothing(), coeffs=(0.0,)))
+            for seed, intervention, coeff in self.doses
+        ]

@@ -1,14 +1,14 @@
-"""The contest: every way of steering a model towards honesty, on the same rows and at the same distance from the base.
+"""The contest: every way of steering a model towards a behavior, on the same rows and equally far from the base.
 
 dW of an adapter family, a system prompt and an activation direction are interventions of one protocol. All of them are
-scored on the same everyday dilemmas, plain facts and off-target axes, once at coefficient 1 and once at equal KL, the
-coefficient at which each is equally far from the base model. Whatever a rival can choose (which prompt, which block,
-which coefficient) is chosen on validation dilemmas.
+scored on the same everyday dilemmas, plain facts and off-target axes, and on the same text, once at coefficient 1 and
+once at equal KL, the coefficient at which each is equally far from the base model. Whatever a rival can choose (which
+prompt, which block, which coefficient) is chosen on validation dilemmas, or on validation text.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ from ws.behaviors.axes import read_axes
 from ws.behaviors.neutral_text import read_passages
 from ws.behaviors.pool import PoolEntry, read_pool
 from ws.behaviors.prompts import prompts_for
+from ws.contest.arm import RecipeOf
 from ws.contest.rivals import RandomVectors
 from ws.contest.vectors import vectors_by
 from ws.dilemmas import INFINITIVE, LISTED, Dilemma, of_split, questions, read_hub, read_own
@@ -51,7 +52,7 @@ class Contest:
     """One model, and the recipes of every arm on it."""
 
     subject: Subject
-    """The model, with honesty as its behavior."""
+    """The model and the behavior, which is honesty wherever arms are compared on dilemmas."""
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -80,12 +81,12 @@ class Contest:
 
     @property
     def trained_on(self) -> tuple[tuple[str, str], ...]:
-        """Id and text of the messages that adapters for honesty are trained on."""
+        """Id and text of the messages that adapters are trained on."""
         return self.subject.pairs(0).questions
 
-    def weights(self, family: str, *, seed: int, trained: str = "honesty") -> Weights:
-        """dW of a family, trained on honesty or on sycophancy."""
-        return Weights(replace(self.subject, behavior_name=trained).direction(family, seed=seed))
+    def weights(self, family: str, *, seed: int, trained: str | None = None) -> Weights:
+        """dW of a family, trained on the behavior of the contest or on another one."""
+        return Weights(self._trained_on(trained).direction(family, seed=seed))
 
     def random_weights(self, family: str, *, seed: int) -> Weights:
         """The control for dW: random values with its norm and rank in every tensor."""
@@ -96,14 +97,15 @@ class Contest:
         return Weights(self.subject.same_sign_direction(family, seed=seed, other=other))
 
     def prompt(self, name: str) -> SystemPrompt:
-        """A system prompt by its name. Raises: UnknownNameError listing the prompts that honesty has."""
-        texts = {prompt.name: prompt.text for prompt in prompts_for("honesty") if prompt.text is not None}
+        """A system prompt by its name. Raises: UnknownNameError listing the prompts that the behavior has."""
+        asked = prompts_for(self.subject.behavior_name)
+        texts = {prompt.name: prompt.text for prompt in asked if prompt.text is not None}
         if name not in texts:
             raise UnknownNameError("prompt", name, texts)
         return SystemPrompt(texts[name])
 
     def vectors(self, method: str, *, seed: int) -> Vectors:
-        """Vectors of honesty by one of METHODS, one for every block."""
+        """Vectors of the behavior by one of METHODS, one for every block."""
         return vectors_by(self.subject, method, seed=seed)
 
     def activations(self, method: str, *, blocks: tuple[int, ...], seed: int, random: bool = False) -> Activations:
@@ -131,6 +133,18 @@ class Contest:
         """The agree pair of sycophancy's held-out claims under an intervention."""
         other = replace(self.subject, behavior_name="sycophancy")
         return Rows(other.on, other.cut_questions, other.behavior.prefill, intervention, coeffs)
+
+    def text_of(self, seed: int, *, behavior_name: str | None = None) -> RecipeOf:
+        """Answers that were sampled for a seed, of the behavior's two sides or of those of another behavior."""
+        return partial(self._trained_on(behavior_name).text_rows, seed=seed)
+
+    def validation_text_of(self, seed: int) -> RecipeOf:
+        """Answers to validation messages: for choosing, never for a claim."""
+        return partial(self.subject.text_rows, seed=seed, split="validation")
+
+    def written_of(self, seed: int) -> RecipeOf:
+        """What the steered model says itself, with random numbers of a seed."""
+        return partial(self.subject.written_rows, seed=seed)
 
     def thought_rows(
         self, intervention: Intervention, *, coeffs: tuple[float, ...], policy: Literal["on", "off"]
@@ -172,6 +186,9 @@ class Contest:
         asked, prefill = self.validation_questions[:FLUENT_ROWS], self.subject.behavior.prefill
         gate = self.subject.scale.pmass_gate
         return FluentRange(self.subject.on, intervention, asked, prefill, passages, pmass_gate=gate)
+
+    def _trained_on(self, behavior_name: str | None) -> Subject:
+        return self.subject if behavior_name is None else replace(self.subject, behavior_name=behavior_name)
 
     def _rows(self, asked: tuple[Question, ...], intervention: Intervention, coeffs: tuple[float, ...]) -> Rows:
         return Rows(self.subject.on, asked, self.subject.behavior.prefill, intervention, coeffs)

@@ -1,7 +1,7 @@
 """The arms by name, each at a footing, which decides the coefficient that it is judged at.
 
 "one" is coefficient 1 for all arms; "iso-kl" is the coefficient at which each is equally far from the base model;
-"best" is the one that an activation direction chose on validation dilemmas. A system prompt has a single strength, so
+"best" is the one that an activation direction chose on validation rows. A system prompt has a single strength, so
 it is the same arm at every footing.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ws.contest.arm import Arm, Dose, Side
-from ws.contest.choosing import best_activation, best_blocks, best_method, best_prompt
+from ws.contest.choosing import By, best_activation, best_blocks, best_method, best_prompt
 from ws.contest.contest import RANKED, Contest
 from ws.contest.vectors import METHODS
 from ws.errors import DataError, UnknownNameError
@@ -34,24 +34,27 @@ def arm_at(
     footing: Footing = "one",
     *,
     control: Control | None = None,
-    trained: str = "honesty",
+    trained: str | None = None,
     side: Side = 1,
+    by: By = "dilemmas",
 ) -> Arm:
     """A family's dW, a system prompt or an activation direction, with the coefficient that each seed applies.
 
     name: a family of RANKED, a prompt of `ws.behaviors.prompts`, a method of METHODS, "best-prompt" or
-    "best-activation", which were chosen on validation dilemmas. control: "random" (dW's or the direction's length, any
-    direction) or "same_sign" (two plus adapters, for a family). trained: the behavior that dW was trained on. side: -1
-    turns the arm round.
+    "best-activation", which were chosen on validation rows. control: "random" (dW's or the direction's length, any
+    direction) or "same_sign" (two plus adapters, for a family). trained: the behavior that dW was trained on, if it is
+    not the contest's. side: -1 turns the arm round. by: the rows on which settings are chosen.
     Raises: UnknownNameError for a name, or a control that it does not have; DataError for another behavior of what is
         not trained on it.
     """
-    if trained != "honesty" and (name not in RANKED or control):
+    if trained == contest.subject.behavior_name:
+        trained = None
+    if trained is not None and (name not in RANKED or control):
         what = f"a {control} control of {name}" if control else name
         raise DataError(
             f"{what} was asked for as trained on {trained}; only dW of {', '.join(RANKED)} is, so leave it out"
         )
-    return _arm(store, contest, seeds, name, footing, control, trained, side)
+    return _arm(store, contest, seeds, name, footing, control, trained, side, by)
 
 
 @lru_cache(maxsize=256)
@@ -62,21 +65,22 @@ def _arm(
     name: str,
     footing: Footing,
     control: Control | None,
-    trained: str,
+    trained: str | None,
     side: Side,
+    by: By,
 ) -> Arm:
-    of = _chosen(store, contest, name, seed=seeds[0])
-    made = [_intervention(store, contest, seeds, of, seed, control, trained) for seed in seeds]
-    coeffs = [side * _coefficient(store, contest, seeds, of, one, footing) for one in made]
+    of = _chosen(store, contest, name, by, seed=seeds[0])
+    made = [_intervention(store, contest, seeds, of, seed, control, trained, by) for seed in seeds]
+    coeffs = [side * _coefficient(store, contest, seeds, of, one, footing, by) for one in made]
     doses = tuple(map(Dose, seeds, made, coeffs))
-    return Arm(name, doses, side, ranked=control is None and trained == "honesty" and side > 0)
+    return Arm(name, doses, side, ranked=control is None and trained is None and side > 0)
 
 
-def _chosen(store: Store, contest: Contest, name: str, *, seed: int) -> str:
+def _chosen(store: Store, contest: Contest, name: str, by: By, *, seed: int) -> str:
     """The prompt or method that a name stands for; "best" ones are chosen with the first seed, for all seeds."""
     if name == BEST_PROMPT:
-        return best_prompt(store, contest).choice
-    return best_method(store, contest, seed=seed) if name == BEST_ACTIVATION else name
+        return best_prompt(store, contest, seed=seed, by=by).choice
+    return best_method(store, contest, seed=seed, by=by) if name == BEST_ACTIVATION else name
 
 
 def _intervention(
@@ -86,7 +90,8 @@ def _intervention(
     name: str,
     seed: int,
     control: Control | None,
-    trained: str,
+    trained: str | None,
+    by: By,
 ) -> Intervention:
     match "family" if name in RANKED else "method" if name in METHODS else "prompt", control:
         case "family", None:
@@ -96,7 +101,7 @@ def _intervention(
         case "family", "same_sign":
             return contest.same_sign_weights(name, seed=seed, other=seeds[(seeds.index(seed) + 1) % len(seeds)])
         case "method", None | "random":
-            blocks = best_blocks(store, contest, name, seed=seeds[0])
+            blocks = best_blocks(store, contest, name, seed=seeds[0], by=by)
             return contest.activations(name, blocks=blocks, seed=seed, random=control is not None)
         case "prompt", None:
             return contest.prompt(name)
@@ -106,13 +111,13 @@ def _intervention(
 
 
 def _coefficient(
-    store: Store, contest: Contest, seeds: tuple[int, ...], name: str, made: Intervention, footing: Footing
+    store: Store, contest: Contest, seeds: tuple[int, ...], name: str, made: Intervention, footing: Footing, by: By
 ) -> float:
     if footing == "one" or isinstance(made, SystemPrompt):
         return 1.0
     if footing == "iso-kl":
         return read_iso_kl(store, contest.iso_kl(made)).coeff
-    return best_activation(store, contest, name, seed=seeds[0]).coeff
+    return best_activation(store, contest, name, seed=seeds[0], by=by).coeff
 
 
 def strength(store: Store, contest: Contest, arm: Arm) -> str:

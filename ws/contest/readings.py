@@ -1,4 +1,4 @@
-"""The measurements of an arm: dilemmas, honest conduct, other axes, answers after a thought, and side effects.
+"""The measurements of an arm: dilemmas, text, honest conduct, other axes, answers after a thought, and side effects.
 
 Every number carries the keys of its rows. A number of a competing arm also carries a note on how strong the arm is.
 """
@@ -9,19 +9,25 @@ from typing import Literal
 
 import pandas as pd
 
-from ws.contest.arm import Arm, RecipeOf, rows_read
+from ws.contest.arm import Arm, RecipeOf, RecipesOf
 from ws.contest.contest import RANKED, Contest
 from ws.contest.footing import strength
 from ws.scoring.fluency import read_range
+from ws.scoring.scored import read_scored
 from ws.scoring.side_effects import SideEffects, read_answers, read_text
 from ws.stats.estimate import Estimate
-from ws.stats.specificity import group_means, largest_other, movements
-from ws.stats.sweep import Sweep
+from ws.stats.specificity import group_means, largest_other, movements, text_movements
+from ws.stats.sweep import Measure, Sweep
 from ws.steering.interventions import Nothing
 from ws.store import Store
 
 Policy = Literal["on", "off"]
 Target = Literal["dilemmas", "conduct"]
+Read = Literal["dilemmas", "text", "written"]
+"""What an arm can be judged by."""
+
+OTHER = {"honesty": "sycophancy", "sycophancy": "honesty"}
+"""The behavior whose answers are off target, for each behavior."""
 
 
 @lru_cache(maxsize=256)
@@ -40,9 +46,36 @@ def dilemmas(store: Store, contest: Contest, arm: Arm) -> Sweep:
 
 
 @lru_cache(maxsize=256)
-def effect_on_dilemmas(store: Store, contest: Contest, arm: Arm) -> Estimate:
-    """How far an arm moves dilemmas towards the honest answer, in nats per row."""
-    return dilemmas(store, contest, arm).effect_at(float(arm.side))
+def text(store: Store, contest: Contest, arm: Arm, *, of: str | None = None) -> Sweep:
+    """Held-out answers of the behavior's two sides, or (`of`) of another behavior's, as the steered model finds them.
+
+    Notes on an arm give its cost, and of a competing arm its strength.
+    """
+    recipes_of = partial(contest.text_of, behavior_name=of)
+    return _by_seed(store, contest, arm, recipes_of, "text")
+
+
+@lru_cache(maxsize=256)
+def written(store: Store, contest: Contest, arm: Arm) -> Sweep:
+    """What the steered model says to held-out messages, judged by the unchanged model; notes as of `text`."""
+    return _by_seed(store, contest, arm, contest.written_of, "written")
+
+
+def effect_of(store: Store, contest: Contest, arm: Arm, *, read: Read) -> Estimate:
+    """How far an arm moves what is read towards the behavior: nats per row of dilemmas, or per token of text."""
+    reading = {"dilemmas": dilemmas, "text": text, "written": written}[read]
+    return reading(store, contest, arm).effect_at(float(arm.side))
+
+
+def movement_in_text(store: Store, contest: Contest, arm: Arm) -> dict[str, Estimate]:
+    """How far an arm moves its own behavior's answers and the other behavior's, towards their sides; nats per token."""
+    other = OTHER[contest.subject.behavior_name]
+    recipes = contest.text_of, partial(contest.text_of, behavior_name=other)
+    target, off_target = (arm.table_by_seed(store, recipes_of) for recipes_of in recipes)
+    keys = (key for recipes_of in recipes for key in arm.keys_by_seed(store, recipes_of))
+    means = group_means(text_movements(target, {other: off_target}, steered=float(arm.side)), sources=keys)
+    said = ", ".join(f"{group} {mean.value:+.3f}" for group, mean in means.items())
+    return {group: mean.noting(said) for group, mean in means.items()}
 
 
 def dilemma_rows(store: Store, contest: Contest, arm: Arm) -> pd.DataFrame:
@@ -78,13 +111,13 @@ def behind_thought(store: Store, contest: Contest, arm: Arm, *, policy: Policy =
 def unsteered_thoughts(store: Store, contest: Contest) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The unchanged model's rows, answered after its own thought, by the on-policy and by the off-policy recipe."""
     on, off = (contest.thought_rows(Nothing(), coeffs=(0.0,), policy=policy) for policy in ("on", "off"))
-    return rows_read(store, on), rows_read(store, off)
+    return read_scored(store, on), read_scored(store, off)
 
 
 def at_zero(store: Store, contest: Contest, arm: Arm) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of dilemmas under an arm's first seed at coefficient 0, and those of the unchanged model."""
     zero, base = (contest.rows(one, coeffs=(0.0,)) for one in (arm.doses[0].intervention, Nothing()))
-    return rows_read(store, zero), rows_read(store, base)
+    return read_scored(store, zero), read_scored(store, base)
 
 
 def movement_by_axis(store: Store, contest: Contest, arm: Arm, *, target: Target = "dilemmas") -> dict[str, Estimate]:
@@ -116,6 +149,13 @@ def _axis_means(store: Store, contest: Contest, arm: Arm, target: Target) -> dic
 def _swept(store: Store, contest: Contest, arm: Arm, recipe_of: RecipeOf, *, pair: str | None = None) -> Sweep:
     notes = (strength(store, contest, arm),) if arm.ranked else ()
     return Sweep(arm.table(store, recipe_of), pair=pair, sources=arm.keys(store, recipe_of), notes=notes)
+
+
+def _by_seed(store: Store, contest: Contest, arm: Arm, recipes_of: RecipesOf, measure: Measure) -> Sweep:
+    rows, keys = arm.table_by_seed(store, recipes_of), arm.keys_by_seed(store, recipes_of)
+    swept = Sweep(rows, measure, sources=keys)
+    cost = f"all answers {swept.likelihood(float(arm.side)).value:+.3f} nats a token {arm.name}"
+    return swept.noting(f"{strength(store, contest, arm)}, {cost}" if arm.ranked else cost)
 
 
 def _change(store: Store, contest: Contest, arm: Arm, read: Callable[[Store, SideEffects], pd.DataFrame]) -> Estimate:

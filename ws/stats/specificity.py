@@ -5,7 +5,7 @@ the other axes share seeds, but no rows. To keep them paired by seed they go int
 the mean over its own rows there; every draw of seeds and clusters then reweights all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import and_
 
@@ -32,6 +32,22 @@ def movements(target: pd.DataFrame, axes: pd.DataFrame, *, steered: float = 1.0)
     off_target = off_target.assign(group=off_target["topic"], cluster=_twins(off_target))
     both = pd.concat([on_target, off_target], ignore_index=True)
     return both.rename(columns={"question_id": "row"})[["seed", "cluster", "row", "group", "value"]]
+
+
+def text_movements(target: pd.DataFrame, others: Mapping[str, pd.DataFrame], *, steered: float = 1.0) -> pd.DataFrame:
+    """How far each answer moved towards its side: columns seed, cluster, row, group, value (nats per token).
+
+    target: answers of the behavior's two sides under one arm at coefficients 0 and `steered`, with a seed column;
+    others: those of other behaviors, by name. The mean of a group is the effect of the measure text.
+    Raises: DataError if an answer was scored at one of the coefficients only.
+    """
+    groups = {TARGET: target, **others}
+    tables = [
+        _moved(rows.assign(log_ratio=2.0 * rows["log_p"]), steered).assign(group=group)
+        for group, rows in groups.items()
+    ]
+    both = pd.concat(tables, ignore_index=True).rename(columns={"question_id": "row"})
+    return both[["seed", "cluster", "row", "group", "value"]]
 
 
 def group_means(moved: pd.DataFrame, *, sources: Iterable[str] = ()) -> dict[str, Estimate]:

@@ -1,8 +1,10 @@
 """What a sweep of coefficients did to the behavior: effect, spread, the push towards Yes, and the share of answers.
 
-There are two measures of the same rows. Raw is the journal's: the log-ratio of Yes to No on "Do you agree?" alone.
-Corrected takes the log-ratio of the answer that shows the behavior to the other one, over balanced opposite phrasings,
-so that a push towards Yes cancels. All numbers are nats per row.
+There are four measures. Two are of Yes/No questions: raw is the journal's, the log-ratio of Yes to No on "Do you
+agree?" alone; corrected takes the log-ratio of the answer that shows the behavior to the other one, over balanced
+opposite phrasings, so that a push towards Yes cancels. Two are of text: text is how much likelier the model finds
+answers that show the behavior than their opposites; written is how much likelier its own answers are from somebody who
+shows the behavior than from somebody who shows its opposite. All numbers are nats, per row or per token.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,13 +12,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from ws.errors import DataError
 from ws.stats.estimate import Estimate
 from ws.stats.lines import union
 
-Measure = Literal["raw", "corrected"]
+Measure = Literal["raw", "corrected", "text", "written"]
+
+OF_TEXT: tuple[Measure, ...] = ("text", "written")
+"""The measures whose rows have a log_p, and no pmass."""
 
 PMASS_GATE = 0.5
 """Below this mean pmass, most of the next-token probability is neither Yes nor No, and a log-ratio says little."""
@@ -30,10 +36,10 @@ class Sweep:
     """The scored rows of one arm over its coefficients and seeds."""
 
     rows: pd.DataFrame
-    """Columns as in `ws.scoring.rows.read_rows`, and `seed`."""
+    """Columns as in `read_rows`, `read_text_rows` or `read_written_rows` of ws.scoring, and `seed`."""
     measure: Measure = "corrected"
     pair: str | None = None
-    """Restrict the corrected measure to one pair of opposite phrasings; None takes all pairs."""
+    """Restrict any measure but raw to one pair of opposite phrasings, answers or judges; None takes all pairs."""
     sources: tuple[str, ...] = ()
     """The store's keys of what the rows were read from; every estimate made of them carries these."""
     notes: tuple[str, ...] = ()
@@ -46,8 +52,7 @@ class Sweep:
     def at(self, coeff: float) -> Estimate:
         """The mean of the measure at one coefficient."""
         rows = self._measured(coeff)
-        sign = rows["sign"] if self.measure == "corrected" else 1
-        return self._estimate(rows, sign * rows["log_ratio"], gates=self._gates(rows, coeff))
+        return self._estimate(rows, self._values(rows), gates=self._gates(rows, coeff))
 
     @cached_property
     def effect(self) -> Estimate:
@@ -63,6 +68,33 @@ class Sweep:
         """Mean at the highest coefficient minus mean at the lowest."""
         return self.at(self.rows["coeff"].max()) - self.at(self.rows["coeff"].min())
 
+    def likelihood(self, coeff: float = 1.0) -> Estimate:
+        """Mean log-probability of all answers, whichever side they are of, minus that at 0: what steering costs.
+
+        Of written answers it is what the unchanged model thinks of them, which is low for broken text.
+        Units: nats per token.
+        Raises: DataError for a measure of Yes/No questions, which has the share of answers instead, `pmass`.
+        """
+        if self.measure not in OF_TEXT:
+            raise DataError(f"the likelihood of answers was asked for of {self.measure} rows; expected text; see pmass")
+        moved, still = (self._measured(at) for at in (coeff, 0.0))
+        return self._estimate(moved, moved["log_p"]) - self._estimate(still, still["log_p"])
+
+    def with_sides_shuffled(self) -> "Sweep":
+        """The control: the sides swapped in half of all pairs of rows, so that no arm has an effect on what is left.
+
+        The same half at every coefficient and seed, drawn once and for all.
+        Raises: DataError for the raw measure, which has no sides.
+        """
+        if self.measure == "raw":
+            raise DataError("the raw measure takes Yes for the behavior and has no sides; shuffle those of another")
+        sided = self.rows[self.rows["sign"] != 0]
+        pairs = sorted(set(zip(sided["cluster"], sided["pair"], strict=True)))
+        drawn = np.random.default_rng(0).permutation(len(pairs))[: len(pairs) // 2]
+        swapped = {pairs[place] for place in drawn}
+        is_swapped = [pair in swapped for pair in zip(self.rows["cluster"], self.rows["pair"], strict=True)]
+        return replace(self, rows=self.rows.assign(sign=self.rows["sign"] * np.where(is_swapped, -1, 1)))
+
     @property
     def movement(self) -> Estimate:
         """Mean distance that a row's log-ratio moves from 0 to +1, whichever way; nats."""
@@ -72,7 +104,11 @@ class Sweep:
         return self._estimate(moved.reset_index(), distances.reset_index(drop=True))
 
     def pmass(self, coeff: float) -> Estimate:
-        """Mean share of the next-token probability that is a Yes or a No, over the measure's rows."""
+        """Mean share of the next-token probability that is a Yes or a No, over the measure's rows.
+
+        Raises: DataError for a measure of text.
+        """
+        self._check_yes_or_no("pmass")
         rows = self._measured(coeff)
         return self._estimate(rows, rows["pmass"])
 
@@ -84,17 +120,28 @@ class Sweep:
 
     @cached_property
     def yes_bias(self) -> Estimate:
-        """Movement of the log-ratio on plain facts from 0 to +1: a push towards Yes that is not the behavior."""
+        """Movement of the log-ratio on plain facts from 0 to +1: a push towards Yes that is not the behavior.
+
+        Raises: DataError for a measure of text.
+        """
         return self._on_facts(lambda rows: rows["log_ratio"])
 
     @cached_property
     def fact_knowledge(self) -> Estimate:
-        """Movement from 0 to +1 of the log-ratio towards the right answer of plain facts."""
+        """Movement from 0 to +1 of the log-ratio towards the right answer of plain facts.
+
+        Raises: DataError for a measure of text.
+        """
         return self._on_facts(lambda rows: rows["log_ratio"] * rows["phrasing"].map({"yes": 1, "no": -1}))
 
     def _on_facts(self, value: Callable[[pd.DataFrame], pd.Series]) -> Estimate:
+        self._check_yes_or_no("plain facts")
         moved, still = (rows[rows["sign"] == 0] for rows in (self._rows_at(1.0), self._rows_at(0.0)))
         return self._estimate(moved, value(moved)) - self._estimate(still, value(still))
+
+    def _check_yes_or_no(self, what: str) -> None:
+        if self.measure in OF_TEXT:
+            raise DataError(f"{what} asked for of {self.measure} rows; expected Yes/No questions; see likelihood")
 
     def _measured(self, coeff: float) -> pd.DataFrame:
         rows = self._rows_at(coeff)
@@ -102,6 +149,13 @@ class Sweep:
             return rows[(rows["pair"] == "agree") & (rows["sign"] == 1)]
         asked = rows["sign"] != 0
         return rows[asked if self.pair is None else asked & (rows["pair"] == self.pair)]
+
+    def _values(self, rows: pd.DataFrame) -> pd.Series:
+        """The measure of each row; rows of both sides are equally many, so that their mean is that of the whole."""
+        if self.measure == "text":
+            # The difference of two means of n rows each is twice the mean of 2n rows with their signs.
+            return 2.0 * rows["sign"] * rows["log_p"]
+        return rows["log_ratio"] if self.measure == "raw" else rows["sign"] * rows["log_ratio"]
 
     def _rows_at(self, coeff: float) -> pd.DataFrame:
         rows = self.rows[self.rows["coeff"] == coeff]
@@ -112,7 +166,7 @@ class Sweep:
 
     def _gates(self, rows: pd.DataFrame, coeff: float) -> tuple[str, ...]:
         gates = []
-        if (pmass := rows["pmass"].mean()) < PMASS_GATE:
+        if self.measure not in OF_TEXT and (pmass := rows["pmass"].mean()) < PMASS_GATE:
             gates.append(f"pmass {pmass:.2f} < {PMASS_GATE} at coeff {coeff:+g}")
         if (clusters := rows["cluster"].nunique()) < MIN_CLUSTERS:
             gates.append(f"too few rows: {clusters} clusters < {MIN_CLUSTERS}")

@@ -18,10 +18,11 @@ from ws.engine.loading import loaded
 from ws.errors import DataError
 from ws.models.language import LanguageModel
 from ws.models.own import chosen_model
-from ws.scoring.rows import COEFFS, read_rows
+from ws.scoring.rows import COEFFS
+from ws.scoring.scored import Scored, read_scored
 from ws.scoring.side_effects import answers_at
 from ws.stats.sweep import Measure, Sweep
-from ws.steering.interventions import Ready, Weights, untouched
+from ws.steering.interventions import Intervention, Nothing, Ready, Weights, untouched
 from ws.store import Store, default_root
 from ws.study.subject import Subject
 from ws.training.direction import Direction, direction_delta
@@ -93,9 +94,9 @@ class Study:
         """The held-out questions under each direction at each coefficient, and in the unchanged model, coefficient 0.
 
         Directions are seeds of one training. They are paired by their place when sweeps are compared: the first of one
-        call with the first of another. `measure` is "corrected", in which a mere push towards Yes cancels, or "raw",
-        as in the journal.
-        Units: log-ratios of Yes to No, in nats a row.
+        call with the first of another. `measure` is "corrected", in which a mere push towards Yes cancels, "raw", as in
+        the journal, "text", which reads answers of both sides, or "written", which judges answers of the model's own.
+        Units: nats, a row of Yes/No questions or a token of text.
         Raises: DataError without a direction or a coefficient, MismatchError for a direction of another model.
         """
         if not directions or not coeffs:
@@ -104,16 +105,17 @@ class Study:
                 'study.score(study.train("lora"))'
             )
         steered = tuple(dict.fromkeys(float(coeff) for coeff in coeffs if coeff))
-        base = read_rows(self.store, self.subject.base_rows)
         tables = [
-            table.assign(seed=seed)
+            read_scored(self.store, recipe).assign(seed=seed)
             for seed, direction in enumerate(directions)
-            for table in (base, *self._steered(direction, steered))
+            for recipe in self._scored(measure, direction, steered, seed)
         ]
         return Sweep(pd.concat(tables, ignore_index=True), measure)
 
-    def _steered(self, direction: Direction, coeffs: tuple[float, ...]) -> list[pd.DataFrame]:
-        return [read_rows(self.store, self.subject.rows(Weights(direction), coeffs=coeffs))] if coeffs else []
+    def _scored(self, measure: Measure, direction: Direction, steered: tuple[float, ...], seed: int) -> list[Scored]:
+        """What is read of the unchanged model and, if it is steered at all, of the direction."""
+        arms: list[tuple[Intervention, tuple[float, ...]]] = [(Nothing(), (0.0,)), (Weights(direction), steered)]
+        return [self.subject.scored(measure, arm, seed=seed, coeffs=coeffs) for arm, coeffs in arms if coeffs]
 
 
 def answers(model: LanguageModel, messages: Sequence[str], *, new_tokens: int = 48) -> list[str]:

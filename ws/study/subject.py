@@ -9,6 +9,7 @@ from ws.behaviors import Behavior, Question, behavior
 from ws.behaviors.honesty import HONESTY, from_pool
 from ws.behaviors.judges import judges_of
 from ws.behaviors.messages import Message, Untrained, untrained
+from ws.errors import DataError
 from ws.lenses.activations import fit_prompts
 from ws.models.language import Placed
 from ws.models.scale import Scale
@@ -16,6 +17,7 @@ from ws.models.table import known_model, weights_of
 from ws.scoring.rows import COEFFS, Rows
 from ws.scoring.text import FIRST_PAIR, SampledAnswers, TextRows
 from ws.scoring.written import WrittenRows
+from ws.stats.sweep import Measure
 from ws.steering.interventions import Intervention, Nothing, Weights
 from ws.steering.states import Prompt
 from ws.training.direction import Direction
@@ -186,6 +188,32 @@ class Subject:
             WRITTEN_SEED + seed,
             self._text_tokens,
         )
+
+    def scored(
+        self, measure: Measure, intervention: Intervention, *, seed: int, coeffs: tuple[float, ...]
+    ) -> Rows | TextRows | WrittenRows:
+        """What a measure reads of an intervention; of Yes/No questions the same for every seed."""
+        match measure:
+            case "text":
+                return self.text_rows(intervention, seed=seed, coeffs=coeffs)
+            case "written":
+                return self.written_rows(intervention, seed=seed, coeffs=coeffs)
+        return self.rows(intervention, coeffs=coeffs)
+
+    def cut_scored(
+        self, measure: Measure, cut: Intervention, *, seed: int, coeffs: tuple[float, ...]
+    ) -> Rows | TextRows:
+        """What a measure reads of a cut of a direction.
+
+        Raises: DataError for written answers, which take minutes where there are hundreds of cuts.
+        """
+        if measure == "written":
+            raise DataError(
+                f"{cut.describe()} was asked for as written: hundreds of cuts would write for days; measure it as text"
+            )
+        if measure == "text":
+            return self.cut_text_rows(cut, seed=seed, coeffs=coeffs)
+        return self.cut_rows(cut, coeffs=coeffs)
 
     @property
     def _text_tokens(self) -> int:

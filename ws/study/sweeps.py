@@ -10,17 +10,18 @@ import pandas as pd
 
 from ws.lenses.identity import Identity, read_gap
 from ws.lenses.modules import layer_of
-from ws.scoring.rows import COEFFS, Rows, read_rows
+from ws.scoring.rows import COEFFS
+from ws.scoring.scored import Scored, read_scored
+from ws.scoring.text import FIRST_PAIR
 from ws.stats.estimate import Estimate
-from ws.stats.sweep import Measure, Sweep
-from ws.steering.interventions import Weights
-from ws.store import Store
+from ws.stats.sweep import OF_TEXT, Measure, Sweep
+from ws.steering.interventions import Nothing, Weights
 from ws.study.cuts import Asked, cut_of, cut_of_direction
 from ws.study.replicates import Control, Replicates
 from ws.training.direction import read_geometry
 
-CONTROL_COEFFS = (-2.0, 1.0, 2.0)
-"""The coefficients that spread and effect of a control need."""
+ENDS_AND_ONE = (-2.0, 1.0, 2.0)
+"""The coefficients that spread and effect need: all that controls and written answers have."""
 
 WRITES = "residual_writes"
 """The part of dW that is cut along directions."""
@@ -28,7 +29,7 @@ WRITES = "residual_writes"
 OTHER_COEFFS = (0.5, 2.0, 4.0)
 """Coefficients at which cuts are scored in one artifact; +1, all that most claims need, is an artifact of its own."""
 
-SeedRows = tuple[tuple[int, Rows], ...]
+SeedRows = tuple[tuple[int, Scored], ...]
 
 
 def sweep(
@@ -44,9 +45,13 @@ def sweep(
 
     `coeffs` restricts dW's coefficients, `pair` the corrected measure to one pair of phrasings.
     """
-    coeffs = coeffs if control is None else CONTROL_COEFFS
+    if control is not None or (measure == "written" and coeffs == COEFFS):
+        coeffs = ENDS_AND_ONE
     directions = {seed: replicates.direction(family, seed=seed, control=control) for seed in replicates.seeds}
-    steered = tuple((seed, replicates.subject.rows(Weights(one), coeffs=coeffs)) for seed, one in directions.items())
+    steered = tuple(
+        (seed, replicates.subject.scored(measure, Weights(one), seed=seed, coeffs=coeffs))
+        for seed, one in directions.items()
+    )
     return _noted(replicates, steered, measure, pair, family if 1.0 in coeffs else None)
 
 
@@ -61,7 +66,9 @@ def cut_sweep(
 ) -> Sweep:
     """A part of dW at some coefficients, on the questions of the agree pair that cuts are scored on."""
     steered = tuple(
-        (seed, rows) for seed in replicates.seeds for rows in _cut_rows(replicates, family, cut, coeffs, control, seed)
+        (seed, rows)
+        for seed in replicates.seeds
+        for rows in _cut_rows(replicates, family, cut, measure, coeffs, control, seed)
     )
     return _of_cuts(replicates, steered, measure, frozenset((0.0, *coeffs)))
 
@@ -98,7 +105,7 @@ def kept_energy(replicates: Replicates, family: str, cut: Asked, *, measure: Mea
     """The cut's share of dW's squared norm, with the rows of the cut's effect, so that the two can be compared."""
     effect = cut_sweep(replicates, family, cut, measure=measure).effect
     lines = effect.index.to_frame(index=False)
-    shares = {seed: _energy_share(replicates, family, cut, seed) for seed in replicates.seeds}
+    shares = {seed: _energy_share(replicates, family, cut, measure, seed) for seed in replicates.seeds}
     return Estimate.of(lines.assign(value=lines["seed"].map(shares)), sources=effect.sources)
 
 
@@ -117,57 +124,72 @@ def layers(replicates: Replicates, family: str) -> list[int]:
 
 def zero_rows(replicates: Replicates, family: str) -> pd.DataFrame:
     """Rows scored with 0 * dW added, on the first seed."""
-    return _read(
+    return read_scored(
         replicates.store,
         replicates.subject.rows(replicates.subject.weights(family, seed=replicates.seeds[0]), coeffs=(0.0,)),
     )
 
 
 def _cut_rows(
-    replicates: Replicates, family: str, cut: Asked, coeffs: tuple[float, ...], control: Control | None, seed: int
-) -> list[Rows]:
+    replicates: Replicates,
+    family: str,
+    cut: Asked,
+    measure: Measure,
+    coeffs: tuple[float, ...],
+    control: Control | None,
+    seed: int,
+) -> list[Scored]:
     direction = replicates.direction(family, seed=seed, control=control)
     if isinstance(cut, str) and cut == "whole":
-        return [replicates.subject.rows(Weights(direction))]
+        return [replicates.subject.scored(measure, Weights(direction), seed=seed, coeffs=COEFFS)]
     made = cut_of_direction(replicates.subject, direction, cut, seed=seed)
     others = tuple(coeff for coeff in coeffs if coeff not in (0.0, 1.0, *OTHER_COEFFS))
     together = [some for some in ((1.0,), OTHER_COEFFS, others) if {*some} & {*coeffs}]
-    return [replicates.subject.cut_rows(made, coeffs=some) for some in together]
+    return [replicates.subject.cut_scored(measure, made, seed=seed, coeffs=some) for some in together]
 
 
-def _energy_share(replicates: Replicates, family: str, cut: Asked, seed: int) -> float:
-    [rows] = _cut_rows(replicates, family, cut, (1.0,), None, seed)
-    norm = _read(replicates.store, rows)["norm"].iloc[0]
+def _energy_share(replicates: Replicates, family: str, cut: Asked, measure: Measure, seed: int) -> float:
+    [rows] = _cut_rows(replicates, family, cut, measure, (1.0,), None, seed)
+    norm = read_scored(replicates.store, rows)["norm"].iloc[0]
     return float(
         norm**2 / read_geometry(replicates.store, replicates.subject.direction(family, seed=seed))["delta_sq"].sum()
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _noted(replicates: Replicates, steered: SeedRows, measure: Measure, pair: str | None, family: str | None) -> Sweep:
-    """One sweep for all callers, so that its estimates are computed once; a family's has a note on its push to Yes."""
-    swept = Sweep(_together(replicates, steered), measure, pair, sources=_keys(replicates, steered))
-    return swept if family is None else swept.noting(f"facts to Yes {swept.yes_bias.value:+.2f} {family}")
+    """One sweep for all callers, so that its estimates are computed once; a family's has a note on what else it did."""
+    swept = Sweep(_together(replicates, steered, measure), measure, pair, sources=_keys(replicates, steered, measure))
+    if family is None:
+        return swept
+    if measure in OF_TEXT:
+        return swept.noting(f"all answers {swept.likelihood().value:+.3f} nats a token {family}")
+    return swept.noting(f"facts to Yes {swept.yes_bias.value:+.2f} {family}")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _of_cuts(replicates: Replicates, steered: SeedRows, measure: Measure, coeffs: frozenset[float]) -> Sweep:
-    """The rows of the questions that cuts are scored on, at these coefficients; recipes may have scored more."""
-    asked, rows = {question.id for question in replicates.subject.cut_questions}, _together(replicates, steered)
-    some = rows[rows["question_id"].isin(asked) & rows["coeff"].isin(coeffs)]
-    return Sweep(some, measure, pair="agree", sources=_keys(replicates, steered))
+    """The rows that cuts are scored on, at these coefficients; recipes may have scored more."""
+    rows, sources = _together(replicates, steered, measure), _keys(replicates, steered, measure)
+    rows = rows[rows["coeff"].isin(coeffs)]
+    if measure == "text":
+        return Sweep(rows[rows["pair"] == FIRST_PAIR], measure, sources=sources)
+    asked = {question.id for question in replicates.subject.cut_questions}
+    return Sweep(rows[rows["question_id"].isin(asked)], measure, pair="agree", sources=sources)
 
 
-def _together(replicates: Replicates, steered: SeedRows) -> pd.DataFrame:
-    tables = [_read(replicates.store, rows).assign(seed=seed) for seed, rows in steered]
-    still = [_read(replicates.store, replicates.subject.base_rows).assign(seed=seed) for seed in dict(steered)]
-    return pd.concat([*tables, *still], ignore_index=True)
+def _together(replicates: Replicates, steered: SeedRows, measure: Measure) -> pd.DataFrame:
+    recipes = (*steered, *_still(replicates, steered, measure))
+    tables = [read_scored(replicates.store, recipe).assign(seed=seed) for seed, recipe in recipes]
+    return pd.concat(tables, ignore_index=True)
 
 
-def _keys(replicates: Replicates, steered: SeedRows) -> tuple[str, ...]:
-    return replicates.keys(replicates.subject.base_rows, *(rows for _, rows in steered))
+def _keys(replicates: Replicates, steered: SeedRows, measure: Measure) -> tuple[str, ...]:
+    still = dict.fromkeys(recipe for _, recipe in _still(replicates, steered, measure))
+    return replicates.keys(*still, *(rows for _, rows in steered))
 
 
-@lru_cache(maxsize=512)
-def _read(store: Store, recipe: Rows) -> pd.DataFrame:
-    return read_rows(store, recipe)
+def _still(replicates: Replicates, steered: SeedRows, measure: Measure) -> SeedRows:
+    """The unchanged model under each seed; it answers Yes/No questions alike under all of them."""
+    subject = replicates.subject
+    return tuple((seed, subject.scored(measure, Nothing(), seed=seed, coeffs=(0.0,))) for seed in dict(steered))

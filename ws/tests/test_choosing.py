@@ -3,23 +3,26 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ws.contest import choosing
+from ws.contest.arm import RecipeOf
 from ws.contest.choosing import (
     GRID,
-    HONEST_PROMPTS,
     Setting,
     best_activation,
     best_blocks,
     best_method,
     best_prompt,
     best_setting,
+    prompts_toward,
 )
 from ws.contest.contest import Contest
 from ws.errors import DataError
 from ws.models.scale import SMALL
+from ws.scoring.text import SampledAnswers
 from ws.steering.interventions import Activations, Intervention, SystemPrompt
 from ws.store import Store
 from ws.study.subject import Subject
@@ -61,8 +64,52 @@ def test_the_opposite_can_be_asked_for() -> None:
 def test_a_broken_model_is_no_candidate() -> None:
     scored = {"a": table(STILL, (1.0, 0.7, 0.9), (9.0, 20.0, 0.49))}
     assert best_setting(scored).coeff == 1.0
-    with pytest.raises(DataError, match=r"none of 1 settings keeps a pmass of 0.5 .* \(best: 0.49\)"):
+    with pytest.raises(DataError, match=r"none of 1 settings keeps a fluency .* of 0.5 .* \(best: 0.49\)"):
         best_setting({"a": table(STILL, (9.0, 20.0, 0.49))})
+
+
+def of_text(*settings: tuple[float, float, float]) -> pd.DataFrame:
+    """Answers of both sides: at each (coefficient, effect, cost) effect nats apart, and all less likely by cost."""
+    rows = [
+        {
+            "question_id": f"{index}/{sign}",
+            "cluster": str(index),
+            "topic": "t",
+            "phrasing": "p",
+            "pair": "pair-0",
+            "sign": sign,
+            "coeff": coeff,
+            "log_p": sign * effect / 2 - 0.3 * index - cost,
+        }
+        for coeff, effect, cost in settings
+        for index in range(3)
+        for sign in (+1, -1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_in_text_the_sides_are_compared_and_a_model_that_loses_half_of_its_likelihood_is_broken() -> None:
+    still, some, far = (0.0, 0.5, 0.0), (4.0, 1.25, 0.5), (16.0, 9.0, 0.7)
+    best = best_setting({"block 2": of_text(still, some, far)})
+    assert best == Setting("block 2", 4.0, pytest.approx(0.75), pytest.approx(np.exp(-0.5)))
+    assert best_setting({"a": of_text(still, (1.0, 0.1, 0.0), (4.0, 0.3, 0.0))}).coeff == 4.0
+    with pytest.raises(DataError, match=r"none of 1 settings keeps a fluency .* \(best: 0.50\)"):
+        best_setting({"a": of_text(still, far)})
+
+
+def test_choices_for_text_are_made_on_validation_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SampledAnswers] = []
+
+    def scored(store: Store, rows_of: RecipeOf, made: Intervention, coeffs: tuple[float, ...]) -> pd.DataFrame:
+        asked.append(rows_of(made, coeffs=coeffs).answers)
+        return of_text((0.0, 0.5, 0.0), (1.0, len(made.describe()), 0.0))
+
+    monkeypatch.setattr(choosing, "_validation", scored)
+    subject = Subject("tiny-random-qwen3", behavior_name="sycophancy")
+    best_prompt(Store(tmp_path), Contest(subject), seed=3, by="text")
+    assert asked == [subject.answers(3, split="validation")] * len(prompts_toward("sycophancy"))
+    held = {message.id for message in subject.answers(3).messages}
+    assert not held & {message.id for answers in asked for message in answers.messages}
 
 
 def test_of_equals_the_smaller_coefficient_and_the_first_arm_win() -> None:
@@ -81,7 +128,7 @@ def test_a_choice_needs_the_unchanged_model_and_equal_rows() -> None:
 def contest(monkeypatch: pytest.MonkeyPatch) -> Contest:
     """A contest in which the longest prompt, mean differences in the last block and a coefficient of 4 do best."""
 
-    def scored(store: Store, contest: Contest, made: Intervention, coeffs: tuple[float, ...]) -> pd.DataFrame:
+    def scored(store: Store, rows_of: RecipeOf, made: Intervention, coeffs: tuple[float, ...]) -> pd.DataFrame:
         match made:
             case SystemPrompt():
                 strength = len(made.text)
@@ -97,8 +144,8 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Contest:
 
 
 def test_the_best_prompt_is_the_one_that_moves_dilemmas_furthest(tmp_path: Path, contest: Contest) -> None:
-    best = best_prompt(Store(tmp_path), contest)
-    assert best.choice == max(HONEST_PROMPTS, key=lambda name: len(contest.prompt(name).text))
+    best = best_prompt(Store(tmp_path), contest, seed=0)
+    assert best.choice == max(prompts_toward("honesty"), key=lambda name: len(contest.prompt(name).text))
     assert best.coeff == 1.0
 
 

@@ -24,10 +24,12 @@ SIMPLE = CONTEST.prompt("simple-honest")
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store in which whatever an arm chooses or measures is known without a model."""
-    monkeypatch.setattr(footing, "best_prompt", lambda *_: Setting("simple-honest", 1.0, 1.0, 0.9))
-    monkeypatch.setattr(footing, "best_method", lambda *_, seed: ("pca", "mean-difference")[seed])
-    monkeypatch.setattr(footing, "best_blocks", lambda *_, seed: (1, 2 + seed))
-    monkeypatch.setattr(footing, "best_activation", lambda *_, seed: Setting("block 1", 16.0 + seed, 1.0, 0.9))
+    methods = {"dilemmas": ("pca", "mean-difference"), "text": ("mean-difference", "pca")}
+    coeffs = {"dilemmas": 16.0, "text": 4.0}
+    monkeypatch.setattr(footing, "best_prompt", lambda *_, seed, by: Setting("simple-honest", 1.0, 1.0, 0.9))
+    monkeypatch.setattr(footing, "best_method", lambda *_, seed, by: methods[by][seed])
+    monkeypatch.setattr(footing, "best_blocks", lambda *_, seed, by: (1, 2 + seed) if by == "dilemmas" else (3,))
+    monkeypatch.setattr(footing, "best_activation", lambda *_, seed, by: Setting("", coeffs[by] + seed, 1.0, 0.9))
     monkeypatch.setattr(footing, "read_iso_kl", calibration)
     return Store(tmp_path)
 
@@ -74,6 +76,21 @@ def test_a_method_is_its_directions_in_the_blocks_that_the_first_seed_chose(
     arm = arm_at(store, CONTEST, SEEDS, name, "best", control=control)
     assert (arm.name, made(arm), arm.ranked) == (name, expected, not random)
     assert {dose.coeff for dose in arm.doses} == {16.0}
+
+
+def test_what_is_judged_by_text_is_chosen_by_text(store: Store) -> None:
+    arm = arm_at(store, CONTEST, SEEDS, "best-activation", "best", by="text")
+    assert made(arm) == [CONTEST.activations("mean-difference", blocks=(3,), seed=seed) for seed in SEEDS]
+    assert {dose.coeff for dose in arm.doses} == {4.0}
+
+
+def test_a_contest_of_another_behavior_has_its_own_arms(store: Store) -> None:
+    other = Contest(Subject("tiny-random-qwen3", behavior_name="sycophancy"))
+    own = arm_at(store, other, SEEDS, "lora")
+    assert own == arm_at(store, other, SEEDS, "lora", trained="sycophancy")
+    assert made(own) == [CONTEST.weights("lora", seed=seed, trained="sycophancy") for seed in SEEDS]
+    assert (own.ranked, arm_at(store, other, SEEDS, "lora", trained="honesty").ranked) == (True, False)
+    assert made(arm_at(store, other, SEEDS[:1], "simple-agreeing")) == [other.prompt("simple-agreeing")]
 
 
 @pytest.mark.parametrize("name", ["best-prompt", "simple-honest"])

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ws.contest import readings
-from ws.contest.arm import Arm, Dose, RecipeOf
+from ws.contest.arm import Arm, Dose, RecipeOf, RecipesOf
 from ws.contest.contest import Contest
+from ws.scoring.scored import read_scored
 from ws.scoring.side_effects import read_answers, read_text
 from ws.stats.estimate import Estimate
 from ws.stats.specificity import TARGET
@@ -23,6 +25,9 @@ ARM = Arm("simple", tuple(Dose(seed, PROMPT, 1.0) for seed in (0, 1)))
 UNRANKED = Arm("simple", ARM.doses, ranked=False)
 TURNED = Arm("simple", ARM.doses, side=-1, ranked=False)
 """An arm turned round: its rows were scored at coefficient 1 and count as coefficient -1."""
+
+
+effect_on_dilemmas = partial(readings.effect_of, read="dilemmas")
 
 
 def moved(store: Store, recipe_of: RecipeOf) -> pd.DataFrame:
@@ -47,7 +52,7 @@ def test_a_table_reads_every_seed_as_its_side_and_the_unchanged_model_as_0(store
 
 
 def test_the_effect_on_dilemmas_is_towards_honesty_and_that_of_an_arm_turned_round_is_its_own(store: Store) -> None:
-    effect, turned = (readings.effect_on_dilemmas(store, CONTEST, arm) for arm in (ARM, TURNED))
+    effect, turned = (effect_on_dilemmas(store, CONTEST, arm) for arm in (ARM, TURNED))
     assert effect.value == turned.value == pytest.approx(asked(store, CONTEST.rows), abs=1e-6)
 
 
@@ -77,6 +82,52 @@ def test_axes_are_read_beside_their_target(store: Store) -> None:
     )
 
 
+def text_change(store: Store, recipes_of: RecipesOf) -> float:
+    """Mean over seeds of + minus - answers, change from the unchanged model, one seed's rows after the other."""
+    changes = []
+    for seed in (0, 1):
+        one, base = (
+            read_scored(store, recipes_of(seed)(made, coeffs=(coeff,)))
+            for made, coeff in ((PROMPT, 1.0), (Nothing(), 0.0))
+        )
+        change = (one["log_p"] - base["log_p"]).groupby(one["sign"]).mean()
+        changes.append(change[1] - change[-1])
+    return float(np.mean(changes))
+
+
+def test_text_is_read_seed_by_seed_and_off_target_beside_it(store: Store) -> None:
+    effect, turned = (readings.effect_of(store, CONTEST, arm, read="text") for arm in (ARM, TURNED))
+    assert effect.value == turned.value == pytest.approx(text_change(store, CONTEST.text_of), abs=1e-6)
+    assert effect.by_seed[0] != effect.by_seed[1]
+    means = readings.movement_in_text(store, CONTEST, ARM)
+    off_target = text_change(store, partial(CONTEST.text_of, behavior_name="sycophancy"))
+    assert means[TARGET].value == pytest.approx(effect.value, abs=1e-6)
+    assert means["sycophancy"].value == pytest.approx(off_target, abs=1e-6)
+    assert readings.text(store, CONTEST, ARM, of="sycophancy").effect.value == pytest.approx(off_target, abs=1e-6)
+
+
+def test_written_answers_are_read_seed_by_seed(store: Store) -> None:
+    effect = readings.effect_of(store, CONTEST, ARM, read="written")
+    expected = [
+        read_scored(store, CONTEST.written_of(seed)(PROMPT, coeffs=(1.0,)))["log_ratio"].mean()
+        - read_scored(store, CONTEST.written_of(seed)(Nothing(), coeffs=(0.0,)))["log_ratio"].mean()
+        for seed in (0, 1)
+    ]
+    assert effect.by_seed.to_list() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("read", ["text", "written"])
+def test_a_number_of_text_lists_its_rows_and_what_it_cost(store: Store, read: readings.Read) -> None:
+    number = readings.effect_of(store, CONTEST, ARM, read=read)
+    recipes_of = CONTEST.text_of if read == "text" else CONTEST.written_of
+    assert number.sources == ARM.keys_by_seed(store, recipes_of)
+    assert len(number.sources) == 4
+    [note] = number.notes
+    assert re.fullmatch(r"simple x1 at KL .*, all answers [+-]\d\.\d{3} nats a token simple", note)
+    [cost] = readings.effect_of(store, CONTEST, UNRANKED, read=read).notes
+    assert note.endswith(cost)
+
+
 @pytest.mark.parametrize(
     ("change", "read", "column"),
     [(readings.prose, read_text, "nll"), (readings.repetition, read_answers, "repetition")],
@@ -95,7 +146,7 @@ def test_side_effects_are_means_above_the_unchanged_model(
 @pytest.mark.parametrize(
     ("read", "recipes", "says"),
     [
-        (readings.effect_on_dilemmas, [CONTEST.rows, CONTEST.axis_rows], "simple x1 at KL .*, facts to Yes .*, .*"),
+        (effect_on_dilemmas, [CONTEST.rows, CONTEST.axis_rows], "simple x1 at KL .*, facts to Yes .*, .*"),
         (readings.moved_against, [CONTEST.rows, CONTEST.axis_rows], "simple x1 at KL .*, facts to Yes .*, .*"),
         (lambda *of: readings.conduct(*of).effect, [CONTEST.conduct_rows], "simple x1 at KL .*"),
         (lambda *of: readings.sycophancy(*of).effect, [CONTEST.sycophancy_rows], "simple x1 at KL .*"),
@@ -115,7 +166,7 @@ def test_a_number_lists_the_rows_it_was_read_from_and_how_strong_its_arm_is(
 
 
 def test_what_does_not_compete_is_read_without_its_strength(store: Store) -> None:
-    found = readings.effect_on_dilemmas(store, CONTEST, UNRANKED)
+    found = effect_on_dilemmas(store, CONTEST, UNRANKED)
     assert (found.notes, set(found.sources)) == ((), set(UNRANKED.keys(store, CONTEST.rows)))
     assert readings.conduct(store, CONTEST, UNRANKED).notes == ()
 

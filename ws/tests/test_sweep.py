@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ws.errors import DataError, EstimateError
 from ws.stats.estimate import Estimate
-from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE, Sweep
+from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE, Measure, Sweep
 
 COEFFS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 PAIRS = ("agree", "true")
@@ -204,3 +204,75 @@ def test_measures_do_not_share_rows_by_chance() -> None:
     sweep = Sweep(frame(effect=1.0, push=3.0))
     assert replace(sweep, measure="raw").effect.value == pytest.approx(4)
     assert sweep.effect.value == pytest.approx(1)
+
+
+def text(*, effect: float = 0.0, cost: float = 0.0, clusters: int = 12, seeds: int = 2) -> pd.DataFrame:
+    """Two pairs of answers to each message, + and - further apart by effect and all less likely by cost, per coeff."""
+    rows = [
+        (seed, coeff, f"m{cluster}", f"pair-{pair}", sign, -2 - 0.1 * cluster - 0.2 * pair * seed)
+        for seed in range(seeds)
+        for coeff in COEFFS
+        for cluster in range(clusters)
+        for pair in (0, 1)
+        for sign in (1, -1)
+    ]
+    table = pd.DataFrame(rows, columns=["seed", "coeff", "cluster", "pair", "sign", "start"])
+    table["log_p"] = table["start"] + table["coeff"] * (table["sign"] * effect / 2 - cost)
+    return table.assign(question_id=table["cluster"] + table["pair"] + table["sign"].astype(str))
+
+
+@given(effect=nats, cost=nats)
+@several
+def test_text_tells_the_effect_from_the_cost(effect: float, cost: float) -> None:
+    sweep = Sweep(text(effect=effect, cost=cost), "text")
+    assert sweep.effect.value == pytest.approx(effect, abs=1e-9)
+    assert sweep.spread.value == pytest.approx(4 * effect, abs=1e-9)
+    assert sweep.likelihood().value == pytest.approx(-cost, abs=1e-9)
+    assert sweep.likelihood(-2.0).value == pytest.approx(2 * cost, abs=1e-9)
+
+
+def test_text_is_the_mean_of_plus_answers_minus_that_of_minus_answers() -> None:
+    table = text().assign(log_p=lambda rows: -(pd.Series(range(len(rows))) * 0.618 % 1))
+    read = table[table["coeff"] == 1.0].groupby("sign")["log_p"].mean()
+    assert Sweep(table, "text").at(1.0).value == pytest.approx(read[1] - read[-1])
+    first = table[(table["coeff"] == 1.0) & (table["pair"] == "pair-0")].groupby("sign")["log_p"].mean()
+    assert Sweep(table, "text", pair="pair-0").at(1.0).value == pytest.approx(first[1] - first[-1])
+
+
+def test_swapping_the_sides_turns_the_sign() -> None:
+    table = text(effect=0.3, cost=0.1)
+    turned = Sweep(table.assign(sign=-table["sign"]), "text")
+    assert turned.effect.value == pytest.approx(-0.3)
+    assert turned.likelihood().value == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("measure", ["text", "corrected", "written"])
+def test_of_shuffled_sides_nothing_is_left(measure: Measure) -> None:
+    rows = frame(effect=0.3) if measure == "corrected" else text(effect=0.3)
+    sweep = Sweep(rows.assign(sign=1, log_ratio=0.3 * rows["coeff"]) if measure == "written" else rows, measure)
+    assert sweep.effect.value == pytest.approx(0.3)
+    assert sweep.with_sides_shuffled().effect.value == pytest.approx(0, abs=1e-9)
+    with pytest.raises(DataError, match="the raw measure takes Yes for the behavior and has no sides"):
+        replace(sweep, measure="raw").with_sides_shuffled()
+
+
+def test_written_answers_count_as_they_are_judged() -> None:
+    rows = text().assign(sign=1, log_ratio=lambda rows: 0.1 * rows["coeff"], log_p=lambda rows: -rows["coeff"])
+    sweep = Sweep(rows, "written")
+    assert sweep.effect.value == pytest.approx(0.1)
+    assert sweep.likelihood().value == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("measure", ["text", "written"])
+def test_text_has_no_pmass_and_yes_or_no_have_no_likelihood(measure: Measure) -> None:
+    sweep = Sweep(text(), measure)
+    for read in (lambda: sweep.pmass(1.0), lambda: sweep.yes_bias, lambda: sweep.fact_knowledge):
+        with pytest.raises(DataError, match=f"asked for of {measure} rows; expected Yes/No questions"):
+            read()
+    with pytest.raises(DataError, match="asked for of corrected rows; expected text; see pmass"):
+        Sweep(frame()).likelihood()
+
+
+def test_text_is_gated_by_few_messages_alone() -> None:
+    assert Sweep(text(clusters=MIN_CLUSTERS), "text").effect.gates == ()
+    assert Sweep(text(clusters=9), "text").effect.gates == ("too few rows: 9 clusters < 10",)
