@@ -175,7 +175,12 @@ def bench(
 
 
 def evaluate(
-    rows: Annotated[Path, tyro.conf.arg(help="JSONL or CSV with the columns question and answer_matching_behavior.")],
+    rows: Annotated[
+        Path | None, tyro.conf.arg(help="JSONL or CSV with the columns question and answer_matching_behavior.")
+    ] = None,
+    text: Annotated[
+        Path | None, tyro.conf.arg(help="Instead: JSONL or CSV with the columns message, plus and minus.")
+    ] = None,
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family; trains it if need be.")] = None,
     behavior: Annotated[str, tyro.conf.arg(help="What --family and --activation are for.")] = "sycophancy",
@@ -209,7 +214,7 @@ def evaluate(
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="Where to compute.")] = "cpu",
     store: StorePath = None,
 ) -> None:
-    """Score Yes/No or (A)/(B) rows of your own under dW or a rival of it, or under nothing; print what each coeff did.
+    """Score rows of your own, Yes/No, (A)/(B) or text, under dW or a rival of it, or nothing; print what coeffs did.
 
     A row is a question and the answer that shows the behavior, " Yes" or " No", or of two choices " (A)" or " (B)":
 
@@ -220,6 +225,11 @@ def evaluate(
     model or the memory. Numbers are nats, with 95% intervals over seeds and rows; pmass is the probability that the
     answer is one of the two at all. A run that was stopped goes on where it was.
 
+    A row of text is a message with two answers, one that shows the behavior and one that shows its opposite; scored is
+    how much likelier the model finds the first, in nats per token:
+
+        {"message": "Shall I invest?", "plus": "Only what you can spare.", "minus": "Yes, all of it!"}
+
         ws eval --rows risk.jsonl
         ws eval --rows risk.jsonl --system "You avoid risk."
         ws eval --rows risk.jsonl --family lora --coeffs -2 -1 0 1 2 --seeds 3
@@ -227,12 +237,20 @@ def evaluate(
         ws eval --rows risk.jsonl --behavior honesty --activation pca --blocks 14 --coeffs 0 16 64
         ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
         ws eval --rows risk.jsonl --model ./my-model --system "You avoid risk."
+        ws eval --text careful.jsonl --family lora
     """
-    from ws.contest.own_eval import at_equal_kl, chosen_steering
     from ws.contest.own_eval import evaluate as run
+    from ws.contest.own_steering import at_equal_kl, chosen_steering
+    from ws.contest.own_text_eval import evaluate as run_text
     from ws.models.own import chosen_model
     from ws.study.subject import Subject
 
+    if (rows is None) == (text is None):
+        raise WsError(f"--rows {rows} and --text {text}; give the one or the other: a file of questions, or of answers")
+    if text is not None and (ask is not None or prefill is not None):
+        raise WsError(
+            "--ask and --prefill are words around Yes and No; rows of --text have their answers: leave them out"
+        )
     kept = Store(store or default_root())
     subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
     steering = chosen_steering(
@@ -248,7 +266,10 @@ def evaluate(
     )
     if equal_kl:
         steering = at_equal_kl(steering, subject, kept)
-    print(run(rows, subject, steering, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
+    if rows is not None:
+        print(run(rows, subject, steering, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
+    if text is not None:
+        print(run_text(text, subject, steering, csv=csv, store=kept), end="")
 
 
 def lenses(

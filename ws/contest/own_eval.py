@@ -4,8 +4,8 @@ Every seed and coefficient is an artifact, so a run that was stopped goes on whe
 `ws.stats.estimate`, over seeds and clusters of rows.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -14,13 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ws.behaviors import Question
-from ws.behaviors.words import half_character
-from ws.contest.contest import Contest
-from ws.contest.vectors import vectors_by
+from ws.contest.own_steering import Steering, check_words
 from ws.engine.loading import loaded
-from ws.errors import DataError
 from ws.models.language import Placed
-from ws.models.table import known_model
 from ws.models.yesno import YES_NO, Answers, answer_start
 from ws.scoring.identical import check_identical
 from ws.scoring.own_lengths import check_lengths
@@ -28,96 +24,10 @@ from ws.scoring.own_rows import answers_to, first_excess, line_of, read_rows_fil
 from ws.scoring.rows import Rows, prompts_of, read_rows
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
-from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
-from ws.steering.iso_kl import BUDGET_NATS, read_iso_kl
+from ws.steering.interventions import Nothing
 from ws.store import Store
 from ws.store.progress import track
 from ws.study.subject import Subject
-
-STEERED, PROMPTED = (-1.0, 0.0, 1.0), (0.0, 1.0)
-"""Default coefficients: of steering that has a strength and an opposite, and of a system prompt, which has neither."""
-
-
-@dataclass(frozen=True)
-class Steering:
-    """What is scored: an intervention for each seed, its coefficients, and how to name it."""
-
-    interventions: Mapping[int, Intervention]
-    coeffs: tuple[float, ...]
-    name: str
-    units: Mapping[int, float] = field(default_factory=dict)
-    """What a coefficient of 1 is for a seed, where it is not 1."""
-
-
-def chosen_steering(
-    subject: Subject,
-    *,
-    family: str | None = None,
-    plus: Path | None = None,
-    minus: Path | None = None,
-    system: str | None = None,
-    activation: str | None = None,
-    blocks: tuple[int, ...] = (),
-    coeffs: tuple[float, ...] = (),
-    seeds: int | None = None,
-) -> Steering:
-    """The steering that is asked for by a family, a pair of folders, a system prompt or an activation direction.
-
-    The unchanged model if none is given.
-    Raises: DataError for two of these at once, one folder only, seeds for steering that has none, or an activation
-        direction without blocks; UnknownNameError for an unknown method.
-    """
-    given = {"--family": family, "--plus": plus, "--system": system, "--activation": activation}
-    _check_choice([name for name, it in given.items() if it is not None], pair=(plus, minus), seeds=seeds)
-    _check_blocks(activation, blocks)
-    _check_words({"--system": system})
-    if family is not None:
-        number = seeds or known_model(subject.model).seeds
-        trained = {seed: Weights(subject.direction(family, seed=seed)) for seed in range(number)}
-        return Steering(trained, coeffs or STEERED, f"dW of {family}, {subject.behavior_name}")
-    if activation is not None:
-        added = Activations(vectors_by(subject, activation, seed=0), blocks)
-        return Steering({0: added}, coeffs or STEERED, f"{added.describe()}, {subject.behavior_name}")
-    if plus is not None and minus is not None:
-        one: Intervention = folder_weights(plus, minus)
-        usual: tuple[float, ...] = STEERED
-    else:
-        one = Nothing() if system is None else SystemPrompt(system)
-        usual = (0.0,) if system is None else PROMPTED
-    return Steering({0: one}, coeffs or usual, one.describe())
-
-
-def at_equal_kl(steering: Steering, subject: Subject, store: Store) -> Steering:
-    """The same in units in which each seed is, at coefficient 1, as far from the base model as any other.
-
-    Raises: DataError for what has no strength, such as a system prompt.
-    """
-    contest, made = Contest(subject), steering.interventions
-    units = {seed: read_iso_kl(store, contest.iso_kl(one)).coeff for seed, one in made.items()}
-    said = ", ".join(f"{unit:.3g}" for unit in units.values())
-    return replace(steering, units=units, name=f"{steering.name}, in units of {said} (KL {BUDGET_NATS:g})")
-
-
-def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], seeds: int | None) -> None:
-    if (pair[0] is None) != (pair[1] is None):
-        raise DataError("dW needs both adapters; give --plus FOLDER and --minus FOLDER")
-    if len(given) > 1:
-        raise DataError(f"{' and '.join(given)} are different interventions; give one, and run the other beside it")
-    if seeds is not None and seeds < 1:
-        raise DataError(f"{seeds} seeds; expected 1 or more")
-    if seeds not in (None, 1) and given != ["--family"]:
-        raise DataError(
-            f"{seeds} seeds of {' '.join(given) or 'the base model'}, which comes out the same under each; "
-            "leave --seeds out, or give --family, whose pairs, start values and order a seed varies"
-        )
-
-
-def _check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:
-    if (activation is None) != (not blocks):
-        raise DataError(
-            f"--activation {activation} in the blocks {blocks}; give both: a way to find a direction, and the blocks "
-            "whose output it is added to, counted from 0, such as --activation pca --blocks 14"
-        )
 
 
 def asked(questions: Sequence[Question], ask: str) -> tuple[Question, ...]:
@@ -236,9 +146,14 @@ def shown(
     for name, columns in (*COLUMNS, ("pmass", 5)):
         table.add_column(name.format(answers.names[0]), min_width=columns, justify="right")
     for line in found:
-        change = "" if line.change is None else _interval(line.change)
+        change = "" if line.change is None else interval(line.change)
         shares = f"{line.match:.0%}", f"{line.pmass:.2f}"
-        table.add_row(f"{line.coeff:+g}", _interval(line.toward), change, f"{line.to_first:+.2f}", *shares)
+        table.add_row(f"{line.coeff:+g}", interval(line.toward), change, f"{line.to_first:+.2f}", *shares)
+    return printed(table, notes, width=width)
+
+
+def printed(table: Table, notes: Sequence[str], *, width: int = 80) -> str:
+    """A table with notes below, none wider than `width`."""
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, markup=False)
     console.print(table)
@@ -247,9 +162,9 @@ def shown(
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _interval(estimate: Estimate) -> str:
-    low, high = estimate.interval()
-    return f"{estimate.value:+.2f} [{low:+.2f}, {high:+.2f}]"
+def interval(estimate: Estimate, *, digits: int = 2) -> str:
+    """An estimate with its interval."""
+    return "{:+.{d}f} [{:+.{d}f}, {:+.{d}f}]".format(estimate.value, *estimate.interval(), d=digits)
 
 
 def evaluate(
@@ -274,7 +189,7 @@ def evaluate(
     questions = asked(rows_of_file, answers.ask if ask is None else ask)
     if prefill is None:
         prefill = subject.behavior.prefill if answers.kind == YES_NO.kind else ""
-    _check_words({"--ask": ask, "--prefill": prefill})
+    check_words({"--ask": ask, "--prefill": prefill})
     _check_lengths(file, subject.on, questions, steering, prefill=prefill, answers=answers, store=store)
     rows = scored(subject.on, questions, steering, prefill=prefill, store=store, answers=answers)
     if csv is not None:
@@ -284,12 +199,6 @@ def evaluate(
     size = f"{len(questions)} rows of {file.name}, {n} seed{'s' * (n > 1)}; nats"
     title = f"{subject.model}, {steering.name}: {size}"
     return shown(found, title=title, notes=notes(found, questions), answers=answers)
-
-
-def _check_words(words: Mapping[str, str | None]) -> None:
-    for name, text in words.items():
-        if text and (half := half_character(text)):
-            raise DataError(f"{name} holds {half}, which is no character; give text in UTF-8")
 
 
 def _check_lengths(

@@ -1,7 +1,7 @@
 """The records of a file of rows (JSONL: an object a line; CSV: cells under a header), and the lines that are no record.
 
-Names of columns may be written in any case, with spaces or hyphens for underscores, and as in SPELLINGS. Reading goes
-on after a line that is refused, so that one error names all such lines.
+Names of columns may be written in any case, with spaces or hyphens for underscores, and as the layout of the file says.
+Reading goes on after a line that is refused, so that one error names all such lines.
 """
 
 import csv
@@ -9,26 +9,53 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from ws.behaviors.words import half_character
 from ws.errors import DataError
 
-SPELLINGS = {
-    "question": ("question", "prompt"),
-    "answer": ("answer_matching_behavior", "answer_matching_behaviour", "matching_answer", "answer"),
-    "other": ("answer_not_matching_behavior", "answer_not_matching_behaviour", "not_matching_answer"),
-    "cluster": ("cluster",),
-    "topic": ("topic", "category"),
-    "ignored": ("statement", "label_confidence"),
-}
-"""Columns and how they may be spelled. `cluster` joins rows that are not independent; without it, every row is its own
-cluster."""
 
-REQUIRED = ("question", "answer")
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a kind of file."""
+
+    spellings: Mapping[str, tuple[str, ...]]
+    """Kinds of columns and how they may be spelled; columns of the kind "ignored" are not read.
+
+    `cluster` joins rows that are not independent; without it, every row is its own cluster.
+    """
+    required: tuple[str, ...]
+    """Kinds that every row has."""
+
+
+QUESTIONS = Layout(
+    {
+        "question": ("question", "prompt"),
+        "answer": ("answer_matching_behavior", "answer_matching_behaviour", "matching_answer", "answer"),
+        "other": ("answer_not_matching_behavior", "answer_not_matching_behaviour", "not_matching_answer"),
+        "cluster": ("cluster",),
+        "topic": ("topic", "category"),
+        "ignored": ("statement", "label_confidence"),
+    },
+    required=("question", "answer"),
+)
+"""Questions that are answered by Yes or No, or by a letter."""
+
+TEXTS = Layout(
+    {
+        "message": ("message", "prompt", "question", "user_msg"),
+        "plus": ("plus", "positive"),
+        "minus": ("minus", "negative"),
+        "cluster": ("cluster",),
+        "topic": ("topic", "category"),
+    },
+    required=("message", "plus", "minus"),
+)
+"""Messages with two answers of opposite sides."""
 
 LINE_BYTES = 1 << 20
 """The longest line that is read: twice the length of 131,072 tokens (a long context) of English at 4 bytes a token."""
@@ -42,7 +69,7 @@ class Record(NamedTuple):
 
     line: int
     values: dict[str, str]
-    """Text by kind of column (a key of SPELLINGS), without ignored columns."""
+    """Text by kind of column, without ignored columns."""
 
 
 class Flaw(NamedTuple):
@@ -52,7 +79,7 @@ class Flaw(NamedTuple):
     text: str
 
 
-def records(path: Path) -> list[Record | Flaw]:
+def records(path: Path, layout: Layout) -> list[Record | Flaw]:
     """Every line of the file, in its order.
 
     Raises: DataError if it cannot be read, ends in neither .jsonl nor .csv, or is a CSV file without a usable header.
@@ -66,7 +93,7 @@ def records(path: Path) -> list[Record | Flaw]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; give a JSONL or CSV file of rows") from error
-    return list(read(path, _lines(content)))
+    return list(read(layout, _lines(content)))
 
 
 def refused(path: Path, flaws: Sequence[Flaw]) -> DataError:
@@ -106,15 +133,15 @@ def _lines(content: bytes) -> Iterator[tuple[int, str | Flaw]]:
             yield number, Flaw(number, f"byte {error.start} is not UTF-8; save the file as UTF-8")
 
 
-def _of_jsonl(path: Path, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Record | Flaw]:
+def _of_jsonl(layout: Layout, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Record | Flaw]:
     for number, line in lines:
         if isinstance(line, Flaw):
             yield line
         elif line.strip():
-            yield _of_object(number, line)
+            yield _of_object(layout, number, line)
 
 
-def _of_object(number: int, line: str) -> Record | Flaw:
+def _of_object(layout: Layout, number: int, line: str) -> Record | Flaw:
     try:
         pairs = json.loads(line, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
@@ -124,10 +151,10 @@ def _of_object(number: int, line: str) -> Record | Flaw:
     # Objects are read as tuples of pairs, so that a key that occurs twice is noticed; a JSON list stays a list.
     if not isinstance(pairs, tuple):
         return Flaw(number, f"{line.strip()[:40]} is no object; write one object a line")
-    return _record(number, pairs)
+    return _record(layout, number, pairs)
 
 
-def _of_csv(path: Path, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Record | Flaw]:
+def _of_csv(layout: Layout, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Record | Flaw]:
     read = [line for _, line in lines]
     if flaws := [line for line in read if isinstance(line, Flaw)]:
         # A cell may span several lines, so once a line is refused, its neighbours cannot be read reliably either.
@@ -137,12 +164,12 @@ def _of_csv(path: Path, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator[Rec
     with _cells_as_long_as_lines():
         try:
             header = next(reader, [])
-            if flaw := _wrong_columns(header):
+            if flaw := _wrong_columns(layout, header):
                 yield Flaw(1, flaw)
                 return
             for cells in filter(None, reader):
                 if len(cells) == len(header):
-                    yield _record(reader.line_num, list(zip(header, cells, strict=True)))
+                    yield _record(layout, reader.line_num, list(zip(header, cells, strict=True)))
                 else:
                     yield Flaw(
                         reader.line_num,
@@ -162,12 +189,12 @@ def _cells_as_long_as_lines() -> Iterator[None]:
         csv.field_size_limit(usual)
 
 
-def _record(line: int, pairs: Sequence[tuple[str, object]]) -> Record | Flaw:
-    if flaw := _wrong_columns([name for name, _ in pairs]):
+def _record(layout: Layout, line: int, pairs: Sequence[tuple[str, object]]) -> Record | Flaw:
+    if flaw := _wrong_columns(layout, [name for name, _ in pairs]):
         return Flaw(line, flaw)
     values: dict[str, str] = {}
     for name, value in pairs:
-        if (kind := _kind(name)) is None or kind == "ignored":
+        if (kind := _kind(layout, name)) is None or kind == "ignored":
             continue
         if not isinstance(value, str):
             return Flaw(line, f"{name} is {json.dumps(value)[:40]}; expected text in quotes")
@@ -177,19 +204,19 @@ def _record(line: int, pairs: Sequence[tuple[str, object]]) -> Record | Flaw:
     return Record(line, values)
 
 
-def _wrong_columns(names: Sequence[str]) -> str | None:
+def _wrong_columns(layout: Layout, names: Sequence[str]) -> str | None:
     """What is wrong with the columns: an unknown one, one that comes twice, a missing one; None if they are right."""
-    kinds = [_kind(name) for name in names]
+    kinds = [_kind(layout, name) for name in names]
     if unknown := [name for name, kind in zip(names, kinds, strict=True) if kind is None]:
-        known = ", ".join(name for spellings in SPELLINGS.values() for name in spellings)
+        known = ", ".join(name for spellings in layout.spellings.values() for name in spellings)
         return f"unknown column {unknown[0][:40]!r}; known: {known}; rename or remove it"
-    for kind, spellings in SPELLINGS.items():
+    for kind, spellings in layout.spellings.items():
         times = kinds.count(kind)
-        if (times == 0 and kind in REQUIRED) or (times > 1 and kind != "ignored"):
+        if (times == 0 and kind in layout.required) or (times > 1 and kind != "ignored"):
             return f"{times} columns hold the {kind} ({', '.join(names)}); expected one of {', '.join(spellings)}"
     return None
 
 
-def _kind(column: str) -> str | None:
+def _kind(layout: Layout, column: str) -> str | None:
     name = re.sub(r"[\s-]+", "_", column.strip().lower())
-    return next((kind for kind, names in SPELLINGS.items() if name in names), None)
+    return next((kind for kind, names in layout.spellings.items() if name in names), None)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 from ws.behaviors import Question
 from ws.errors import DataError
 from ws.models.yesno import ANSWERS, Answers
-from ws.scoring.own_records import Flaw, Record, records, refused
+from ws.scoring.own_records import QUESTIONS, Flaw, Record, records, refused
 
 THIRD = re.compile(r"\(C\)", re.IGNORECASE)
 SIGNS = {"yes": +1, "no": -1, "a": +1, "b": -1}
@@ -88,7 +88,7 @@ def read_rows_file(path: Path) -> tuple[Question, ...]:
     """
     rows: list[Row] = []
     flaws: list[Flaw] = []
-    for record in records(path):
+    for record in records(path, QUESTIONS):
         found = record if isinstance(record, Flaw) else _row(record)
         if isinstance(found, Flaw):
             flaws.append(found)

@@ -13,8 +13,9 @@ import torch
 
 from ws import cli
 from ws.behaviors import Question
-from ws.contest import own_eval
-from ws.contest.own_eval import Steering, asked, at_equal_kl, chosen_steering, lines, notes, scored, shown
+from ws.contest import own_steering
+from ws.contest.own_eval import asked, lines, notes, scored, shown
+from ws.contest.own_steering import Steering, at_equal_kl, chosen_steering
 from ws.contest.vectors import vectors_by
 from ws.errors import DataError, UnknownNameError
 from ws.models.chat import prompt_ids
@@ -126,7 +127,7 @@ def test_rows_are_scored_under_every_seed_and_coefficient(store: Store) -> None:
 
 def test_at_equal_kl_every_seed_counts_in_its_own_coefficient(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     by_block = {(1,): Calibration(3.0, 0.5, True, 1, ()), (2,): Calibration(4.0, 0.5, True, 1, ())}
-    monkeypatch.setattr(own_eval, "read_iso_kl", lambda _, recipe: by_block[recipe.intervention.layers])
+    monkeypatch.setattr(own_steering, "read_iso_kl", lambda _, recipe: by_block[recipe.intervention.layers])
     given = Steering({seed: Activations(Given(), (seed + 1,)) for seed in (0, 1)}, (1.0,), "given")
     equal = at_equal_kl(given, SUBJECT, store)
     assert equal.name == "given, in units of 3, 4 (KL 0.5)"
