@@ -81,6 +81,8 @@ class KnownModel:
     """The folder of the store with all that is found out about a model of one's own; None for a model of the table."""
     origin: str = ""
     """What a model of one's own is called by on any command line: a folder, or a repository at a commit."""
+    lens_seeds: int | None = None
+    """Fewer seeds for claims that look into dW, of which there are many parts; None takes all."""
 
     @property
     def weights(self) -> ModelWeights:

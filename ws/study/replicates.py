@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ws.errors import UnknownNameError
+from ws.errors import DataError, UnknownNameError
 from ws.store import Recipe, Store
 from ws.study.subject import Subject
 from ws.training.direction import Direction
@@ -22,6 +22,16 @@ class Replicates:
     def after(self, seed: int) -> int:
         """The seed that follows, the first after the last. Adapters of two seeds share neither start nor text."""
         return self.seeds[(self.seeds.index(seed) + 1) % len(self.seeds)]
+
+    @property
+    def couples(self) -> tuple[tuple[int, int], ...]:
+        """The seeds two by two, each in one couple only, so that what couples show is independent; an odd one is left.
+
+        Raises: DataError for fewer than two seeds.
+        """
+        if len(self.seeds) < 2:
+            raise DataError(f"seeds {self.seeds} make no couple to compare; run with --seeds 2 or more")
+        return tuple(zip(self.seeds[::2], self.seeds[1::2], strict=False))
 
     def direction(self, family: str, *, seed: int, control: Control | None = None) -> Direction:
         """dW of a family, or a control in its place.

@@ -73,6 +73,11 @@ def cut_sweep(
     return _of_cuts(replicates, steered, measure, frozenset((0.0, *coeffs)))
 
 
+def sweep_of(replicates: Replicates, steered: SeedRows, measure: Measure) -> Sweep:
+    """The rows of any interventions, one for each seed, and of the unchanged model."""
+    return Sweep(_together(replicates, steered, measure), measure, sources=_keys(replicates, steered, measure))
+
+
 def retained(
     replicates: Replicates, family: str, cut: Asked, *, of: Asked = "whole", measure: Measure = "corrected"
 ) -> Estimate:

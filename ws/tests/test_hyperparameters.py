@@ -219,3 +219,17 @@ def test_a_pool_of_one_s_own_trains_honesty_and_nothing_else(tmp_path: Path) -> 
     honest, other = (Subject("smollm2-135m", behavior_name=name, pool=file) for name in ("honesty", "sycophancy"))
     assert [text for _, text in honest.pairs(0).questions] == ["Question 0?", "Question 1?", "Question 2?"]
     assert other.pairs(0) == Subject("smollm2-135m").pairs(0)
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "tiny-random-qwen3"])
+@pytest.mark.parametrize(("name", "multiple"), [("delora-quarter-rank", 0.25), ("lora-fourfold-rank", 4)])
+def test_a_family_at_another_rank_differs_in_its_rank_alone(model: str, name: str, multiple: float) -> None:
+    own, seen = hyperparameters_of(model, name.partition("-")[0]), hyperparameters_of(model, name)
+    assert (seen.shape.rank, seen.shape.alpha) == (multiple * own.shape.rank, multiple * own.shape.alpha)
+    assert replace(seen, shape=replace(seen.shape, rank=own.shape.rank, alpha=own.shape.alpha)) == own
+
+
+@pytest.mark.parametrize("name", ["lora-half-rank", "lara-quarter-rank", "lora-quarter-rank-2"])
+def test_a_rank_or_family_that_nobody_knows_is_refused(name: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown adapter family"):
+        hyperparameters_of("tiny-random-qwen3", name)

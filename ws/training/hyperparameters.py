@@ -6,6 +6,7 @@ store for a model of one's own. A model without a search trains with the journal
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
@@ -36,15 +37,25 @@ JOURNAL_LORAS = {"lora-paper": (2e-4, 2.0), "lora-mistaken": (1e-5, 0.5)}
 """Learning rate and alpha / rank of the two LoRAs that claim C01 compares; all else is LoRA's recipe on the model."""
 
 
-def hyperparameters_of(model: str, family: str, behavior_name: str = "sycophancy") -> Hyperparameters:
-    """The hyper-parameters of a family, or of one of C01's two LoRAs, for a behavior on a model.
+RANKS = {"quarter": 0.25, "fourfold": 4.0}
+"""Other ranks that a family can be trained at, as multiples of its own; lora-quarter-rank names such a LoRA."""
 
+AT_RANK = re.compile(rf"(?P<family>\w+)-(?P<multiple>{'|'.join(RANKS)})-rank")
+
+
+def hyperparameters_of(model: str, family: str, behavior_name: str = "sycophancy") -> Hyperparameters:
+    """The hyper-parameters of a family, of one of C01's two LoRAs, or of a family at another rank of RANKS.
+
+    At another rank all else stays as it was chosen for the family's own, alpha / rank included.
     Raises: UnknownNameError for a family that does not exist.
     """
     if family in JOURNAL_LORAS:
         return _journal_lora(hyperparameters_of(model, "lora", behavior_name), *JOURNAL_LORAS[family])
+    if at_rank := AT_RANK.fullmatch(family):
+        own = hyperparameters_of(model, at_rank["family"], behavior_name)
+        return _with_rank(own, max(1, int(RANKS[at_rank["multiple"]] * own.shape.rank)))
     if family not in FAMILIES:
-        raise UnknownNameError("adapter family", family, [*FAMILIES, *JOURNAL_LORAS])
+        raise UnknownNameError("adapter family", family, [*FAMILIES, *JOURNAL_LORAS, "lora-quarter-rank"])
     if (short := known_model(model).scale.training) is not None:
         shape = AdapterConfig(family, rank=short.rank, alpha=short.alpha, bound=short.bound, block=short.block)
         return Hyperparameters(shape, TrainConfig(lr=short.lr, epochs=short.epochs))
@@ -101,3 +112,7 @@ def hyperparameters_record(chosen: Hyperparameters) -> dict[str, object]:
 def _journal_lora(lora: Hyperparameters, lr: float, alpha_over_rank: float) -> Hyperparameters:
     shape = replace(lora.shape, alpha=alpha_over_rank * lora.shape.rank)
     return Hyperparameters(shape, replace(lora.training, lr=lr))
+
+
+def _with_rank(own: Hyperparameters, rank: int) -> Hyperparameters:
+    return replace(own, shape=replace(own.shape, rank=rank, alpha=own.shape.alpha / own.shape.rank * rank))
