@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ws.errors import DataError
-from ws.stats.verdict import Outcome, Verdict
+from ws.stats.cases import Sibling
+from ws.stats.spreads import Spread
+from ws.stats.verdict import RULE_OF_ONE, RULE_OF_ROWS, Outcome, Verdict, could_have_told
 
 Outcomes = dict[tuple[str | None, ...], str]
 """The outcome of each case, by model, claim, test, case, measure and footing."""
@@ -52,6 +54,20 @@ class Record:
     n_clusters: int
     n_seeds: int
     gates: list[str]
+    p_holds: float
+    """The p-value of the hypothesis in this case alone, all its parts considered."""
+    p_refuted: float
+    """The p-value of its contrary."""
+    cases: int
+    """How many cases share the error rate, this one included."""
+    rows_alone: bool
+    """Whether nothing varies between seeds, so that the interval knows other rows, and no other training."""
+    smallest: float | None
+    """For an open case: how far beyond its threshold a number must be to be told from nothing, 4 times out of 5."""
+    needs: str
+    """For an open case: what would decide it if the number stayed, such as `9 seeds`."""
+    spreads: list[list[dict[str, Any]]]
+    """How far the numbers of each part may be off, which sibling cases learn from: the one shown, then its sides."""
     published: str
     device: str
     versions: dict[str, str]
@@ -86,10 +102,28 @@ def recorded(folder: Path) -> list[Record]:
     files = sorted(folder.glob("*.json"))
     if not files:
         raise DataError(f"no snapshots in {folder}; record them with `pytest claims/ --snapshot-update`")
+    return [recorded_in(file) for file in files]
+
+
+def recorded_in(file: Path) -> Record:
+    """The record of one snapshot.
+
+    Raises: DataError if this version did not write it.
+    """
     try:
-        return [Record(**json.loads(file.read_text(encoding="utf-8")), snapshot="recorded") for file in files]
+        return Record(**json.loads(file.read_text(encoding="utf-8")), snapshot="recorded")
     except (ValueError, TypeError) as error:
-        raise DataError(f"a snapshot in {folder} is not what this version writes ({error}); record it anew") from None
+        raise DataError(
+            f"{file.name} in {file.parent} is not what this version writes ({error}); record it anew"
+        ) from None
+
+
+def sibling(record: Record) -> Sibling:
+    """What a recorded case tells the other cases of its claim."""
+    spreads = tuple(
+        tuple(Spread(tuple(one["seeds"]), one["rest"], one["clusters"]) for one in part) for part in record.spreads
+    )
+    return Sibling(record.p_holds, record.p_refuted, spreads)
 
 
 def ordered(records: Iterable[Record]) -> list[Record]:
@@ -166,10 +200,12 @@ def sentence(test: str) -> str:
 
 
 def in_words(record: Record) -> str:
-    """The value, its interval, what it is compared with, why it cannot be trusted (if so), and notes."""
+    """The value, its interval, what it is compared with, why it cannot be trusted or what it could have seen, notes."""
     part = f" ({record.part})" if record.part else ""
     shown = f"{number(record.value)} [{number(record.low)}, {number(record.high)}] {record.relation}{part}"
-    return "\n".join([shown, *record.gates, *record.beside])
+    open_case = [] if record.smallest is None else [could_have_told(record.smallest, record.needs)]
+    knows = [RULE_OF_ONE if record.n_seeds == 1 else RULE_OF_ROWS] if record.rows_alone else []
+    return "\n".join([shown, *record.gates, *open_case, *knows, *record.beside])
 
 
 def title(records: list[Record]) -> str:

@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 from ws.errors import EstimateError
 from ws.stats.hypothesis import Hypothesis, Part
 from ws.stats.lines import in_order, union
-from ws.stats.tables import RESAMPLES, Floats, check_columns, check_same_rows, indexed, means
+from ws.stats.tables import Floats, check_columns, check_same_rows, indexed, means
 
 Number = int | float | np.integer | np.floating
 
@@ -35,7 +35,7 @@ class Estimate:
     index: pd.MultiIndex
     """The (seed, cluster, row) of every line, sorted."""
     numbers: Floats
-    """The number under every reweighting: as measured, then RESAMPLES draws, then each seed alone."""
+    """The number under every reweighting, in the order of `ws.stats.tables.means`."""
     gates: tuple[str, ...]
     """Why the number cannot be trusted, in words, sorted; empty when it can."""
     sources: tuple[str, ...] = ()
@@ -83,18 +83,27 @@ class Estimate:
 
     @property
     def resampled(self) -> Floats:
-        """The number on each of the RESAMPLES draws of seeds and clusters."""
-        return self.numbers[1 : 1 + RESAMPLES]
+        """The number on each draw of seeds and clusters."""
+        return self.numbers[1 : 1 + self._draws]
+
+    @property
+    def of_clusters(self) -> Floats:
+        """The number on each draw of clusters, the same as in `resampled`, with all seeds once."""
+        return self.numbers[1 + self._draws : 1 + 2 * self._draws]
+
+    @property
+    def _draws(self) -> int:
+        return (len(self.numbers) - 1 - self.n_seeds) // 2
 
     @property
     def by_seed(self) -> pd.Series:
         """The number computed from each seed's lines alone."""
-        return pd.Series(self.numbers[1 + RESAMPLES :], index=self.index.levels[0], name="value")
+        return pd.Series(self.numbers[-self.n_seeds :], index=self.index.levels[0], name="value")
 
     @property
     def n_seeds(self) -> int:
         """How many seeds were measured."""
-        return len(self.numbers) - 1 - RESAMPLES
+        return len(self.index.levels[0])
 
     @property
     def n_clusters(self) -> int:
@@ -112,7 +121,7 @@ class Estimate:
         if self.n_seeds == 1:
             return math.nan
         with np.errstate(invalid="ignore", over="ignore"):
-            return float(np.std(self.numbers[1 + RESAMPLES :], ddof=1))
+            return float(np.std(self.numbers[-self.n_seeds :], ddof=1))
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The number plus and minus Student's t times the standard deviation of its draws; NaN if draws are NaN.

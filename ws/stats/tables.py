@@ -91,25 +91,31 @@ def check_same_rows(left: pd.MultiIndex, right: pd.MultiIndex) -> None:
 
 
 @lru_cache(maxsize=4)
-def weights(n_seeds: int, n_clusters: int) -> tuple[Floats, Floats]:
-    """How often each seed and each cluster counts: first all once, then in RESAMPLES draws, then each seed alone."""
+def weights(n_seeds: int, n_clusters: int, draws: int = RESAMPLES) -> tuple[Floats, Floats]:
+    """How often each seed and each cluster counts: first all once, then on each draw, then each seed alone."""
     generator = np.random.default_rng(0)
-    seeds = np.vstack([np.ones(n_seeds), _draws(generator, n_seeds), np.eye(n_seeds)])
-    clusters = np.vstack([np.ones(n_clusters), _draws(generator, n_clusters), np.ones((n_seeds, n_clusters))])
+    seeds = np.vstack([np.ones(n_seeds), _draws(generator, n_seeds, draws), np.eye(n_seeds)])
+    clusters = np.vstack([np.ones(n_clusters), _draws(generator, n_clusters, draws), np.ones((n_seeds, n_clusters))])
     return seeds, clusters
 
 
-def _draws(generator: np.random.Generator, n: int) -> Floats:
+def _draws(generator: np.random.Generator, n: int, draws: int) -> Floats:
     """How often each of n members is drawn in n - 1 draws with replacement; 1 if there is only one member.
 
     The mean over n - 1 draws has variance s^2 / n, as it should; with n draws it would be too small by (n - 1) / n.
     """
     if n == 1:
-        return np.ones((RESAMPLES, 1))
-    return generator.multinomial(n - 1, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
+        return np.ones((draws, 1))
+    return generator.multinomial(n - 1, np.full(n, 1 / n), size=draws).astype(np.float64)
 
 
-def means(sums: Floats, counts: Ints) -> Floats:
-    """The mean under every reweighting, from the sum for each seed and cluster, and each cluster's number of rows."""
-    seeds, clusters = weights(*sums.shape)
-    return ((seeds @ sums) * clusters).sum(axis=1) / (seeds.sum(axis=1) * (clusters @ counts))
+def means(sums: Floats, counts: Ints, draws: int = RESAMPLES) -> Floats:
+    """The mean under every reweighting, from the sum for each seed and cluster, and each cluster's number of rows.
+
+    As measured, on each draw of seeds and clusters, on each draw of clusters with all seeds once, then each seed alone.
+    """
+    seeds, clusters = weights(*sums.shape, draws)
+    both = ((seeds @ sums) * clusters).sum(axis=1) / (seeds.sum(axis=1) * (clusters @ counts))
+    drawn = clusters[1 : 1 + draws]
+    of_clusters = (drawn @ sums.sum(axis=0)) / (len(sums) * (drawn @ counts))
+    return np.concatenate([both[: 1 + draws], of_clusters, both[1 + draws :]])

@@ -1,17 +1,30 @@
-"""Decisions: whether a hypothesis about estimates holds, is refuted, stays open or cannot be judged."""
+"""Decisions: whether a hypothesis about estimates holds, is refuted, stays open or cannot be judged.
+
+Source: Berger 1982, "Multiparameter hypothesis testing and acceptance sampling" (a conjunction needs no correction).
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from ws.errors import EstimateError
+from ws.stats.cases import PartDoubt, Sibling, Spreads, doubts, gates_of, p_values, spreads_of, told
 from ws.stats.estimate import LEVEL, Estimate
+from ws.stats.holm import adjusted, share
 from ws.stats.hypothesis import Hypothesis, Part
+from ws.stats.lines import in_order
+from ws.stats.power import needed, smallest_effect
+from ws.stats.spreads import spread_of
 
 # How far the arithmetic of another machine may move a mean log-ratio, in nats.
 ARITHMETIC_NOISE = 1e-3
+
+ERROR = 0.05
+"""How often a claim may hold in any of its cases although none is true; and, apart, be refuted although all are."""
 
 
 class Outcome(StrEnum):
@@ -23,18 +36,9 @@ class Outcome(StrEnum):
     INVALID = "INVALID"
 
 
-STRONGEST_FIRST = (Outcome.HOLDS, Outcome.INCONCLUSIVE, Outcome.REFUTED, Outcome.INVALID)
-WHY = {
-    Outcome.HOLDS: "",
-    Outcome.REFUTED: ", the whole interval says otherwise",
-    Outcome.INCONCLUSIVE: ", the interval lies on both sides",
-    Outcome.INVALID: ", because of ",
-}
-
-
 @dataclass(frozen=True)
 class Verdict:
-    """An outcome with the numbers that led to it; if there are several parts, the numbers of the weakest one."""
+    """An outcome with the numbers that led to it; if there are several parts, the numbers of the deciding one."""
 
     outcome: Outcome
     value: float
@@ -51,9 +55,23 @@ class Verdict:
     gates: tuple[str, ...]
     tolerance_from: str
     level: float = LEVEL
-    """The level of the interval, raised for the number of cases judged together."""
+    """The level of the interval, which is that of this case alone."""
     part: str = ""
     """Which of several parts is shown, such as `part 2 of 3`; empty if there is one."""
+    p_holds: float = 1.0
+    """How probable numbers as much for the hypothesis are if it is false, before other cases are considered."""
+    p_refuted: float = 1.0
+    """How probable numbers as much against the hypothesis are if it is true, before other cases are considered."""
+    cases: int = 1
+    """How many cases share the error rate, this one included."""
+    rows_alone: bool = False
+    """Whether nothing varies between seeds, so that the interval knows other rows, and no other training."""
+    smallest: float | None = None
+    """For an open case: how far beyond its threshold a number must be to be told from nothing, 4 times out of 5."""
+    needs: str = ""
+    """For an open case: what would decide it if the number stayed, such as `9 seeds`."""
+    spreads: Spreads = ()
+    """What the sibling cases of the claim need of this one."""
     sources: tuple[str, ...] = ()
     """The store's keys of everything that any part was computed from."""
     notes: tuple[str, ...] = ()
@@ -62,57 +80,121 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The verdict in words, with the gates if it is INVALID."""
-        part = f" ({self.part}, the weakest)" if self.part else ""
+        part = f" ({self.part}, the deciding one)" if self.part else ""
         numbers = f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}] {self.relation}"
         sizes = (self.n_seeds, "seed"), (self.n_clusters, "cluster"), (self.n_rows, "row")
         size = ", ".join(f"{n} {noun}" if n == 1 else f"{n} {noun}s" for n, noun in sizes)
-        why = WHY[self.outcome] + "; ".join(self.gates)
-        return f"{numbers}{part}: {self.outcome}{why} ({100 * self.level:.4g}% interval; {size})"
+        among = f"; one of {self.cases} cases" if self.cases > 1 else ""
+        return f"{numbers}{part}: {self.outcome}{self._why} ({100 * self.level:.4g}% interval{among}; {size})"
+
+    @property
+    def _why(self) -> str:
+        if self.outcome is Outcome.INVALID:
+            return f", because of {'; '.join(self.gates)}"
+        knows = [] if not self.rows_alone else [RULE_OF_ONE if self.n_seeds == 1 else RULE_OF_ROWS]
+        return "".join(f", {words}" for words in [*self._open, *knows])
+
+    @property
+    def _open(self) -> list[str]:
+        if self.outcome is not Outcome.INCONCLUSIVE or self.smallest is None:
+            return []
+        return [could_have_told(self.smallest, self.needs)]
 
     def to_record(self) -> dict[str, object]:
         """The outcome and its numbers as plain values for JSON, to 6 significant digits; NaN stays NaN."""
         return {
             "outcome": str(self.outcome),
-            "value": _rounded(self.value),
-            "low": _rounded(self.low),
-            "high": _rounded(self.high),
-            "level": _rounded(self.level),
-            "threshold": None if self.threshold is None else _rounded(self.threshold),
+            "value": rounded(self.value),
+            "low": rounded(self.low),
+            "high": rounded(self.high),
+            "level": rounded(self.level),
+            "threshold": None if self.threshold is None else rounded(self.threshold),
             "relation": self.relation,
             "part": self.part,
-            "tolerance": _rounded(self.tolerance),
+            "tolerance": rounded(self.tolerance),
             "tolerance_from": self.tolerance_from,
             "n_rows": self.n_rows,
             "n_clusters": self.n_clusters,
             "n_seeds": self.n_seeds,
             "gates": list(self.gates),
+            "p_holds": rounded(self.p_holds),
+            "p_refuted": rounded(self.p_refuted),
+            "cases": self.cases,
+            "rows_alone": self.rows_alone,
+            "smallest": None if self.smallest is None else rounded(self.smallest),
+            "needs": self.needs,
+            "spreads": [[_plain(asdict(one)) for one in part] for part in self.spreads],
         }
 
 
-def judge(hypothesis: Hypothesis, *, level: float = LEVEL, cases: int = 1) -> Verdict:
-    """The verdict on a hypothesis that is one of several cases, which share one error rate (Bonferroni).
+RULE_OF_ONE = "of this one training"
+RULE_OF_ROWS = "knowing other rows alone, as nothing varies between seeds"
 
-    The caller says how many cases share an error rate; for claims, those of one test, model, measure and footing do.
 
-    The parts of a conjunction need no correction: all of them must hold, so each is judged at the full level.
+def could_have_told(smallest: float, needs: str) -> str:
+    """What an open case could have seen, and what would decide it, in words."""
+    return f"could tell {smallest:.2g} from nothing; {needs} would decide this"
 
-    Raises: EstimateError if there is not at least one case, or if the level is not between 0 and 1.
+
+def judge(
+    hypothesis: Hypothesis, *, siblings: Sequence[Sibling] = (), error: float = ERROR, level: float = LEVEL
+) -> Verdict:
+    """The verdict on a hypothesis that is one of several cases, which share one error rate (Holm).
+
+    `siblings` are the other cases, for claims those of one test, model, measure and footing; `ws.stats.cases.told` says
+    what they have to tell. From them the case learns how far seeds usually vary. It holds if the p-value of all its
+    parts, adjusted for all cases, is at most `error`; and is refuted, apart, if that of any part is.
+
+    Raises: EstimateError if `error` or `level` is not between 0 and 1.
     """
-    if cases < 1:
-        raise EstimateError(f"{cases} cases of a claim were given; expected at least 1")
-    shared = 1 - (1 - level) / cases
-    verdicts = [_of_part(part, shared) for part in hypothesis.parts]
-    shown = max(range(len(verdicts)), key=lambda k: _weakness(verdicts[k], hypothesis.parts[k]))
-    return replace(_with_all_gates(verdicts, shown), sources=hypothesis.sources, notes=hypothesis.notes)
+    for name, asked in (("an error rate", error), ("a level", level)):
+        if not 0 < asked < 1:
+            raise EstimateError(f"{name} of {asked} was asked for; expected {name} between 0 and 1")
+    spreads = spreads_of(hypothesis)
+    found = doubts(hypothesis, spreads, [one.spreads for one in siblings])
+    parts = [_of_part(part, one, level) for part, one in zip(hypothesis.parts, found, strict=True)]
+    gates = in_order(*(part.gates for part in parts))
+    p_holds, p_refuted = (1.0, 1.0) if gates else p_values(found)
+    outcome = Outcome.INVALID if gates else _outcome(p_holds, p_refuted, siblings, error)
+    shown = _deciding(outcome, parts, found)
+    verdict = replace(
+        parts[shown],
+        outcome=outcome,
+        gates=gates,
+        part=f"part {shown + 1} of {len(parts)}" if len(parts) > 1 else "",
+        p_holds=p_holds,
+        p_refuted=p_refuted,
+        cases=len(siblings) + 1,
+        spreads=() if gates else spreads,
+        sources=hypothesis.sources,
+        notes=hypothesis.notes,
+    )
+    decider = found[shown]
+    if outcome is not Outcome.INCONCLUSIVE or decider is None:
+        return verdict
+    return _with_power(verdict, decider, siblings, error, parts=len(parts))
 
 
-def _of_part(part: Part, level: float) -> Verdict:
+def judge_together(hypotheses: Sequence[Hypothesis], *, error: float = ERROR, level: float = LEVEL) -> list[Verdict]:
+    """The verdicts on all cases of one claim, which share one error rate and what they know of seeds."""
+    siblings = told(hypotheses)
+    return [
+        judge(one, siblings=[*siblings[:k], *siblings[k + 1 :]], error=error, level=level)
+        for k, one in enumerate(hypotheses)
+    ]
+
+
+def _of_part(part: Part, doubt: PartDoubt | None, level: float) -> Verdict:
+    """The numbers of one part, not yet judged."""
     shown = part.shown
-    low, high = shown.interval(level)
+    if doubt is None:
+        low, high = shown.interval(level)
+    else:
+        half = doubt.shown.quantile((1 - level) / 2)
+        low, high = shown.value - half, shown.value + half
     tolerance, tolerance_from = _tolerance(shown, (high - low) / 2)
-    gates = part.gates or _gates_of((shown.value, low, high, tolerance))
     return Verdict(
-        outcome=Outcome.INVALID if gates else _outcome([side.interval(level) for side in part.sides]),
+        outcome=Outcome.INVALID,
         value=shown.value,
         low=low,
         high=high,
@@ -122,17 +204,45 @@ def _of_part(part: Part, level: float) -> Verdict:
         n_clusters=shown.n_clusters,
         n_seeds=shown.n_seeds,
         tolerance=tolerance,
-        gates=gates,
+        gates=gates_of(part),
         tolerance_from=tolerance_from,
         level=level,
+        rows_alone=doubt is not None and not any(spread_of(one).seeds for one in part.estimates),
     )
 
 
-def _outcome(sides: list[tuple[float, float]]) -> Outcome:
-    """The outcome for intervals of numbers that should all be above 0; an interval that ends at 0 refutes."""
-    if any(high <= 0 for _, high in sides):
+def _outcome(p_holds: float, p_refuted: float, siblings: Sequence[Sibling], error: float) -> Outcome:
+    if adjusted(p_refuted, [one.p_refuted for one in siblings]) <= error:
         return Outcome.REFUTED
-    return Outcome.HOLDS if all(low > 0 for low, _ in sides) else Outcome.INCONCLUSIVE
+    if adjusted(p_holds, [one.p_holds for one in siblings]) <= error:
+        return Outcome.HOLDS
+    return Outcome.INCONCLUSIVE
+
+
+def _deciding(outcome: Outcome, parts: Sequence[Verdict], found: Sequence[PartDoubt | None]) -> int:
+    """The part that is shown: a gated one, else one that refutes, else the one with the least for it."""
+
+    def weight(k: int) -> float:
+        one = found[k]
+        if outcome is Outcome.INVALID or one is None:
+            return float(bool(parts[k].gates))
+        return -one.p_refuted if outcome is Outcome.REFUTED else one.p_holds
+
+    return max(range(len(parts)), key=weight)
+
+
+def _with_power(
+    verdict: Verdict, decider: PartDoubt, siblings: Sequence[Sibling], error: float, *, parts: int
+) -> Verdict:
+    """An open verdict with what it could have seen in the direction in which it leans."""
+    side = decider.weakest
+    lead, doubt = decider.part.sides[side].value, decider.sides[side]
+    if lead > 0:
+        rate = error / share(verdict.p_holds, [one.p_holds for one in siblings])
+    else:
+        rate = error / share(verdict.p_refuted, [one.p_refuted for one in siblings]) / parts
+    spread = spread_of(decider.part.sides[side])
+    return replace(verdict, smallest=smallest_effect(doubt, rate), needs=needed(lead, doubt, spread, rate))
 
 
 def _tolerance(shown: Estimate, half_width: float) -> tuple[float, str]:
@@ -144,32 +254,11 @@ def _tolerance(shown: Estimate, half_width: float) -> tuple[float, str]:
     return tolerance, f"spread over {shown.n_seeds} seeds"
 
 
-def _gates_of(numbers: tuple[float, ...]) -> tuple[str, ...]:
-    broken = not all(map(math.isfinite, numbers))
-    return ("NaN or infinite in the value, its interval or its tolerance",) if broken else ()
+def _plain(spread: dict[str, Any]) -> dict[str, object]:
+    return spread | {"seeds": [rounded(one) for one in spread["seeds"]], "rest": rounded(spread["rest"])}
 
 
-def _weakness(verdict: Verdict, part: Part) -> tuple[int, float]:
-    """A sort key: larger for a worse outcome, then for a part whose sides are less far above 0."""
-    lead = min(_lead(*side.interval(verdict.level)) for side in part.sides)
-    return STRONGEST_FIRST.index(verdict.outcome), -lead
-
-
-def _lead(low: float, high: float) -> float:
-    """How far above 0 the middle of an interval is, in half widths: above 1 holds, -1 or below refutes."""
-    middle, half = (low + high) / 2, (high - low) / 2
-    if half > 0:
-        return middle / half
-    return math.inf if middle > 0 else -math.inf
-
-
-def _with_all_gates(verdicts: list[Verdict], shown: int) -> Verdict:
-    if len(verdicts) == 1:
-        return verdicts[0]
-    gates = tuple(sorted({gate for verdict in verdicts for gate in verdict.gates}))
-    return replace(verdicts[shown], gates=gates, part=f"part {shown + 1} of {len(verdicts)}")
-
-
-def _rounded(number: float) -> float:
+def rounded(number: float) -> float:
+    """A number to 6 significant digits, as it is recorded."""
     # Adding 0 turns -0.0 into 0.0, so that the number has one spelling.
     return float(f"{number:.6g}") + 0.0

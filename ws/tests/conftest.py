@@ -29,7 +29,8 @@ import pytest
 
 from ws.stats.estimate import Estimate
 
-pytest_plugins = [f"fixtures.{name}" for name in ("early", "options", "cases", "snapshots", "holds", "terminal")]
+PLUGINS = ("early", "options", "cases", "snapshots", "siblings", "holds", "terminal")
+pytest_plugins = [f"fixtures.{name}" for name in PLUGINS]
 
 
 @pytest.fixture

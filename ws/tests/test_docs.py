@@ -17,14 +17,13 @@ from ws.models import table
 from ws.models.table import KnownModel, ModelSource, known_model
 from ws.report.register import read
 from ws.report.terminal import terminal
-from ws.report.verdicts import recorded
 from ws.scoring.rows import read_rows
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
 from ws.stats.tables import RESAMPLES
 from ws.steering.iso_kl import BUDGET_NATS
 from ws.study.subject import Subject
 from ws.tests.conftest import Project
-from ws.tests.documents import DOCS, ROOT, blocks, prose
+from ws.tests.documents import DOCS, ROOT, blocks, prose, recorded_verdicts
 from ws.tests.installed import CLAIMS
 from ws.tests.small import random_update, shared_store, tiny_model
 from ws.tests.test_rooms import ROOMS
@@ -147,7 +146,7 @@ def test_the_glossary_cites_every_family_and_is_in_order() -> None:
 
 def test_the_verdict_that_is_read_word_by_word_is_the_recorded_one() -> None:
     (example,) = [block for block in blocks(DOCS / "reading-a-verdict.md", "") if "C05" in block]
-    records = [r for r in recorded(ROOT / "claims/__snapshots__/smollm2-135m") if r.test.endswith("further_than_lora")]
+    records = [r for r in recorded_verdicts() if r.test.endswith("further_than_lora")]
     shown = terminal(record for record in records if (record.claim, record.case) == ("C05", "raw"))
     assert example.replace("same", "recorded") in shown
 

@@ -13,7 +13,8 @@ from ws.report import show
 from ws.report.forest import COLOURS, LABELS, PANEL, forest
 from ws.report.pages import INDEX, MADE, Theme, pages, themes
 from ws.report.register import Entry, Register, read_beside
-from ws.report.verdicts import Record, recorded
+from ws.report.verdicts import Record
+from ws.tests.documents import recorded_verdicts
 from ws.tests.test_report import RECORD
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ THEME = Theme("test_families.py", 'Which family, and what "</think>" is', "Sourc
 
 @pytest.fixture(scope="module")
 def ours() -> list[Record]:
-    return recorded(CLAIMS / "__snapshots__" / "smollm2-135m")
+    return recorded_verdicts()
 
 
 def test_the_pages_and_the_picture_in_docs_are_what_make_table_writes(ours: list[Record]) -> None:
