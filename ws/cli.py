@@ -312,6 +312,27 @@ def lenses(
         print(path)
 
 
+def calibrate(
+    quick: Annotated[bool, tyro.conf.arg(help="A third of the simulated claims, 200 times each.")] = False,
+    trials: Annotated[int | None, tyro.conf.arg(help="How often each claim (default: 2000, with --quick 200).")] = None,
+    write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
+) -> None:
+    """Simulate claims whose truth is known and judge them as claims are judged: how often is a verdict wrong?
+
+    Ends with status 1 if a claim holds or is refuted falsely more than 5% of the time, or if intervals at 95% hold the
+    truth less than 93% of the time, or more than 97% and are not said to be conservative. Chance is allowed for.
+
+        ws calibrate
+        ws calibrate --quick
+        ws calibrate --write docs/statistics.md
+    """
+    from ws.calibration.calibrate import calibrate as run
+
+    if broken := run(quick=quick, trials=trials, write=write):
+        print("ws: the rules do not keep what they promise:", *broken, sep="\n  ", file=sys.stderr)
+        sys.exit(1)
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "search": search,
     "table": table,
@@ -320,6 +341,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "bench": bench,
     "eval": evaluate,
     "lenses": lenses,
+    "calibrate": calibrate,
     "store": overview,
 }
 

@@ -90,12 +90,14 @@ def test_a_fresh_run_builds_what_the_evidence_has(lab: Project) -> None:
 
 
 def test_a_run_of_some_claims_adds_to_the_evidence_and_a_whole_run_decides_it(lab: Project) -> None:
-    case = "claims/test_claims.py::test_it_steers[smollm2-135m-{}]"
+    # Measures are judged apart; recording one case of several would read what its siblings need.
+    claims, case = STEERS.replace("seed", "measure"), "claims/test_claims.py::test_it_steers[smollm2-135m-{}]"
+    lab.claims(claims)
     lab.run(*RECORD, case.format(0))
     assert {name.partition("/")[0] for name in parts(lab)} == {"seed-0"}
     lab.run(*RECORD, case.format(1))
     assert {name.partition("/")[0] for name in parts(lab)} == {"seed-0", "seed-1"}
-    lab.claims(STEERS.replace("[0, 1]", "[1]"))
+    lab.claims(claims.replace("[0, 1]", "[1]"))
     lab.run(*RECORD)
     assert {name.partition("/")[0] for name in parts(lab)} == {"seed-1"}
 

@@ -27,6 +27,7 @@ ROOMS = (
     "contest",
     "report",
     "falsify",
+    "calibration",
     "bench",
     "cli",
     "plugin",
