@@ -9,7 +9,8 @@ import tyro
 
 from ws.errors import WsError
 from ws.falsify.command import falsify
-from ws.report.store_cli import UPKEEP, StorePath, overview
+from ws.report import evidence_cli, store_cli
+from ws.report.store_cli import StorePath
 from ws.store import Store, default_root
 
 MODEL = (
@@ -342,15 +343,20 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "eval": evaluate,
     "lenses": lenses,
     "calibrate": calibrate,
-    "store": overview,
+    "evidence": evidence_cli.overview,
+    "store": store_cli.overview,
 }
+
+GROUPS = {"evidence": evidence_cli.EVIDENCE, "store": store_cli.UPKEEP}
+"""The commands that follow some of these."""
 
 
 def main() -> None:
     """Entry point of the `ws` command. An error of `ws.errors` ends it with status 2 and prints only its message."""
     try:
-        if sys.argv[1:2] == ["store"] and sys.argv[2:3] and sys.argv[2] in UPKEEP:
-            tyro.extras.subcommand_cli_from_dict(UPKEEP, prog="ws store", args=sys.argv[2:])
+        group, *following = (*sys.argv[1:], "")
+        if following and following[0] in GROUPS.get(group, ()):
+            tyro.extras.subcommand_cli_from_dict(GROUPS[group], prog=f"ws {group}", args=sys.argv[2:])
         else:
             tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="ws", description=__doc__)
     except WsError as error:

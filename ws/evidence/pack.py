@@ -14,7 +14,7 @@ import pyarrow as pa
 from ws.errors import StoreError
 from ws.evidence.files import MOST_BYTES_OF_ONE, write_files
 from ws.evidence.folder import FILES, INDEX, MOST_BYTES, RECORDS, Evidence, PartSaid, write_index
-from ws.evidence.records import MADE, Kept, Recipes, write_records
+from ws.evidence.records import MADE, SHA256, Kept, Recipes, write_records
 from ws.evidence.tables import Columns, read_table, write_tables
 from ws.store import Recipe, Store
 from ws.store.manifests import Manifest, read_manifest
@@ -147,9 +147,13 @@ class _Group:
             inputs |= behind
         for key in sorted(inputs.keys() - self._manifests.keys()):
             recipe, described = inputs[key]
-            there = read_manifest(self._store.home(recipe, key))
-            made = self._earlier.get(key, {}) if there is None else _made(there)
-            yield Kept(key, named(recipe), recipe.describe(), made, {}, described)
+            yield Kept(key, named(recipe), recipe.describe(), self._made_input(recipe, key), {}, described)
+
+    def _made_input(self, recipe: Recipe, key: str) -> Mapping[str, Any]:
+        there = read_manifest(self._store.home(recipe, key))
+        if there is None or "taken" in there.said:
+            return self._earlier.get(key, {})
+        return {**_made(there), SHA256: {name: entry["sha256"] for name, entry in there.said["files"].items()}}
 
 
 def _made(manifest: Manifest) -> Mapping[str, Any]:
@@ -157,11 +161,11 @@ def _made(manifest: Manifest) -> Mapping[str, Any]:
 
 
 def _made_earlier(folder: Path) -> Made:
-    """What the evidence that is there says of how everything was made, since its inputs may not be in the store."""
+    """What the evidence that is there says of how inputs were made, since they may not be in the store."""
     if not (folder / INDEX).exists():
         return {}
     evidence = Evidence(folder)
-    return {one.key: one.made for group in evidence.groups for one in evidence.group(group) if one.made}
+    return {one.key: one.made for group in evidence.groups for one in evidence.group(group) if not one.files}
 
 
 def _written_down(store: Store, recipe: Recipe) -> tuple[Json, dict[str, tuple[Recipe, Json]]]:

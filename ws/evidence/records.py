@@ -17,6 +17,9 @@ from ws.upkeep.recall import Recalling
 MADE = ("origin", "created", "seconds", "notes", "carried")
 """What evidence takes over from an artifact's manifest."""
 
+SHA256 = "sha256"
+"""In what is said of how an input was made: the sha256 of each of its files."""
+
 PAGE_BYTES = 64 << 20
 """Recipes of one class differ in a few words: within one page that costs almost nothing."""
 

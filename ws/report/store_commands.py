@@ -17,11 +17,14 @@ from ws.upkeep.lookup import Snapshot, is_test, manifest_of, snapshots_of
 from ws.upkeep.recall import RecipeGone, recalled
 from ws.upkeep.standing import manifests_in, standing
 
+BESIDE = ("code", "sources", "locks", "tmp", "damaged", "runs", "carry", "audits")
+"""The folders of a store that hold no artifacts."""
+
 
 def overview(store: Store) -> str:
     """The kinds of artifacts of a store."""
     manifests = manifests_in(store.root)
-    others = sum(size(store.root / name) for name in ("code", "sources", "locks", "tmp", "damaged", "runs", "carry"))
+    others = sum(size(store.root / name) for name in BESIDE)
     return store_text.overview(store.root, manifests, others)
 
 

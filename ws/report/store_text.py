@@ -36,8 +36,8 @@ def overview(root: object, manifests: Sequence[Manifest], others: int) -> str:
         for kind, made in sorted(kinds.items())
     ]
     total = bytes_text(sum(one.bytes for one in manifests)), clock(fsum(one.seconds for one in manifests))
-    table = _table([("artifact", "number", "size", "built in"), *rows, ("all", str(len(manifests)), *total)])
-    return "\n".join([str(root), "", *table, "", f"code, locks and leftovers: {bytes_text(others)}", ""])
+    lines = table([("artifact", "number", "size", "built in"), *rows, ("all", str(len(manifests)), *total)])
+    return "\n".join([str(root), "", *lines, "", f"code, locks and leftovers: {bytes_text(others)}", ""])
 
 
 def garbage(found: Garbage, *, dry: bool) -> str:
@@ -50,7 +50,7 @@ def garbage(found: Garbage, *, dry: bool) -> str:
         for (group, why), paths in sorted(groups.items())
     ]
     kept = bytes_text(sum(one.manifest.bytes for one in found.kept))
-    lines = _table([("what", "number", "size", "why"), *rows]) if rows else ["nothing to remove"]
+    lines = table([("what", "number", "size", "why"), *rows]) if rows else ["nothing to remove"]
     verb = "would free" if dry else "to free"
     lines += ["", f"{len(found.waste)} {verb} {bytes_text(found.bytes)}; {len(found.kept)} artifacts stay ({kept})"]
     if found.foreign:
@@ -71,7 +71,7 @@ def carried_plan(plan: Plan) -> str:
         for kind, moved in sorted(strata.items())
     ]
     whole = fsum(move.manifest.seconds for move in plan.moves)
-    lines = _table([("artifact", "moved", "strata", "sample", "to build"), *rows]) if rows else []
+    lines = table([("artifact", "moved", "strata", "sample", "to build"), *rows]) if rows else []
     lines += ["", f"{len(plan.moves)} artifacts have another key today, {len(plan.pending)} of them not yet carried"]
     lines.append(f"{plan.reached} have the key that they had, {len(plan.gone)} no recipe any more")
     lines += [f"{len(plan.damaged)} are damaged and stay where they are"] * bool(plan.damaged)
@@ -114,7 +114,7 @@ def wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows under a header, with numbers aligned to the right and the last column not wrapped."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     words = {place for place in range(len(rows[0])) if not any(row[place][:1].isdigit() for row in rows[1:])}

@@ -115,9 +115,15 @@ def commands(page: Path) -> Iterator[list[str]]:
             yield shlex.split(re.split(r"\s{2,}|#", line)[0])
 
 
+def _asked(command: list[str]) -> str:
+    """The name of a command, without that of its group."""
+    _, name, *following = command
+    return following[0] if following and following[0] in cli.GROUPS.get(name, ()) else name
+
+
 def test_every_command_of_the_pages_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[str] = []
-    for offered in (cli.COMMANDS, cli.UPKEEP):
+    for offered in (cli.COMMANDS, *cli.GROUPS.values()):
         for name, function in offered.items():
             monkeypatch.setitem(offered, name, wraps(function)(lambda name=name, **_: run.append(name)))
     asked = [command for page in PAGES for command in commands(page)]
@@ -125,7 +131,7 @@ def test_every_command_of_the_pages_is_understood(monkeypatch: pytest.MonkeyPatc
     for command in asked:
         monkeypatch.setattr("sys.argv", command)
         cli.main()
-    assert run == [command[2] if command[1] == "store" else command[1] for command in asked]
+    assert run == [_asked(command) for command in asked]
 
 
 def test_the_architecture_names_every_room_in_the_order_of_imports() -> None:

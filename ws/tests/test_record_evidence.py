@@ -6,9 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ws.report import evidence_commands
 from ws.tests.conftest import CONFTEST, Project
 
+assert evidence_commands  # Imported before any inner run of pytest, which would forget what it imports first.
+
 LAB = """
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +27,8 @@ class Drawn(Recipe):
 
     def build(self, out: Path, store: Store) -> None:
         print("drawing", self.seed)
-        pd.DataFrame({"value": [1.0 + self.seed, 2.0]}).to_parquet(out / "rows.parquet")
+        first = 1.0 + self.seed + float(os.environ.get("MACHINE", "0"))
+        pd.DataFrame({"value": [first, 2.0]}).to_parquet(out / "rows.parquet")
 """
 STEERS = """
 import pandas as pd
@@ -123,6 +128,39 @@ def test_the_smallest_model_has_evidence_only_where_it_is_named(lab: Project) ->
     (lab.pytester.path / "shown").rename(lab.pytester.path / "claims" / "__evidence__")
     built = lab.run("-s", "--smoke", f"--store={lab.pytester.path / 'other'}")
     built.stdout.fnmatch_lines(["*drawing 0", "*drawing 1"])
+
+
+def test_an_audit_follows_the_verdicts(lab: Project) -> None:
+    lab.run(*RECORD)
+    agreed = elsewhere(lab, "--audit", "1")
+    assert agreed.ret == pytest.ExitCode.OK
+    agreed.stdout.fnmatch_lines(["*2 artifacts were taken from *", "*2 of 2 artifacts built again*", "Drawn * agree"])
+    differing = lab.run("--audit", "1", MACHINE="0.3")
+    differing.assert_outcomes(passed=2)
+    assert differing.ret == pytest.ExitCode.TESTS_FAILED
+    differing.stdout.fnmatch_lines(["Drawn * 2 DIFFER", "audit: 2 of 2 artifacts of * differ from what this machine *"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--audit", "1"], "no audit: there is no evidence in */claims/__evidence__/smollm2-135m"),
+        (["--audit", "1", "--smoke"], "no audit: there is no evidence in use"),
+        (["--audit", "1", "--fresh"], "no audit: --fresh uses no evidence"),
+        (["--audit", "1", "-n", "1"], "no audit: tests ran in several processes*; run `ws evidence audit`"),
+        (["--audit", "0"], "*2 passed*"),
+    ],
+)
+def test_where_there_is_nothing_to_audit_the_run_says_so(lab: Project, options: list[str], said: str) -> None:
+    lab.record()
+    result = lab.run(*options)
+    result.stdout.fnmatch_lines([said])
+    assert ("no audit" in result.stdout.str()) is said.startswith("no audit")
+
+
+@pytest.mark.parametrize("given", ["-1", "soon", "inf", "nan"])
+def test_a_time_is_a_number_of_minutes(lab: Project, given: str) -> None:
+    lab.run(f"--audit={given}").stderr.fnmatch_lines([f"*'{given}' is no time; give minutes, or 0 for no audit*"])
 
 
 @pytest.mark.parametrize(

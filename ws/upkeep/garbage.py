@@ -133,7 +133,8 @@ def _leftovers(root: Path, kept: Iterable[Standing]) -> Iterator[tuple[Path, str
     )
     yield from ((path, "no artifact has its key") for path in _entries(root / LOCKS) if path.stem not in keys)
     yield from ((path, "no artifact is made by it") for path in _entries(root / CODE) if _source(path) not in sources)
-    yield from ((path, "of an audit that was not finished") for path in _entries(root / "carry"))
+    for folder in ("carry", "audits"):
+        yield from ((path, "of an audit that was not finished") for path in _entries(root / folder))
     yield from ((home, "its manifest cannot be read") for home in _unreadable(root))
 
 

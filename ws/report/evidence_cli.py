@@ -1,0 +1,82 @@
+"""`ws evidence` and its commands: their options, their help, and what they print."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ws.report.store_cli import StorePath
+from ws.store import Store, default_root
+
+Model = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model as --model names it.")]
+Tests = Annotated[Path, tyro.conf.arg(help="Folder of the claim tests that the evidence is of.")]
+Chosen = Annotated[
+    Path | None, tyro.conf.arg(help="Folder of evidence (default: __evidence__ beside the tests).", metavar="DIR")
+]
+
+
+def overview(
+    model: Model = "smollm2-135m", tests: Tests = Path("claims"), evidence: Chosen = None, store: StorePath = None
+) -> None:
+    """Show a model's evidence: what of it is of today's code, and what snapshots name that it lacks.
+
+    Two commands make sure of it:
+
+        ws evidence check smollm2-135m    every part has its hash, and every key of a snapshot is there
+        ws evidence audit smollm2-135m    build some of it again, from the pairs up, and compare row by row
+
+    `pytest claims/ --snapshot-update --record-evidence` packs it.
+    """
+    from ws.report import evidence_commands
+
+    print(evidence_commands.overview(model, tests, evidence, Store(store or default_root())), end="")
+
+
+def check(
+    model: Model = "smollm2-135m", tests: Tests = Path("claims"), evidence: Chosen = None, store: StorePath = None
+) -> None:
+    """Check that every part of a model's evidence has its hash, and that it has every key that a snapshot names.
+
+    Ends with status 2 if something is damaged or missing.
+
+        ws evidence check smollm2-135m
+    """
+    from ws.report import evidence_commands
+
+    for text in evidence_commands.check(model, tests, evidence, Store(store or default_root())):
+        print(text, end="", flush=True)
+
+
+def audit(
+    model: Model = "smollm2-135m",
+    minutes: Annotated[
+        float, tyro.conf.arg(help="How long; two families are always trained anew. 0: no audit.")
+    ] = 10.0,
+    seed: Annotated[int | None, tyro.conf.arg(help="Draws the sample (default: the date).")] = None,
+    tests: Tests = Path("claims"),
+    evidence: Chosen = None,
+    store: StorePath = None,
+) -> None:
+    """Build some of a model's evidence again, from the training pairs up, and compare it with what was recorded.
+
+    Always dW of LoRA and of DeLoRA, then a random artifact of one kind after another while the time lasts. Nothing of
+    the evidence is used on the way. Ends with status 2 if numbers are further apart than another processor explains.
+    An audit that was stopped goes on where it was, if it has the same seed.
+
+        ws evidence audit
+        ws evidence audit smollm2-135m --minutes 60 --seed 7
+    """
+    from ws.report import evidence_commands
+
+    if minutes <= 0:
+        print("no audit: --minutes 0")
+        return
+    kept = Store(store or default_root())
+    folder = evidence_commands.folder_of(model, tests, evidence, kept)
+    for text in evidence_commands.audit(folder, kept, minutes=minutes, seed=seed):
+        print(text, end="", flush=True)
+
+
+EVIDENCE: dict[str, Callable[..., Any]] = {"check": check, "audit": audit}
+"""The commands behind `ws evidence`, which alone is a command too."""
