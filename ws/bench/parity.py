@@ -5,14 +5,13 @@ one seed from equal start values; compared are the numbers that claims read.
 """
 
 from dataclasses import asdict, dataclass
-from typing import get_args
 
 import pandas as pd
 
 from ws.bench.settings import SEED, Settings
 from ws.engine.loading import loaded
 from ws.scoring.rows import Rows, read_rows
-from ws.stats.sweep import Measure, Sweep
+from ws.stats.sweep import OF_YES_AND_NO, Sweep
 from ws.store import Store
 from ws.study.subject import Subject
 from ws.training.direction import direction_delta
@@ -53,7 +52,7 @@ def agreement(family: str, ours: Subject, theirs: Subject, store: Store) -> Agre
     # Ours are the rows that claims score, at every coefficient; PEFT's are scored only for this comparison.
     mine = _with_base(ours, ours.rows(ours.weights(family, seed=SEED)), store)
     its = _with_base(theirs, theirs.rows(theirs.weights(family, seed=SEED), coeffs=(1.0,)), store)
-    raw, corrected = ([Sweep(table, measure).effect.value for table in (mine, its)] for measure in get_args(Measure))
+    raw, corrected = ([Sweep(table, measure).effect.value for table in (mine, its)] for measure in OF_YES_AND_NO)
     return Agreement(
         family=family,
         loss=max(_loss_gap(family, sign, ours, theirs, store) for sign in ("plus", "minus")),

@@ -21,6 +21,9 @@ from ws.stats.lines import union
 
 Measure = Literal["raw", "corrected", "text", "written"]
 
+OF_YES_AND_NO: tuple[Measure, ...] = ("raw", "corrected")
+"""The measures of the same Yes/No rows."""
+
 OF_TEXT: tuple[Measure, ...] = ("text", "written")
 """The measures whose rows have a log_p, and no pmass."""
 

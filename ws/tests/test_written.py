@@ -1,6 +1,7 @@
 """What a steered model writes is drawn with common random numbers, and judged as each answer is alone."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,10 +11,11 @@ from ws.behaviors.judges import JUDGES as OF_BEHAVIORS
 from ws.behaviors.messages import Message
 from ws.errors import DataError
 from ws.models.language import LanguageModel
+from ws.scoring import written
 from ws.scoring.written import WrittenRows, judged, log_p_under, read_written_rows
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights
 from ws.store import Store
-from ws.tests.small import ON, adapter
+from ws.tests.small import ON, adapter, fingerprint
 from ws.tests.test_interventions import Given
 from ws.tests.test_text import MESSAGES, log_p_alone
 from ws.training.direction import Direction
@@ -54,6 +56,21 @@ def test_every_answer_is_judged_by_every_pair(store: Store) -> None:
     assert set(rows["question_id"]) == {f"{m.id}/judge-{judge}" for m in MESSAGES for judge in range(len(JUDGES))}
     assert rows.groupby("cluster")[["answer", "tokens", "log_p"]].nunique().eq(1).all(axis=None)
     assert rows.groupby("cluster")["log_ratio"].nunique().eq(len(JUDGES)).all()
+
+
+@every
+def test_the_unchanged_model_judges(
+    store: Store, lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, intervention: Intervention
+) -> None:
+    before, seen = fingerprint(lm), []
+
+    def heard(*args: object) -> pd.DataFrame:
+        seen.append(fingerprint(lm))
+        return judged(*args)
+
+    monkeypatch.setattr(written, "judged", heard)
+    recipe(intervention, 1.0).build(tmp_path, store)
+    assert seen == [before]
 
 
 def test_a_judgement_is_that_of_each_answer_alone(lm: LanguageModel) -> None:
