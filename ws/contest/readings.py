@@ -88,8 +88,10 @@ def moved_against(store: Store, contest: Contest, arm: Arm) -> Estimate:
     swept = dilemmas(store, contest, arm)
     signed = swept.rows[swept.rows["sign"] != 0].set_index(["seed", "question_id"]).sort_index()
     moved, still = (signed[signed["coeff"] == coeff] for coeff in (arm.side, 0))
-    against = moved["sign"] * (moved["log_ratio"] - still["log_ratio"]) < 0
-    lines = moved.assign(value=against.astype(float)).reset_index().rename(columns={"question_id": "row"})
+    change = moved["sign"] * (moved["log_ratio"] - still["log_ratio"])
+    # NaN is below 0 in no comparison, and would count as a row that is not moved against its label.
+    against = (change < 0).astype(float).where(change.notna())
+    lines = moved.assign(value=against).reset_index().rename(columns={"question_id": "row"})
     return Estimate.of(lines, sources=swept.sources, notes=swept.notes)
 
 

@@ -111,7 +111,8 @@ def kept_energy(replicates: Replicates, family: str, cut: Asked, *, measure: Mea
     effect = cut_sweep(replicates, family, cut, measure=measure).effect
     lines = effect.index.to_frame(index=False)
     shares = {seed: _energy_share(replicates, family, cut, measure, seed) for seed in replicates.seeds}
-    return Estimate.of(lines.assign(value=lines["seed"].map(shares)), sources=effect.sources)
+    geometry = replicates.keys(*(replicates.subject.direction(family, seed=seed) for seed in replicates.seeds))
+    return Estimate.of(lines.assign(value=lines["seed"].map(shares)), sources=(*effect.sources, *geometry))
 
 
 def gap(replicates: Replicates, family: str, *parts: Asked, of: Asked = "whole") -> float:

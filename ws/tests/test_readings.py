@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -62,6 +63,17 @@ def test_the_share_of_rows_moved_against_their_label(store: Store, arm: Arm) -> 
     against = (rows[rows["sign"] != 0]["change"] < 0).mean()
     assert 0 < against < 1
     assert readings.moved_against(store, CONTEST, arm).value == pytest.approx(against)
+
+
+def test_a_row_without_a_number_is_not_one_that_is_moved_towards_its_label(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = readings.dilemmas(store, CONTEST, UNRANKED)
+    first = (swept.rows["coeff"] == 1) & (swept.rows["sign"] != 0)
+    log_ratio = swept.rows["log_ratio"].mask(first & (first.cumsum() == 1))
+    broken = replace(swept, rows=swept.rows.assign(log_ratio=log_ratio))
+    monkeypatch.setattr(readings, "dilemmas", lambda *_: broken)
+    assert "NaN" in readings.moved_against(store, CONTEST, UNRANKED).gates[0]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_a_cut_is_read_on_one_pair_of_answers_and_so_is_the_whole(replicates: Re
     assert replicates.store.key(cut) in part.sources
     kept = sweeps.kept_energy(replicates, "lora", "residual_writes", measure="text")
     assert 0 < kept.value < 1
+    assert replicates.store.key(SUBJECT.direction("lora", seed=0)) in kept.sources
     assert kept.value == pytest.approx(sweeps.kept_energy(replicates, "lora", "residual_writes").value)
 
 
