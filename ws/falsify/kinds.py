@@ -1,12 +1,13 @@
 """What the tables of each class of recipe hold: which columns are measured, and what a corruption does to them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from ws.errors import UnknownNameError
 from ws.falsify.files import KEPT, OF
+from ws.lenses.cosine import InnerProducts
 from ws.lenses.energy import BasisEnergy
 from ws.lenses.identity import Identity
 from ws.lenses.oracle import OracleOverlaps
@@ -115,7 +116,7 @@ WHOLE = Kind(
 
 KINDS: dict[type[Recipe], tuple[Kind, ...]] = {
     Rows: (SCORED,),
-    ThoughtRows: (SCORED,),
+    ThoughtRows: (replace(SCORED, measured=("log_yes", "log_no", "log_ratio", "pmass")),),
     TextRows: (
         Kind(
             "rows.parquet",
@@ -163,6 +164,10 @@ KINDS: dict[type[Recipe], tuple[Kind, ...]] = {
             row=("tensor",),
             turned=_read_elsewhere,
         ),
+    ),
+    InnerProducts: (
+        # Not the norms beside it: an angle is the same whatever they are.
+        Kind("products.parquet", ("dot",), row=("tensor",), turned=lambda table: table.assign(dot=-table["dot"])),
     ),
     OracleOverlaps: (
         Kind("overlaps.parquet", ("overlap",), row=("layer",), groups=("first", "second"), turned=_outside("overlap")),

@@ -1,5 +1,6 @@
 """What spoilt evidence is, which cases meet it together, and what counts as turning."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -224,6 +225,16 @@ def test_nothing_is_built_over_spoilt_evidence(shelf: Shelf) -> None:
 def test_of_an_unknown_kind_of_artifact_nothing_can_be_spoilt() -> None:
     with pytest.raises(UnknownNameError, match="unknown kind of evidence 'Measured'"):
         kinds_of(Measured(Part("lora", 0)))
+
+
+ON_THE_WAY = {"SampledAnswers", "Thoughts", "Divergence"}
+"""Recipes of tables that no verdict is made of: other recipes read them, or notes."""
+
+
+def test_every_table_that_a_verdict_may_be_made_of_can_be_spoilt() -> None:
+    ours = {kind for kind in Recipe.__subclasses__() if re.match(r"ws\.(?!tests)", kind.__module__)}
+    tables = {kind for kind in ours if re.match(r"`\w+\.parquet`", kind.__doc__ or "")}
+    assert {kind.__name__ for kind in tables - KINDS.keys()} - ON_THE_WAY == set()
 
 
 SOUND = Record(
