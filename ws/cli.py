@@ -53,8 +53,11 @@ def table(
     ] = ("smollm2-135m",),
     claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
     form: Annotated[
-        Literal["cases", "counts", "plain"],
-        tyro.conf.arg(help="Markdown with a line per case, or per test; or the table that a run of claims ends with."),
+        Literal["cases", "counts", "plain", "loose"],
+        tyro.conf.arg(
+            help="Markdown with a line per case, or per test; the table that a run of claims ends with; or the cases "
+            "that could turn their sign within their tolerance."
+        ),
     ] = "cases",
     write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
     pages: Annotated[Path | None, tyro.conf.arg(help="Folder for a page per theme and one that counts.")] = None,

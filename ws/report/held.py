@@ -1,14 +1,17 @@
 """Comparison of a verdict with its snapshot: how they differ beyond tolerance, and what to do about it."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ws.report.verdicts import Record, in_words, number
-from ws.stats.verdict import Outcome
+from scipy.special import ndtri
 
-# Multiples of the tolerance: the ends of an interval move more than its middle.
-NUMBERS = {"value": 1, "low": 2, "high": 2}
+from ws.report.verdicts import Record, in_words, number
+from ws.stats.spreads import Spread
+
+FAINT = 1e-6
+"""A p-value this small decides whatever it is."""
 
 NOT_RECORDED = "unrecorded"
 """The table's word for a verdict without a snapshot to compare with."""
@@ -34,33 +37,80 @@ class Difference(NamedTuple):
 
 
 def differences(old: Fields, new: Fields) -> list[Difference]:
-    """How a case's fields differ from its snapshot's beyond the tolerance recorded there, most important first.
+    """How a case's fields differ from its snapshot's beyond the tolerances recorded there, most important first.
 
     If the numbers of seeds differ, nothing else is compared. On untrained models only numbers are compared, since a
-    verdict there is no finding. If both verdicts are INVALID, numbers are not compared: with a denominator near 0 they
-    differ on every machine.
+    verdict there is no finding. Numbers are compared whatever the verdict: those of the case, and the means of the
+    tables that it was computed from, which agree closely where a ratio with a denominator near 0 does not.
     """
-    if seeds := _count(old, new, "seeds"):
+    if seeds := _count(old, new, "n_seeds", "seeds"):
         return seeds
     asserted = not new["random_weights"] and old["outcome"] != new["outcome"]
     verdict = [Difference("verdict", old["outcome"], new["outcome"])] if asserted else []
-    return verdict + _numbers(old, new) + _count(old, new, "rows")
+    counts = [*_count(old, new, "n_rows", "rows"), *_count(old, new, "cases", "cases")]
+    return verdict + _numbers(old, new) + _means(old, new) + _doubts(old, new) + counts
 
 
-def _count(old: Fields, new: Fields, noun: str) -> list[Difference]:
-    before, now = str(old[f"n_{noun}"]), str(new[f"n_{noun}"])
+def _count(old: Fields, new: Fields, name: str, noun: str) -> list[Difference]:
+    before, now = str(old[name]), str(new[name])
     return [] if before == now else [Difference(noun, before, now)]
 
 
 def _numbers(old: Fields, new: Fields) -> list[Difference]:
-    if old["outcome"] == new["outcome"] == Outcome.INVALID:
-        return []
-    limits = {name: factor * (old["tolerance"] or 0.0) for name, factor in NUMBERS.items()}
+    """An end of the interval moves with the value, and with how far seeds and rows vary."""
+    tolerance = old["tolerance"] or 0.0
+    ends = 2 * tolerance + _width(old) / 20
+    limits = {"value": tolerance, "low": ends, "high": ends}
+    moved = [name for name, limit in limits.items() if _apart(old[name], new[name], limit)]
+    return [_beyond(name, old[name], new[name], limits[name]) for name in moved]
+
+
+def _width(fields: Fields) -> float:
+    return 0.0 if None in (fields["low"], fields["high"]) else abs(fields["high"] - fields["low"])
+
+
+def _means(old: Fields, new: Fields) -> list[Difference]:
+    """The tables whose means moved by more than their noise."""
+    before, now = old["leaves"], new["leaves"]
+    if len(before) != len(now):
+        return [Difference("number of tables", str(len(before)), str(len(now)))]
     return [
-        Difference(name, *told_apart(old[name], new[name]), f", which is beyond its tolerance of {limit:.2g}")
-        for name, limit in limits.items()
-        if _apart(old[name], new[name], limit)
+        _beyond(f"mean of table {k}", mean, other, noise or 0.0)
+        for k, ((mean, noise), (other, _)) in enumerate(zip(before, now, strict=True), start=1)
+        if _apart(mean, other, noise or 0.0)
     ]
+
+
+def _doubts(old: Fields, new: Fields) -> list[Difference]:
+    """What tells how sure a case is, and what siblings learn from: it follows from the numbers above.
+
+    So it is held to a tenth, and what the noise of the value makes of it.
+    """
+    width, before, now = _width(old), _errors(old), _errors(new)
+    if len(before) != len(now):
+        return [Difference("number of parts", str(len(before)), str(len(now)))]
+    share = 0.1 + (8 * (old["noise"] or 0.0) / width if width else 1.0)
+    found = [(f"standard error {k}", a, b, share * a) for k, (a, b) in enumerate(zip(before, now, strict=True), 1)]
+    for name in ("p_holds", "p_refuted"):
+        a, b = _probit(old[name]), _probit(new[name])
+        found.append((f"probit of {name}", a, b, share * max(1.0, abs(a))))
+    if None not in (old["smallest"], new["smallest"]):
+        found.append(("smallest effect told", old["smallest"], new["smallest"], share * old["smallest"]))
+    return [_beyond(*one) for one in found if _apart(*one[1:])]
+
+
+def _errors(fields: Fields) -> list[float]:
+    """The standard errors of all numbers that siblings learn from."""
+    spreads = [Spread(tuple(one["seeds"]), one["rest"], one["clusters"]) for part in fields["spreads"] for one in part]
+    return [math.sqrt(one.total) for one in spreads]
+
+
+def _probit(p: float) -> float:
+    return float(ndtri(min(max(p, FAINT), 1 - FAINT)))
+
+
+def _beyond(name: str, old: float | None, new: float | None, limit: float) -> Difference:
+    return Difference(name, *told_apart(old, new), f", which is beyond its tolerance of {limit:.2g}")
 
 
 def told_apart(old: float | None, new: float | None) -> tuple[str, str]:

@@ -5,13 +5,19 @@ from pathlib import Path
 
 from ws.errors import DataError, UnknownNameError
 from ws.report.forest import forest
+from ws.report.loose import loose
 from ws.report.markdown import markdown, summary, with_table
 from ws.report.pages import MADE, pages, themes
 from ws.report.register import Entry, Register
 from ws.report.terminal import terminal
 from ws.report.verdicts import Record
 
-FORMS: dict[str, Callable[[Iterable[Record]], str]] = {"cases": markdown, "counts": summary, "plain": terminal}
+FORMS: dict[str, Callable[[Iterable[Record]], str]] = {
+    "cases": markdown,
+    "counts": summary,
+    "plain": terminal,
+    "loose": loose,
+}
 """The ways to show records as text, by name."""
 
 

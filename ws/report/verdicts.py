@@ -50,6 +50,8 @@ class Record:
     part: str
     tolerance: float | None
     tolerance_from: str
+    noise: float | None
+    """How far the arithmetic of another machine may move the value."""
     n_rows: int
     n_clusters: int
     n_seeds: int
@@ -66,6 +68,8 @@ class Record:
     """For an open case: how far beyond its threshold a number must be to be told from nothing, 4 times out of 5."""
     needs: str
     """For an open case: what would decide it if the number stayed, such as `9 seeds`."""
+    leaves: list[list[float | None]]
+    """The means of the tables that the case was computed from, each with how far another machine may move it."""
     spreads: list[list[dict[str, Any]]]
     """How far the numbers of each part may be off, which sibling cases learn from: the one shown, then its sides."""
     published: str
@@ -91,6 +95,8 @@ def numbers(verdict: Verdict) -> dict[str, Any]:
 
 
 def _finite(value: object) -> object:
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -4,7 +4,8 @@ A table has one line per seed and row, and its estimate is the mean over all lin
 how that mean would vary with other seeds and other clusters. Tables with the same seeds and clusters share these draws,
 so arithmetic works draw by draw and keeps the arms paired.
 
-Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components" (degrees of freedom).
+Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components" (degrees of freedom);
+Fieller 1954, "Some problems in interval estimation" (ratios).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from scipy.special import stdtrit
 from ws.errors import EstimateError
 from ws.stats.hypothesis import Hypothesis, Part
 from ws.stats.lines import in_order, union
+from ws.stats.noise import Leaf, leaf, noise_of, shaken
 from ws.stats.tables import Floats, check_columns, check_same_rows, indexed, means
 
 Number = int | float | np.integer | np.floating
@@ -42,6 +44,12 @@ class Estimate:
     """The store's keys of everything the number was computed from, in order of first use."""
     notes: tuple[str, ...] = ()
     """Lines that a reader should see below the number, in order of first use."""
+    leaves: tuple[Leaf, ...] = ()
+    """The means of the tables that the number was computed from, with their noise, in order of first use."""
+    shaken: Floats = field(default_factory=lambda: np.zeros(0))
+    """The number on tables that are shaken by their noise; empty if there are none."""
+    unbounded: bool = False
+    """Whether the number was divided by one that may be 0, so that no interval is wide enough (Fieller)."""
 
     @staticmethod
     def of(
@@ -70,7 +78,16 @@ class Estimate:
         np.add.at(sums, (seeds, clusters), values)
         counts = np.bincount(clusters[seeds == 0])
         tripped = in_order(gates, _gates_of(values, shape))
-        return Estimate(index, means(sums, counts), tripped, union(sources), union(notes))
+        mean, noise = leaf(values, shape[0])
+        return Estimate(
+            index,
+            means(sums, counts),
+            tripped,
+            union(sources),
+            union(notes),
+            leaves=((mean, noise),),
+            shaken=shaken(values, mean, noise),
+        )
 
     def noting(self, *notes: str, sources: Iterable[str] = ()) -> Estimate:
         """The same number with further lines below it, and with the keys of what these lines report."""
@@ -94,6 +111,11 @@ class Estimate:
     @property
     def _draws(self) -> int:
         return (len(self.numbers) - 1 - self.n_seeds) // 2
+
+    @property
+    def noise(self) -> float:
+        """How far the arithmetic of another machine may move the number."""
+        return noise_of(self.value, self.shaken)
 
     @property
     def by_seed(self) -> pd.Series:
@@ -133,6 +155,8 @@ class Estimate:
         """
         if not 0 < level < 1:
             raise EstimateError(f"an interval at level {level} was asked for; expected a level between 0 and 1")
+        if self.unbounded:
+            return -math.inf, math.inf
         with np.errstate(invalid="ignore", over="ignore"):
             spread = float(np.std(self.resampled))
         if not spread > 0:
@@ -183,7 +207,7 @@ class Estimate:
         return _combined(_reversed_div, _denominator(self), other)
 
     def __neg__(self) -> Estimate:
-        return replace(self, numbers=-self.numbers)
+        return replace(self, numbers=-self.numbers, shaken=-self.shaken)
 
     def __gt__(self, other: Estimate | Number) -> Hypothesis:
         """The hypothesis that this number is above `other`; shows the difference, or `self` if `other` is a number."""
@@ -234,13 +258,20 @@ def _combined(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if isinstance(right, Estimate):
             check_same_rows(left.index, right.index)
-            numbers, gates = function(left.numbers, right.numbers), in_order(left.gates, right.gates)
             return Estimate(
-                left.index, numbers, gates, union(left.sources, right.sources), union(left.notes, right.notes)
+                left.index,
+                function(left.numbers, right.numbers),
+                in_order(left.gates, right.gates),
+                union(left.sources, right.sources),
+                union(left.notes, right.notes),
+                leaves=tuple(dict.fromkeys(left.leaves + right.leaves)),
+                shaken=function(left.shaken, right.shaken),
+                unbounded=left.unbounded or right.unbounded,
             )
         if not isinstance(right, Number) or not math.isfinite(right):
             raise EstimateError(f"an estimate met {right!r}; expected another estimate or a finite number")
-        return replace(left, numbers=function(left.numbers, float(right)))
+        other = float(right)
+        return replace(left, numbers=function(left.numbers, other), shaken=function(left.shaken, other))
 
 
 def _reversed_sub(left: Floats, right: Floats | float) -> Floats:
@@ -253,7 +284,7 @@ def _reversed_div(left: Floats, right: Floats | float) -> Floats:
 
 def _denominator(estimate: Estimate) -> Estimate:
     low, high = estimate.interval()
-    return _gated(estimate, "denominator near 0") if low <= 0 <= high else estimate
+    return replace(_gated(estimate, "denominator near 0"), unbounded=True) if low <= 0 <= high else estimate
 
 
 def _margin(estimate: Estimate) -> Estimate:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ws.errors import EstimateError
 from ws.stats.lines import in_order, union
+from ws.stats.noise import Leaf
 
 if TYPE_CHECKING:
     from ws.stats.estimate import Estimate
@@ -46,6 +47,13 @@ class Hypothesis:
     def sources(self) -> tuple[str, ...]:
         """The keys of everything that any part was computed from."""
         return union(*(estimate.sources for part in self.parts for estimate in part.estimates))
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The means of the tables that any part was computed from, with their noise, in order of first use."""
+        return tuple(
+            dict.fromkeys(one for part in self.parts for estimate in part.estimates for one in estimate.leaves)
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

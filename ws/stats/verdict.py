@@ -13,15 +13,13 @@ from typing import Any
 
 from ws.errors import EstimateError
 from ws.stats.cases import PartDoubt, Sibling, Spreads, doubts, gates_of, p_values, spreads_of, told
-from ws.stats.estimate import LEVEL, Estimate
+from ws.stats.estimate import LEVEL
 from ws.stats.holm import adjusted, share
 from ws.stats.hypothesis import Hypothesis, Part
 from ws.stats.lines import in_order
+from ws.stats.noise import Leaf
 from ws.stats.power import needed, smallest_effect
 from ws.stats.spreads import spread_of
-
-# How far the arithmetic of another machine may move a mean log-ratio, in nats.
-ARITHMETIC_NOISE = 1e-3
 
 ERROR = 0.05
 """How often a claim may hold in any of its cases although none is true; and, apart, be refuted although all are."""
@@ -54,6 +52,8 @@ class Verdict:
     """How far `value` may move between two recordings before it counts as a different number."""
     gates: tuple[str, ...]
     tolerance_from: str
+    noise: float = 0.0
+    """How far the arithmetic of another machine may move `value`."""
     level: float = LEVEL
     """The level of the interval, which is that of this case alone."""
     part: str = ""
@@ -72,6 +72,8 @@ class Verdict:
     """For an open case: what would decide it if the number stayed, such as `9 seeds`."""
     spreads: Spreads = ()
     """What the sibling cases of the claim need of this one."""
+    leaves: tuple[Leaf, ...] = ()
+    """The means of all tables that any part was computed from, each with how far another machine may move it."""
     sources: tuple[str, ...] = ()
     """The store's keys of everything that any part was computed from."""
     notes: tuple[str, ...] = ()
@@ -113,6 +115,7 @@ class Verdict:
             "part": self.part,
             "tolerance": rounded(self.tolerance),
             "tolerance_from": self.tolerance_from,
+            "noise": rounded(self.noise),
             "n_rows": self.n_rows,
             "n_clusters": self.n_clusters,
             "n_seeds": self.n_seeds,
@@ -123,6 +126,7 @@ class Verdict:
             "rows_alone": self.rows_alone,
             "smallest": None if self.smallest is None else rounded(self.smallest),
             "needs": self.needs,
+            "leaves": [[rounded(mean), rounded(noise)] for mean, noise in self.leaves],
             "spreads": [[_plain(asdict(one)) for one in part] for part in self.spreads],
         }
 
@@ -166,6 +170,7 @@ def judge(
         p_refuted=p_refuted,
         cases=len(siblings) + 1,
         spreads=() if gates else spreads,
+        leaves=hypothesis.leaves,
         sources=hypothesis.sources,
         notes=hypothesis.notes,
     )
@@ -192,7 +197,7 @@ def _of_part(part: Part, doubt: PartDoubt | None, level: float) -> Verdict:
     else:
         half = doubt.shown.quantile((1 - level) / 2)
         low, high = shown.value - half, shown.value + half
-    tolerance, tolerance_from = _tolerance(shown, (high - low) / 2)
+    tolerance, tolerance_from = _tolerance(part, (high - low) / 2)
     return Verdict(
         outcome=Outcome.INVALID,
         value=shown.value,
@@ -206,6 +211,7 @@ def _of_part(part: Part, doubt: PartDoubt | None, level: float) -> Verdict:
         tolerance=tolerance,
         gates=gates_of(part),
         tolerance_from=tolerance_from,
+        noise=shown.noise,
         level=level,
         rows_alone=doubt is not None and not any(spread_of(one).seeds for one in part.estimates),
     )
@@ -245,13 +251,24 @@ def _with_power(
     return replace(verdict, smallest=smallest_effect(doubt, rate), needs=needed(lead, doubt, spread, rate))
 
 
-def _tolerance(shown: Estimate, half_width: float) -> tuple[float, str]:
-    """Two standard errors of the mean over seeds (the interval's half width for one seed), plus arithmetic noise."""
+def _tolerance(part: Part, half_width: float) -> tuple[float, str]:
+    """How far the number shown may move before it counts as another one, and what says so.
+
+    Two standard errors of the mean over seeds (for one seed the interval's half width), but no more than half of what
+    would turn its sign or bring it to its threshold, and no less than the noise of arithmetic: within that, another
+    processor turns it too.
+    """
+    shown = part.shown
     if shown.n_seeds == 1:
-        # The noise matters if all clusters agree, since the interval is then a point.
-        return half_width + ARITHMETIC_NOISE, "interval half width (one seed)"
-    tolerance = 2 * shown.seed_sd / math.sqrt(shown.n_seeds) + ARITHMETIC_NOISE
-    return tolerance, f"spread over {shown.n_seeds} seeds"
+        spread, said = half_width, "interval half width (one seed)"
+    else:
+        spread = 2 * shown.seed_sd / math.sqrt(shown.n_seeds)
+        said = f"spread over {shown.n_seeds} seeds"
+    turn = min(abs(one.value) for one in part.estimates) / 2
+    noise = shown.noise
+    if max(noise, turn) < spread + noise or not math.isfinite(spread):
+        return (turn, "half the way to another verdict or sign") if turn > noise else (noise, "noise of arithmetic")
+    return spread + noise, said
 
 
 def _plain(spread: dict[str, Any]) -> dict[str, object]:

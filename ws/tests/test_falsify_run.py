@@ -36,7 +36,7 @@ import pytest
 from lab import Drawn
 from ws.stats.estimate import Estimate
 
-RECIPES = [Drawn(0), Drawn(1)]
+RECIPES = [Drawn(0), Drawn(1), Drawn(2)]
 
 
 def read(store):

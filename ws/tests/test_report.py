@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from ws.report import verdicts as report
+from ws.report.loose import loose
 from ws.report.markdown import markdown, summary
 from ws.report.terminal import terminal
 from ws.report.verdicts import Record
@@ -40,6 +41,8 @@ RECORD = Record(
     rows_alone=False,
     smallest=None,
     needs="",
+    leaves=[],
+    noise=0.01,
     spreads=[],
     published="DeLoRA 23.85 vs LoRA 9.76",
     device="cpu",
@@ -219,3 +222,14 @@ def test_a_worker_leaves_the_same_table(project: Project) -> None:
 def test_a_record_is_plain_json() -> None:
     for record in (GATED, AT_ISO_KL):
         assert Record(**json.loads(json.dumps(asdict(record)))) == record
+
+
+def test_cases_that_could_turn_their_sign_within_their_tolerance_are_listed() -> None:
+    sure = replace(RECORD, value=-0.3, tolerance=0.1, case="sure")
+    turning = replace(RECORD, value=-0.05, tolerance=0.1, case="turning", tolerance_from="noise of arithmetic")
+    broken = replace(RECORD, value=None, tolerance=None, case="broken")
+    said = loose([sure, turning, broken])
+    assert "| turning | -0.05 | 0.10 | noise of arithmetic |" in said
+    assert "sure" not in said
+    assert "broken" not in said
+    assert said.splitlines()[-1] == "1 of 3 cases; 1 by noise of arithmetic"

@@ -236,16 +236,46 @@ def test_a_record_has_no_negative_zero() -> None:
 
 
 def test_the_tolerance_is_two_standard_errors_over_seeds_and_the_noise_of_arithmetic() -> None:
-    verdict = judge(of_seeds(1, 2, 3) > 0)
-    assert verdict.tolerance == pytest.approx(2 * 1 / math.sqrt(3) + 1e-3)
+    verdict = judge(of_seeds(9, 10, 11) > 0)
+    noise = of_seeds(9, 10, 11).noise
+    assert noise == pytest.approx(0.1 * 1 + 1e-4 * 10, rel=0.01)
+    assert verdict.tolerance == pytest.approx(2 * 1 / math.sqrt(3) + noise)
     assert verdict.tolerance_from == "spread over 3 seeds"
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "tolerance"),
+    [
+        (of_seeds(1, 2, 3) > 0, 1.0),
+        (of_seeds(9, 10, 11) > 9, 0.5),
+        (of_seeds(9, 10, 11).is_negligible(within=11), 0.5),
+        (of_seeds(-1, 0, 3).is_negligible(within=20), 1 / 3),
+    ],
+    ids=["its sign", "its threshold", "its margin", "its sign within a margin"],
+)
+def test_the_tolerance_never_hides_that_a_number_turned(hypothesis: Hypothesis, tolerance: float) -> None:
+    verdict = judge(hypothesis)
+    assert verdict.tolerance == pytest.approx(tolerance)
+    assert verdict.tolerance_from == "half the way to another verdict or sign"
+
+
+def test_within_the_noise_of_arithmetic_any_processor_turns_a_number() -> None:
+    verdict = judge(of_seeds(9, 10, 11) > 10.01)
+    assert verdict.tolerance == of_seeds(9, 10, 11).noise
+    assert verdict.tolerance_from == "noise of arithmetic"
 
 
 def test_the_tolerance_of_one_seed_is_the_half_width_of_the_shown_interval_and_noise() -> None:
     verdict = judge(smooth() > 0)
-    assert verdict.tolerance == pytest.approx((verdict.high - verdict.low) / 2 + 1e-3)
+    assert verdict.tolerance == pytest.approx((verdict.high - verdict.low) / 2 + smooth().noise)
     assert verdict.high > verdict.low
     assert verdict.tolerance_from == "interval half width (one seed)"
+
+
+def test_a_verdict_knows_the_tables_of_all_its_parts_each_once() -> None:
+    a, b = of_seeds(1, 2, 3), of_seeds(2, 3, 5)
+    assert judge((a > b) & (a / b < 7)).leaves == (*a.leaves, *b.leaves)
+    assert [mean for mean, _ in judge(a > 0).leaves] == [2.0]
 
 
 # Cases of one claim.
