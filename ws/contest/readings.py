@@ -156,8 +156,8 @@ def _swept(store: Store, contest: Contest, arm: Arm, recipe_of: RecipeOf, *, pai
 def _by_seed(store: Store, contest: Contest, arm: Arm, recipes_of: RecipesOf, measure: Measure) -> Sweep:
     rows, keys = arm.table_by_seed(store, recipes_of), arm.keys_by_seed(store, recipes_of)
     swept = Sweep(rows, measure, sources=keys)
-    cost = f"all answers {swept.likelihood(float(arm.side)).value:+.3f} nats a token {arm.name}"
-    return swept.noting(f"{strength(store, contest, arm)}, {cost}" if arm.ranked else cost)
+    cost = f"all answers {swept.likelihood(float(arm.side)).value:+.3f}"
+    return swept.noting(f"{strength(store, contest, arm)}, {cost}" if arm.ranked else f"{cost} {arm.name}")
 
 
 def _change(store: Store, contest: Contest, arm: Arm, read: Callable[[Store, SideEffects], pd.DataFrame]) -> Estimate:

@@ -169,7 +169,7 @@ def _noted(replicates: Replicates, steered: SeedRows, measure: Measure, pair: st
     if family is None:
         return swept
     if measure in OF_TEXT:
-        return swept.noting(f"all answers {swept.likelihood().value:+.3f} nats a token {family}")
+        return swept.noting(f"all answers {swept.likelihood().value:+.3f} {family}")
     return swept.noting(f"facts to Yes {swept.yes_bias.value:+.2f} {family}")
 
 

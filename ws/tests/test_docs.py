@@ -21,7 +21,14 @@ from ws.scoring.rows import read_rows
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
 from ws.stats.tables import RESAMPLES
 from ws.steering.iso_kl import BUDGET_NATS
-from ws.study.subject import Subject
+from ws.study.subject import (
+    HELDOUT_MESSAGES,
+    PERSONA_PAIRS,
+    TEXT_SEED,
+    TEXT_TOKENS,
+    VALIDATION_MESSAGES,
+    Subject,
+)
 from ws.tests.conftest import Project
 from ws.tests.documents import DOCS, ROOT, blocks, prose, recorded_verdicts
 from ws.tests.installed import CLAIMS
@@ -162,6 +169,13 @@ def test_the_limits_that_pages_name_are_those_of_the_code() -> None:
         "statistics.md": [f"{RESAMPLES} times", f"fewer than {MIN_CLUSTERS} clusters", f"below {PMASS_GATE}:"],
         "adding-a-behavior.md": [f"at least {MIN_CLUSTERS} held-out claims"],
         "rivals.md": [f"is {BUDGET_NATS} nats"],
+        "measures.md": [
+            f"answers {HELDOUT_MESSAGES} messages that nothing is trained on",
+            f"under {PERSONA_PAIRS} of the {len(HONESTY.positive)} pairs of opposite personas, in {TEXT_TOKENS} tokens",
+            f"`{TEXT_SEED} + s`",
+            f"on {VALIDATION_MESSAGES} other messages",
+            f"if {HELDOUT_MESSAGES + VALIDATION_MESSAGES} of its messages are left",
+        ],
     }
     assert [f"{page}: {said}" for page, words in named.items() for said in words if said not in flat(page)] == []
 

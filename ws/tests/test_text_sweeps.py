@@ -37,7 +37,7 @@ def test_a_family_is_read_on_the_answers_of_each_seed(replicates: Replicates) ->
     assert len(swept.sources) == 4
     [note] = swept.notes
     assert note.startswith("all answers ")
-    assert note.endswith(" nats a token lora")
+    assert note.endswith(" lora")
 
 
 def test_answers_of_a_training_seed_have_a_sampling_seed_that_no_training_has() -> None:
