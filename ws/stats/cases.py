@@ -83,7 +83,7 @@ def gates_of(part: Part) -> tuple[str, ...]:
 
 def _is_finite(estimate: Estimate) -> bool:
     with np.errstate(invalid="ignore", over="ignore"):
-        numbers = estimate.numbers.sum(), np.var(estimate.resampled), np.var(estimate.by_seed)
+        numbers = estimate.numbers.sum(), np.var(estimate.resampled), np.var(estimate.each_seed)
     return bool(np.isfinite(numbers).all())
 
 

@@ -118,9 +118,14 @@ class Estimate:
         return noise_of(self.value, self.shaken)
 
     @property
+    def each_seed(self) -> Floats:
+        """The number computed from each seed's lines alone, in the order of the seeds."""
+        return self.numbers[-self.n_seeds :]
+
+    @property
     def by_seed(self) -> pd.Series:
-        """The number computed from each seed's lines alone."""
-        return pd.Series(self.numbers[-self.n_seeds :], index=self.index.levels[0], name="value")
+        """The number computed from each seed's lines alone, by seed."""
+        return pd.Series(self.each_seed, index=self.index.levels[0], name="value")
 
     @property
     def n_seeds(self) -> int:
@@ -143,7 +148,7 @@ class Estimate:
         if self.n_seeds == 1:
             return math.nan
         with np.errstate(invalid="ignore", over="ignore"):
-            return float(np.std(self.numbers[-self.n_seeds :], ddof=1))
+            return float(np.std(self.each_seed, ddof=1))
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The number plus and minus Student's t times the standard deviation of its draws; NaN if draws are NaN.

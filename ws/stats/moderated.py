@@ -84,7 +84,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     while high - low > 1e-9 * high:
         between = (low * at_high - high * at_low) / (at_high - at_low)
         found = function(between)
-        if abs(found) < 1e-12:
+        if abs(found) < 1e-10:
             return between
         if found > 0:
             low, at_low, at_high = between, found, at_high / 2

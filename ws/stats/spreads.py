@@ -43,7 +43,7 @@ def spread_of(estimate: Estimate) -> Spread:
     A ratio may vary more between single seeds than between the draws, which mix seeds. The draws have the last word:
     such deviations are scaled to them.
     """
-    alone, drawn, of_clusters = estimate.by_seed.to_numpy(dtype=np.float64), estimate.resampled, estimate.of_clusters
+    alone, drawn, of_clusters = estimate.each_seed, estimate.resampled, estimate.of_clusters
     size, n = float(np.abs(alone).max()), len(alone)
     if n == 1 or float(np.ptp(alone)) <= ROUNDING * size:
         return Spread((), _variance(of_clusters, estimate), estimate.n_clusters)
