@@ -1,7 +1,5 @@
 """pytest --falsify judges every case on spoilt evidence, and fails those that say the same of it."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -56,10 +54,15 @@ def test_it_always_steers(effect, holds, store):
 """
 
 
+@pytest.fixture(scope="session")
+def a_table(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Written before any inner run of pytest, which would forget the libraries that it imports first."""
+    pd.DataFrame({"value": [1.0]}).to_parquet(tmp_path_factory.mktemp("tables") / "one.parquet")
+
+
 @pytest.fixture
-def lab(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with a claim that reads its evidence, and one that does not; both are recorded."""
-    pd.DataFrame({"value": [1.0]}).to_parquet(tmp_path / "loads the library.parquet")
+def lab(a_table: None, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with a claim that reads its evidence, and one that does not."""
     project.pytester.makeconftest(CONFTEST.replace('"holds", ', '"evidence", "holds", "falsify", '))
     (project.pytester.path / "lab.py").write_text(LAB)
     project.claims(CLAIMS)
