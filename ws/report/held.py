@@ -89,7 +89,7 @@ def _doubts(old: Fields, new: Fields) -> list[Difference]:
     width, before, now = _width(old), _errors(old), _errors(new)
     if len(before) != len(now):
         return [Difference("number of parts", str(len(before)), str(len(now)))]
-    share = 0.1 + (8 * (old["noise"] or 0.0) / width if width else 1.0)
+    share = 0.1 + (8 * min(old["noise"] or 0.0, old["tolerance"] or 0.0) / width if width else 1.0)
     found = [(f"standard error {k}", a, b, share * a) for k, (a, b) in enumerate(zip(before, now, strict=True), 1)]
     for name in ("p_holds", "p_refuted"):
         a, b = _probit(old[name]), _probit(new[name])

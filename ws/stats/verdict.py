@@ -21,6 +21,9 @@ from ws.stats.noise import Leaf
 from ws.stats.power import needed, smallest_effect
 from ws.stats.spreads import spread_of
 
+ARITHMETIC = 1e-3
+"""Nats that the arithmetic of another machine may move a mean by where seeds happen to agree."""
+
 ERROR = 0.05
 """How often a claim may hold in any of its cases although none is true; and, apart, be refuted although all are."""
 
@@ -254,9 +257,9 @@ def _with_power(
 def _tolerance(part: Part, half_width: float) -> tuple[float, str]:
     """How far the number shown may move before it counts as another one, and what says so.
 
-    Two standard errors of the mean over seeds (for one seed the interval's half width), but no more than half of what
-    would turn its sign or bring it to its threshold, and no less than the noise of arithmetic: within that, another
-    processor turns it too.
+    Two standard errors of the mean over seeds (for one seed the interval's half width) and a rest for arithmetic:
+    another processor is no more than another seed. But no more than half of what would turn its sign or bring it to its
+    threshold, unless the noise of its tables is more than that: then another processor turns it too.
     """
     shown = part.shown
     if shown.n_seeds == 1:
@@ -265,10 +268,8 @@ def _tolerance(part: Part, half_width: float) -> tuple[float, str]:
         spread = 2 * shown.seed_sd / math.sqrt(shown.n_seeds)
         said = f"spread over {shown.n_seeds} seeds"
     turn = min(abs(one.value) for one in part.estimates) / 2
-    noise = shown.noise
-    if max(noise, turn) < spread + noise or not math.isfinite(spread):
-        return (turn, "half the way to another verdict or sign") if turn > noise else (noise, "noise of arithmetic")
-    return spread + noise, said
+    most, why = max((turn, "half the way to another verdict or sign"), (shown.noise, "noise of arithmetic"))
+    return (most, why) if most < spread + ARITHMETIC or not math.isfinite(spread) else (spread + ARITHMETIC, said)
 
 
 def _plain(spread: dict[str, Any]) -> dict[str, object]:

@@ -239,7 +239,7 @@ def test_the_tolerance_is_two_standard_errors_over_seeds_and_the_noise_of_arithm
     verdict = judge(of_seeds(9, 10, 11) > 0)
     noise = of_seeds(9, 10, 11).noise
     assert noise == pytest.approx(0.1 * 1 + 1e-4 * 10, rel=0.01)
-    assert verdict.tolerance == pytest.approx(2 * 1 / math.sqrt(3) + noise)
+    assert verdict.tolerance == pytest.approx(2 * 1 / math.sqrt(3) + 1e-3)
     assert verdict.tolerance_from == "spread over 3 seeds"
 
 
@@ -265,9 +265,17 @@ def test_within_the_noise_of_arithmetic_any_processor_turns_a_number() -> None:
     assert verdict.tolerance_from == "noise of arithmetic"
 
 
+def test_where_two_arms_are_nearly_one_their_noise_is_no_tolerance() -> None:
+    one = of_seeds(9, 10, 11)
+    verdict = judge(one > one + 1e-3 * of_seeds(1, 1.1, 1.2))
+    assert verdict.noise < verdict.tolerance < 1e-3
+    far = judge(of_seeds(9, 10, 11.01) > of_seeds(9, 10, 11))
+    assert far.tolerance < 0.01 < far.noise
+
+
 def test_the_tolerance_of_one_seed_is_the_half_width_of_the_shown_interval_and_noise() -> None:
     verdict = judge(smooth() > 0)
-    assert verdict.tolerance == pytest.approx((verdict.high - verdict.low) / 2 + smooth().noise)
+    assert verdict.tolerance == pytest.approx((verdict.high - verdict.low) / 2 + 1e-3)
     assert verdict.high > verdict.low
     assert verdict.tolerance_from == "interval half width (one seed)"
 
