@@ -79,7 +79,9 @@ def test_answers_that_are_too_long_are_named(tmp_path: Path, lm: LanguageModel) 
 
 
 def test_lines_are_differences_of_the_sides_and_their_change(store: Store, tmp_path: Path) -> None:
-    pairs = read_text_file(jsonl(tmp_path, RAIN, SNOW))
+    # An odd number of rows, so that as many cannot be likelier as unlikelier.
+    hail = {"message": "What is hail?", "plus": "Ice that falls.", "minus": "No."}
+    pairs = read_text_file(jsonl(tmp_path, RAIN, SNOW, hail))
     terse = SystemPrompt("You are terse.")
     still, moved = lines(scored(ON, pairs, Steering({0: terse}, (0.0, 1.0), "terse"), store))
     rows = [
@@ -92,7 +94,7 @@ def test_lines_are_differences_of_the_sides_and_their_change(store: Store, tmp_p
     assert moved.change.value == pytest.approx(apart[1].mean() - apart[0].mean(), abs=1e-6)
     assert moved.cost.value == pytest.approx(rows[1].mean() - rows[0].mean(), abs=1e-6)
     assert moved.likelier == pytest.approx((apart[1] > 0).mean())
-    assert "Only 2 clusters of rows, fewer than 10: intervals are too narrow." in notes([still, moved])
+    assert "Only 3 clusters of rows, fewer than 10: intervals are too narrow." in notes([still, moved])
 
 
 Run = Callable[..., str]
