@@ -25,8 +25,8 @@ from mutation import ROOT, Mutant, mutants
 ROOMS = ("lenses", "scoring", "stats", "study", "contest")
 APART = ("own_", "search")
 """How modules begin that no claim is made with."""
-WORDS = ("describe", "__post_init__", "__repr__", "why_not")
-"""Functions that make words or refuse arguments."""
+WORDS = ("describe", "post_init", "repr", "why_not", "check")
+"""How functions begin that make words or refuse arguments, after underscores."""
 SEED = 0
 LIMIT_SECONDS = 600.0
 
@@ -93,8 +93,8 @@ class SmokeBreaker:
 
 def _is_formula(mutant: Mutant, used: Collection[str]) -> bool:
     """Whether a mutant changes what a used function computes, and not a message or a refusal."""
-    last = mutant.within.rpartition(".")[2]
-    return name_of(mutant) in used and last not in WORDS and not mutant.before.startswith("raise ")
+    last = mutant.within.rpartition(".")[2].lstrip("_")
+    return name_of(mutant) in used and not last.startswith(WORDS) and not mutant.before.startswith("raise ")
 
 
 def name_of(mutant: Mutant) -> str:
