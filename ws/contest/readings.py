@@ -92,7 +92,7 @@ def moved_against(store: Store, contest: Contest, arm: Arm) -> Estimate:
     # NaN is below 0 in no comparison, and would count as a row that is not moved against its label.
     against = (change < 0).astype(float).where(change.notna())
     lines = moved.assign(value=against).reset_index().rename(columns={"question_id": "row"})
-    return Estimate.of(lines, sources=swept.sources, notes=swept.notes)
+    return Estimate.of(lines).made_of(*(swept.at(coeff) for coeff in (float(arm.side), 0.0)))
 
 
 def conduct(store: Store, contest: Contest, arm: Arm) -> Sweep:

@@ -11,7 +11,9 @@ from ws.training.direction import Direction, read_geometry
 
 def norm(store: Store, directions: Mapping[int, Direction]) -> Estimate:
     """The Frobenius norm of dW over all tensors, in base-weight units; one number per seed."""
-    norms = _tensors(store, directions).groupby("seed")["delta_sq"].sum() ** 0.5
+    squares = _tensors(store, directions).pivot(index="tensor", columns="seed", values="delta_sq")
+    # A sum without the tensors that are missing, or are no number, would make a broken dW a shorter one.
+    norms = squares.sum(skipna=False) ** 0.5
     lines = pd.DataFrame({"seed": norms.index, "cluster": "dW", "row": "norm", "value": norms.to_numpy()})
     return Estimate.of(lines, sources=_keys(store, directions))
 

@@ -93,6 +93,20 @@ class Estimate:
         """The same number with further lines below it, and with the keys of what these lines report."""
         return replace(self, sources=union(self.sources, sources), notes=union(self.notes, notes))
 
+    def made_of(self, *others: Estimate) -> Estimate:
+        """The same number with all that came with the estimates whose numbers its table holds.
+
+        That is their gates, sources, notes and leaves. A number that is made of broken ones is broken, and the snapshot
+        of one that hardly ever changes, such as a correlation of ranks, has to notice that they moved.
+        """
+        return replace(
+            self,
+            gates=in_order(self.gates, *(one.gates for one in others)),
+            sources=union(*(one.sources for one in others), self.sources),
+            notes=union(*(one.notes for one in others), self.notes),
+            leaves=tuple(dict.fromkeys(leaf for one in (self, *others) for leaf in one.leaves)),
+        )
+
     @property
     def value(self) -> float:
         """The number as measured."""

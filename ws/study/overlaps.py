@@ -75,10 +75,7 @@ def rank_correlation(replicates: Replicates, first: str, second: str, *, measure
     effects = {family: cut_sweep(replicates, family, measure=measure).effect for family in FAMILIES}
     overlaps = {family: oracle_overlap(replicates, family, first, second) for family in FAMILIES}
     ranked = (pd.DataFrame({family: one.by_seed for family, one in each.items()}) for each in (effects, overlaps))
-    whole = Estimate.of(rank_products(*ranked))
-    for one in (*effects.values(), *overlaps.values()):
-        whole = whole.noting(*one.notes, sources=one.sources)
-    return whole
+    return Estimate.of(rank_products(*ranked)).made_of(*effects.values(), *overlaps.values())
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,6 @@ import pandas as pd
 from ws.adapters import FAMILIES
 from ws.lenses.oracle import rank_products
 from ws.stats.estimate import Estimate
-from ws.stats.lines import union
 from ws.stats.sweep import Measure
 from ws.study.replicates import Replicates
 from ws.study.sweeps import sweep
@@ -44,7 +43,5 @@ def _by_seed(effects: Sequence[Estimate]) -> pd.DataFrame:
 
 
 def _correlation(first: pd.DataFrame, second: pd.DataFrame, effects: Sequence[Estimate]) -> Estimate:
-    gates = union(*(effect.gates for effect in effects))
-    means = ", ".join(f"{family} {second[family].mean():+.2f}" for family in FAMILIES)
-    ranked = Estimate.of(rank_products(first, second), gates=gates, sources=union(*(one.sources for one in effects)))
-    return ranked.noting(", ".join(f"{family} {first[family].mean():+.2f}" for family in FAMILIES), means)
+    said = (", ".join(f"{family} {table[family].mean():+.3f}" for family in FAMILIES) for table in (first, second))
+    return Estimate.of(rank_products(first, second)).made_of(*effects).noting(*said)

@@ -157,9 +157,8 @@ def _cut_rows(
 def _energy_share(replicates: Replicates, family: str, cut: Asked, measure: Measure, seed: int) -> float:
     [rows] = _cut_rows(replicates, family, cut, measure, (1.0,), None, seed)
     norm = read_scored(replicates.store, rows)["norm"].iloc[0]
-    return float(
-        norm**2 / read_geometry(replicates.store, replicates.subject.direction(family, seed=seed))["delta_sq"].sum()
-    )
+    squares = read_geometry(replicates.store, replicates.subject.direction(family, seed=seed))["delta_sq"]
+    return float(norm**2 / squares.sum(skipna=False))
 
 
 @lru_cache(maxsize=128)

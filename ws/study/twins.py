@@ -10,7 +10,6 @@ import pandas as pd
 from ws.lenses.cosine import InnerProducts, read_products
 from ws.lenses.modules import layer_of
 from ws.stats.estimate import Estimate
-from ws.stats.lines import union
 from ws.stats.sweep import Measure, Sweep
 from ws.steering.interventions import Intervention, Weights
 from ws.steering.mean import MeanWeights
@@ -46,7 +45,8 @@ def moved_alike(replicates: Replicates, family: str, *, control: Control | None 
     one, other = (_standardised(_changes(swept)) for swept in (first, second))
     lines = (one * other).rename("value").reset_index().rename(columns={"question_id": "row"})
     clusters = first.rows.drop_duplicates("question_id").set_index("question_id")["cluster"]
-    return Estimate.of(lines.assign(cluster=lines["row"].map(clusters)), sources=union(first.sources, second.sources))
+    whole = Estimate.of(lines.assign(cluster=lines["row"].map(clusters)))
+    return whole.made_of(*(swept.at(coeff) for swept in (first, second) for coeff in (1.0, 0.0)))
 
 
 def mean_retained(replicates: Replicates, family: str, *, measure: Measure = "corrected") -> Estimate:

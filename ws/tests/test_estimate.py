@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import hypothesis.strategies as st
@@ -322,6 +323,15 @@ def test_a_note_comes_below_those_that_are_there_and_brings_its_sources() -> Non
     noted = of("a", "b").noting("on b", "besides", sources=["b", "c"])
     assert (noted.sources, noted.notes) == (("a", "b", "c"), ("on a", "on b", "besides"))
     close(noted, of("a", "b"))
+
+
+def test_a_number_made_of_others_has_their_gates_sources_notes_and_leaves() -> None:
+    broken = replace(of("b", "c", shift=1), gates=("NaN in b",))
+    found = of("a", shift=2).made_of(of("b"), broken)
+    assert (found.gates, found.sources) == (("NaN in b",), ("b", "c", "a"))
+    assert found.notes == ("on b", "on c", "on a")
+    assert found.leaves == (*of("a", shift=2).leaves, *of("b").leaves, *broken.leaves)
+    close(found, of("a", shift=2))
 
 
 @pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.int64(2)], ids=["f64", "f32", "i64"])

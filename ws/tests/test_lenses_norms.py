@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from ws.lenses import norms
 from ws.lenses.norms import norm, weak_readout_ratio
 from ws.stats.estimate import Estimate
 from ws.store import Store
@@ -17,6 +20,16 @@ def test_the_norm_is_that_of_each_seed(store: Store) -> None:
     found = norm(store, DIRECTIONS)
     each = {seed: summary(read_geometry(store, direction))["norm"] for seed, direction in DIRECTIONS.items()}
     assert found.by_seed.to_dict() == pytest.approx(each)
+
+
+@pytest.mark.parametrize("spoil", [lambda table: table[1:], lambda table: table.assign(delta_sq=np.nan)])
+def test_a_norm_without_one_of_the_tensors_is_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    tables = {direction: read_geometry(store, direction) for direction in DIRECTIONS.values()}
+    tables[DIRECTIONS[1]] = spoil(tables[DIRECTIONS[1]])
+    monkeypatch.setattr(norms, "read_geometry", lambda store, direction: tables[direction])
+    assert norm(store, DIRECTIONS).gates == ("NaN or infinite in 1 of 2 values",)
 
 
 def test_the_weak_readout_ratio_is_of_means_over_tensors_that_write_the_stream(store: Store) -> None:

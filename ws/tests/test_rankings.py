@@ -25,7 +25,7 @@ class Effects:
 
     def __init__(self, by_seed: dict[int, float], source: str) -> None:
         lines = pd.DataFrame({"seed": by_seed.keys(), "cluster": "all", "row": "all", "value": by_seed.values()})
-        self.effect = Estimate.of(lines, sources=[source])
+        self.effect = Estimate.of(lines, sources=[source], gates=("broken",))
 
 
 @pytest.fixture
@@ -60,6 +60,9 @@ def test_models_are_compared_seed_by_seed(effects: dict[str, dict[int, list[int]
     assert seen.by_seed.to_dict() == pytest.approx({0: 1, 1: 1 - 12 / 336})
     assert len(seen.sources) == 14
     assert len(seen.notes) == 2
+    # Ranks stay when effects move a little, so the effects themselves are recorded beside them.
+    assert seen.gates == ("broken",)
+    assert {mean for mean, _ in seen.leaves} > {0.1 * place for place in range(1, 7)}
 
 
 def test_one_seed_has_no_other_to_be_compared_with() -> None:
