@@ -156,7 +156,7 @@ _TABLE = (
             ),
         ),
     ),
-    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=2, untrained=True, scale=SMALL, thinks=True),
+    KnownModel("tiny-random-qwen3", ModelSource.parse("tiny:qwen3"), seeds=3, untrained=True, scale=SMALL, thinks=True),
     KnownModel(
         "qwen3-0.6b",
         ModelSource.parse("hf:Qwen/Qwen3-0.6B@c1899de289a04d12100db370d81485cdf75e47ca"),
