@@ -7,8 +7,10 @@ older_first := python3.11 python3.12 python3.13 python3
 PYTHON ?= $(if $(filter lowest,$(set)),$(older_first),$(newer_first))
 # Passed on to pytest: ARGS='-k delora'
 ARGS ?=
-# The model whose recipes `make search` chooses.
+# The model whose recipes `make search` chooses, and whose claims `make falsify` spoils.
 MODEL ?= smollm2-135m
+# Minutes for building some of the evidence again after claims were judged by it; 0 for none.
+AUDIT ?= 10
 # A package index to take torch from; a build named there (2.14.1+cpu) is preferred to the plain 2.14.1.
 TORCH_INDEX ?=
 
@@ -31,7 +33,7 @@ mkdocs := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey mutants bench clean
+.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey mutants calibrate falsify bench clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,8 +42,8 @@ help: ## list the targets (also: plain `make`)
 	@echo "  index of torch, such as https://download.pytorch.org/whl/cpu. The last two count when .venv is made."
 	@echo "  set=newest or set=lowest runs any target with those releases: make set=newest claims."
 
-claims: $(installed) ## train, measure and judge every claim on the embedded model; ends in the verdict table
-	$(pytest) claims/ $(ARGS)
+claims: $(installed) ## judge every claim on the embedded model, from evidence or anew, and audit the evidence; AUDIT=0 does not
+	$(pytest) claims/ --audit $(AUDIT) $(ARGS)
 
 test: unit smoke ## the project's own tests: unit, then smoke
 
@@ -87,6 +89,12 @@ survey: $(installed) ## every causal architecture of transformers and every adap
 
 mutants: $(installed) ## break the code in one place at a time: which tests notice? 15 minutes; ARGS=stats/sweep for one module
 	$(bin)/python .ci/mutants.py $(ARGS)
+
+calibrate: $(installed) ## judge simulated claims whose truth is known: how often is a verdict wrong? ARGS=--quick for a short form
+	$(bin)/ws calibrate $(ARGS)
+
+falsify: $(installed) ## judge every claim on spoilt evidence: which cases notice? MODEL=tiny-random-qwen3 for another model
+	$(bin)/ws falsify --model $(MODEL) $(ARGS)
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)
