@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,7 +33,7 @@ from ws.training.pairs import Pairs, sampled
 
 @dataclass(frozen=True)
 class WrittenRows(Recipe):
-    """`rows.parquet`: a row per coefficient, message and pair of judges."""
+    """`rows.parquet`: a row per coefficient and message, judged by one of the pairs of judges."""
 
     on: Placed
     messages: tuple[Message, ...]
@@ -68,7 +67,7 @@ class WrittenRows(Recipe):
         written = [self._write(lm, ready, coeff) for coeff in track(self.coeffs, self.describe())]
         # Judged together, so that a message is read once for all coefficients.
         table = judged(lm, self.messages * len(written), [ids for answers in written for ids in answers], self.judges)
-        coeffs = [coeff for _ in self.judges for coeff in self.coeffs for _ in self.messages]
+        coeffs = [coeff for coeff in self.coeffs for _ in self.messages]
         table.assign(coeff=coeffs, norm=ready.norm).to_parquet(out / "rows.parquet")
 
     def _write(self, lm: LanguageModel, ready: Ready, coeff: float) -> list[list[int]]:
@@ -93,7 +92,7 @@ class WrittenRows(Recipe):
 
 
 def read_written_rows(store: Store, recipe: WrittenRows) -> pd.DataFrame:
-    """Columns question_id (message/judge), cluster (message), topic, phrasing and pair (judge), sign, coeff, tokens.
+    """Columns question_id and cluster (message), topic, phrasing and pair (judge), sign, coeff, tokens.
 
     log_ratio: log P of the answer under the judge for the behavior minus that under its counterpart; log_p: that of the
     unchanged model without a judge, which is low for broken text; both are means over tokens, in nats. answer: its
@@ -105,43 +104,41 @@ def read_written_rows(store: Store, recipe: WrittenRows) -> pd.DataFrame:
 def judged(
     lm: LanguageModel, messages: Sequence[Message], answers: Sequence[Sequence[int]], judges: Judges
 ) -> pd.DataFrame:
-    """The columns of `read_written_rows` without coeff and norm, judge by judge; `lm` must be unchanged."""
-    voices = (None, *(voice for pair in judges for voice in pair))
-    plain, *scores = log_p_under(lm, messages, answers, voices)
-    told = lm.tokenizer.batch_decode(list(answers), skip_special_tokens=True)
+    """The columns of `read_written_rows` without coeff and norm; `lm` must be unchanged.
+
+    Pairs of judges take turns, message by message: all are used, at the cost of one. A message has one pair throughout.
+    """
+    places = {message: place for place, message in enumerate(dict.fromkeys(messages))}
+    turns = [places[message] % len(judges) for message in messages]
+    voices: list[Sequence[str | None]] = [*zip(*(judges[turn] for turn in turns), strict=True), [None] * len(turns)]
+    plus, minus, plain = (log_p_under(lm, messages, answers, each) for each in voices)
     asked = pd.DataFrame(messages, columns=Message._fields)
-    frames = [
-        pd.DataFrame(
-            {
-                "question_id": asked["id"] + f"/judge-{judge}",
-                "cluster": asked["id"],
-                "topic": asked["topic"],
-                "phrasing": f"judge-{judge}",
-                "pair": f"judge-{judge}",
-                "sign": 1,
-                "tokens": [len(ids) for ids in answers],
-                "log_ratio": (plus - minus).numpy(),
-                "log_p": plain.numpy(),
-                "answer": told,
-            }
-        )
-        for judge, (plus, minus) in enumerate(zip(scores[::2], scores[1::2], strict=True))
-    ]
-    return pd.concat(frames, ignore_index=True)
+    names = [f"judge-{turn}" for turn in turns]
+    return pd.DataFrame(
+        {
+            "question_id": asked["id"],
+            "cluster": asked["id"],
+            "topic": asked["topic"],
+            "phrasing": names,
+            "pair": names,
+            "sign": 1,
+            "tokens": [len(ids) for ids in answers],
+            "log_ratio": (plus - minus).numpy(),
+            "log_p": plain.numpy(),
+            "answer": lm.tokenizer.batch_decode(list(answers), skip_special_tokens=True),
+        }
+    )
 
 
 def log_p_under(
     lm: LanguageModel, messages: Sequence[Message], answers: Sequence[Sequence[int]], voices: Sequence[str | None]
-) -> Float[Tensor, "voices answers"]:
-    """The mean log-probability of each answer's tokens after its message, under each of some system prompts.
+) -> Float[Tensor, " answers"]:
+    """The mean log-probability of each answer's tokens after its message, under a system prompt of its own.
 
     Units: nats per token.
     """
     prompts = tuple(
         (*prompt_ids(lm.tokenizer, user=message.text, system=voice), *ids)
-        for voice in voices
-        for message, ids in zip(messages, answers, strict=True)
+        for message, ids, voice in zip(messages, answers, voices, strict=True)
     )
-    batch = prepared(lm, prompts, start=0)
-    nll = endings_nll(lm, batch, [*answers] * len(voices))
-    return torch.reshape(-nll, (len(voices), len(messages)))
+    return -endings_nll(lm, prepared(lm, prompts, start=0), answers)

@@ -51,11 +51,10 @@ def test_another_seed_writes_other_answers_for_the_same_rows(store: Store) -> No
     assert not first["answer"].equals(other["answer"])
 
 
-def test_every_answer_is_judged_by_every_pair(store: Store) -> None:
+def test_pairs_of_judges_take_turns(store: Store) -> None:
     rows = rows_at(read_written_rows(store, recipe(ARMS[1], -1.0, 1.0)), 1.0)
-    assert set(rows["question_id"]) == {f"{m.id}/judge-{judge}" for m in MESSAGES for judge in range(len(JUDGES))}
-    assert rows.groupby("cluster")[["answer", "tokens", "log_p"]].nunique().eq(1).all(axis=None)
-    assert rows.groupby("cluster")["log_ratio"].nunique().eq(len(JUDGES)).all()
+    assert rows["question_id"].to_list() == [message.id for message in MESSAGES]
+    assert rows["pair"].to_list() == ["judge-0", "judge-1", "judge-0"]
 
 
 @every
@@ -76,11 +75,9 @@ def test_the_unchanged_model_judges(
 def test_a_judgement_is_that_of_each_answer_alone(lm: LanguageModel) -> None:
     answers = [[11, 12, 13], [14], [15, 16]]
     rows = judged(lm, MESSAGES, answers, JUDGES).set_index("question_id")
-    for message, ids in zip(MESSAGES, answers, strict=True):
-        plain, plus, minus = (
-            log_p_alone(lm, lm.model, message.text, ids, system=voice) for voice in (None, *JUDGES[1])
-        )
-        row = rows.loc[f"{message.id}/judge-1"]
+    for message, ids, judges in zip(MESSAGES, answers, (*JUDGES, JUDGES[0]), strict=True):
+        plain, plus, minus = (log_p_alone(lm, lm.model, message.text, ids, system=voice) for voice in (None, *judges))
+        row = rows.loc[message.id]
         assert row["log_ratio"] == pytest.approx(plus - minus, abs=2e-5)
         assert row["log_p"] == pytest.approx(plain, abs=2e-5)
         assert row["tokens"] == len(ids)
@@ -93,14 +90,14 @@ def test_judges_changed_round_judge_the_other_way_round(lm: LanguageModel) -> No
     torch.testing.assert_close(torch.tensor(one), -torch.tensor(other), atol=1e-5, rtol=0)
 
 
-def test_voices_are_read_one_by_one(lm: LanguageModel) -> None:
+def test_each_answer_has_a_voice_of_its_own(lm: LanguageModel) -> None:
     answers = [[11, 12, 13], [14], [15, 16]]
-    voices = (None, "You are terse.")
-    for voice, found in zip(voices, log_p_under(lm, MESSAGES, answers, voices), strict=True):
-        alone = [
-            log_p_alone(lm, lm.model, one.text, ids, system=voice) for one, ids in zip(MESSAGES, answers, strict=True)
-        ]
-        assert found.tolist() == pytest.approx(alone, abs=2e-5)
+    voices = (None, "You are terse.", None)
+    alone = [
+        log_p_alone(lm, lm.model, one.text, ids, system=voice)
+        for one, ids, voice in zip(MESSAGES, answers, voices, strict=True)
+    ]
+    assert log_p_under(lm, MESSAGES, answers, voices).tolist() == pytest.approx(alone, abs=2e-5)
 
 
 @pytest.mark.parametrize(
