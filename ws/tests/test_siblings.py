@@ -93,6 +93,11 @@ def test_recording_one_case_runs_its_siblings_first(cases: Project) -> None:
     assert verdicts(cases)["-0.75"] == alone
 
 
+def test_the_last_case_alone_is_recorded_too(cases: Project) -> None:
+    cases.run(ONE.replace("-0.75", "0.0"), "--snapshot-update").assert_outcomes(passed=1)
+    assert cases.snapshots() == [NAME.format("0.0")]
+
+
 def test_a_case_without_a_snapshot_is_one_of_the_cases_and_says_nothing(cases: Project) -> None:
     cases.record()
     for case in ("-0.76", "0.0"):
