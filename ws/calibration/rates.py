@@ -6,20 +6,25 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
 from scipy.special import bdtrc
 
 from ws.calibration.scenarios import Scenario, scenarios
-from ws.stats.verdict import ERROR, Outcome, judge_together
+from ws.stats.hypothesis import Hypothesis
+from ws.stats.looks import until_decided
+from ws.stats.verdict import ERROR, Outcome, Verdict, judge_together
 
 COVERAGE = 0.93, 0.97
 """What an interval at 95% may cover; a conservative one may cover more."""
 CHANCE = 1e-3
 """How improbable a rate must be, if the rules are right, to count as a failure: dozens of rates are looked at."""
 BATCH = 50
+
+Judged = tuple[Verdict, float | None]
+"""A verdict, and the truth about the number that it shows; None if there is none to speak of."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,37 @@ def counts(scenario: Scenario, *, trials: int, seed: int = 0) -> Counts:
     rng = np.random.default_rng(seed)
     found = Counts(0, 0, 0, 0, 0)
     for _ in range(trials):
-        cases = scenario.claim(scenario.world, rng)
-        verdicts = judge_together([hypothesis for hypothesis, _ in cases])
-        outcomes = {verdict.outcome for verdict in verdicts}
+        judged = _until_decided(scenario, rng) if scenario.until_decided else _judged(scenario, rng)
+        outcomes = {verdict.outcome for verdict, _ in judged}
         known = [
             verdict.low <= truth <= verdict.high
-            for verdict, (_, truth) in zip(verdicts, cases, strict=True)
+            for verdict, truth in judged
             if truth is not None and verdict.outcome is not Outcome.INVALID
         ]
         found += Counts(1, Outcome.HOLDS in outcomes, Outcome.REFUTED in outcomes, len(known), sum(known))
     return found
+
+
+def _judged(scenario: Scenario, rng: np.random.Generator) -> list[Judged]:
+    cases = scenario.claim(scenario.world, rng)
+    verdicts = judge_together([hypothesis for hypothesis, _ in cases])
+    return [(verdict, truth) for verdict, (_, truth) in zip(verdicts, cases, strict=True)]
+
+
+def _until_decided(scenario: Scenario, rng: np.random.Generator) -> list[Judged]:
+    """The verdicts of a claim whose looks see the same seeds, each more of them."""
+    world, start = scenario.world, int(rng.integers(2**63))
+
+    def cases(seen: int) -> list[tuple[Hypothesis, float | None]]:
+        return scenario.claim(replace(world, seen=seen), np.random.default_rng(start))
+
+    def ask(seeds: int, places: Sequence[int]) -> list[Hypothesis]:
+        known = cases(seeds)
+        return [known[k][0] for k in places]
+
+    verdicts = until_decided(ask, cases=world.cases, most=world.seeds)
+    truths = [truth for _, truth in cases(world.seeds)]
+    return [(verdict, truth) for verdict, truth in zip(verdicts, truths, strict=True) if verdict is not None]
 
 
 def all_counts(chosen: Sequence[Scenario], *, trials: int) -> Iterator[tuple[Scenario, Counts]]:

@@ -29,7 +29,9 @@ class Scenario:
     """Whether the quick form includes it."""
     conservative: bool = False
     """Whether intervals may hold the truth more than 97% of the time: where seeds know only their own variance, where
-    families differ in it, and with heavy tails. The table marks these."""
+    families differ in it, with heavy tails, and where several looks share the 5%. The table marks these."""
+    until_decided: bool = False
+    """Whether the claim is looked at with more and more of the world's seeds until it is decided."""
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -38,6 +40,7 @@ def scenarios() -> Iterator[Scenario]:
     yield from _harder()
     yield from _other_hypotheses()
     yield from _conjunctions()
+    yield from _until_decided()
 
 
 def _seeds_and_cases() -> Iterator[Scenario]:
@@ -93,6 +96,22 @@ def _conjunctions() -> Iterator[Scenario]:
         yield Scenario(f"{parts} parts, one at 0", all_of(parts, at_boundary=1), World())
     yield Scenario("7 cases of 4 parts, all at 0", all_of(4), World(cases=7), quick=True)
     yield Scenario("4 parts alike, all at 0", all_of(4, common=0.8), World())
+
+
+def _until_decided() -> Iterator[Scenario]:
+    def scenario(name: str, claim: Claim, world: World, *, quick: bool = False) -> Scenario:
+        name = f"{name}, up to {world.seeds} seeds"
+        return Scenario(name, claim, world, quick=quick, conservative=True, until_decided=True)
+
+    for cases in (1, 7):
+        yield scenario(_cases(cases), above, World(cases=cases, seeds=13, seed_variance=3.0), quick=True)
+    yield scenario("1 case", above, World(seeds=34, seed_variance=3.0))
+    yield scenario("1 case, seeds 0.3", above, World(seeds=13, seed_variance=0.3))
+    dominated = World(cases=7, seeds=13, seed_variance=3.0, shared=0.9)
+    yield scenario("7 cases, one shared arm dominates", above, dominated)
+    yield scenario("7 cases that differ", above, World(cases=7, seeds=13, differ=0.7))
+    yield scenario("7 cases at a margin", within, World(cases=7, seeds=13))
+    yield scenario("6 parts, all at 0", all_of(6), World(seeds=13))
 
 
 def _cases(n: int) -> str:

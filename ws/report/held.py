@@ -15,6 +15,8 @@ FAINT = 1e-6
 
 NOT_RECORDED = "unrecorded"
 """The table's word for a verdict without a snapshot to compare with."""
+NOT_COMPARED = "not compared"
+"""The table's word for a verdict that has other seeds than its snapshot on purpose."""
 
 Fields = dict[str, Any]
 
@@ -179,5 +181,5 @@ class Held:
 def known_failure(record: Record) -> str:
     """The message for a case that is known not to hold: a line, and its numbers."""
     gates = f" because of {'; '.join(record.gates)}" if record.gates else ""
-    known = record.snapshot if record.snapshot == NOT_RECORDED else "as recorded"
+    known = record.snapshot if record.snapshot in (NOT_RECORDED, NOT_COMPARED) else "as recorded"
     return f"{record.claim} {record.outcome}{gates}, {known}: {in_words(replace(record, gates=[]))}"

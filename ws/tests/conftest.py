@@ -29,7 +29,7 @@ import pytest
 
 from ws.stats.estimate import Estimate
 
-PLUGINS = ("early", "options", "cases", "snapshots", "siblings", "holds", "terminal")
+PLUGINS = ("early", "options", "cases", "snapshots", "siblings", "looks", "holds", "terminal")
 pytest_plugins = [f"fixtures.{name}" for name in PLUGINS]
 
 

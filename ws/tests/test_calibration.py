@@ -13,6 +13,7 @@ from ws.calibration.rates import Counts, counts, failures
 from ws.calibration.scenarios import Scenario, scenarios
 from ws.calibration.worlds import World, above, all_of, within_estimated
 from ws.stats.cases import PartDoubt
+from ws.stats.looks import looks
 from ws.stats.moderated import Doubt, doubt
 from ws.stats.spreads import Spread
 
@@ -61,6 +62,23 @@ def test_parts_that_are_not_paid_for_are_found_out(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("ws.stats.verdict.p_values", free)
     assert "false REFUTED in" in failures(scenario, counts(scenario, trials=30))[0]
+
+
+def test_looks_that_each_spend_the_whole_error_rate_err_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = Scenario("looks", above, World(seeds=34, seed_variance=3.0, draws=20), until_decided=True)
+    shared = counts(scenario, trials=60)
+    assert failures(replace(scenario, conservative=True), shared) == []
+    monkeypatch.setattr("ws.stats.looks.looks", lambda most, error: [replace(it, error=error) for it in looks(most)])
+    free = counts(scenario, trials=60)
+    assert free.held + free.refuted > 2 * (shared.held + shared.refuted)
+
+
+def test_what_is_seen_of_a_world_is_its_first_seeds() -> None:
+    """As many seeds are made whatever is seen, so that a look has the seeds of the one before."""
+    world = World(seeds=8, draws=1)
+    [whole], [seen] = (replace(world, seen=n).table(np.random.default_rng(0), np.zeros(1)) for n in (None, 5))
+    assert (whole.n_seeds, seen.n_seeds) == (8, 5)
+    assert seen.each_seed == pytest.approx(whole.each_seed[:5])
 
 
 @pytest.mark.parametrize(
