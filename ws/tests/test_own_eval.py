@@ -20,6 +20,7 @@ from ws.contest.vectors import vectors_by
 from ws.errors import DataError, UnknownNameError
 from ws.models.chat import prompt_ids
 from ws.models.language import LanguageModel
+from ws.models.table import known_model
 from ws.models.yesno import A_B, answer_tokens
 from ws.scoring.rows import Rows, read_rows
 from ws.steering.interventions import Activations, FolderWeights, Nothing, SystemPrompt, Weights
@@ -144,10 +145,10 @@ def test_words_have_no_equal_kl(store: Store) -> None:
 
 
 def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageModel, store: Store, tmp_path: Path):
-    family = chosen_steering(SUBJECT, family="lora", seeds=3)
-    assert family.interventions == {seed: Weights(SUBJECT.direction("lora", seed=seed)) for seed in range(3)}
+    family = chosen_steering(SUBJECT, family="lora", seeds=2)
+    assert family.interventions == {seed: Weights(SUBJECT.direction("lora", seed=seed)) for seed in range(2)}
     assert family.coeffs == (-1.0, 0.0, 1.0)
-    assert len(chosen_steering(SUBJECT, family="lora").interventions) == 2
+    assert len(chosen_steering(SUBJECT, family="lora").interventions) == known_model(SUBJECT.model).seeds
     prompt = chosen_steering(SUBJECT, system="You are terse.")
     assert (prompt.interventions, prompt.coeffs) == ({0: SystemPrompt("You are terse.")}, (0.0, 1.0))
     assert chosen_steering(SUBJECT) == Steering({0: Nothing()}, (0.0,), "base model")
