@@ -42,7 +42,7 @@ help: ## list the targets (also: plain `make`)
 	@echo "  index of torch, such as https://download.pytorch.org/whl/cpu. The last two count when .venv is made."
 	@echo "  set=newest or set=lowest runs any target with those releases: make set=newest claims."
 
-claims: $(installed) ## judge every claim on the embedded model, from evidence or anew, and audit the evidence; AUDIT=0 does not
+claims: $(installed) ## judge every claim on the embedded model, and audit its evidence; AUDIT=0 leaves that out
 	$(pytest) claims/ --audit $(AUDIT) $(ARGS)
 
 test: unit smoke ## the project's own tests: unit, then smoke
@@ -72,7 +72,7 @@ lint: $(installed) ## check style and layout with ruff, and types with mypy
 table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture of C05, and some into README.md
 	$(bin)/ws table --pages docs/verdicts
 	$(bin)/ws table --claims C05 --picture docs/pictures/c05.svg
-	$(bin)/ws table --claims C01 C02 C03 C05 C23 --form counts --write README.md
+	$(bin)/ws table --claims C02 C03 C04 C05 C36 --form counts --write README.md
 
 docs: .venv-docs/installed ## build the documents into site/, warnings as errors
 	$(mkdocs) build --strict
@@ -87,13 +87,13 @@ survey: $(installed) ## every causal architecture of transformers and every adap
 	$(bin)/python -m ws.bench.survey $(ARGS)
 	$(bin)/python -m ws.bench.survey.adapters
 
-mutants: $(installed) ## break the code in one place at a time: which tests notice? 15 minutes; ARGS=stats/sweep for one module
+mutants: $(installed) ## break the code in one place at a time: which tests notice? ARGS=stats/sweep, or --smoke
 	$(bin)/python .ci/mutants.py $(ARGS)
 
-calibrate: $(installed) ## judge simulated claims whose truth is known: how often is a verdict wrong? ARGS=--quick for a short form
+calibrate: $(installed) ## judge simulated claims whose truth is known: how often is a verdict wrong? ARGS=--quick
 	$(bin)/ws calibrate $(ARGS)
 
-falsify: $(installed) ## judge every claim on spoilt evidence: which cases notice? MODEL=tiny-random-qwen3 for another model
+falsify: $(installed) ## judge every claim on spoilt evidence: which cases notice? MODEL=tiny-random-qwen3
 	$(bin)/ws falsify --model $(MODEL) $(ARGS)
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
