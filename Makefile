@@ -51,7 +51,7 @@ unit: $(installed) ## tests of the library, in seconds
 	OMP_NUM_THREADS=1 $(pytest) ws/tests -n 2 $(ARGS)
 
 smoke: $(installed) ## every claim's whole path, on a tiny random model
-	$(pytest) --smoke $(ARGS)
+	OMP_NUM_THREADS=1 $(pytest) --smoke -n 2 --dist loadfile $(ARGS)
 
 plugin: $(installed) ## the installed package and its pytest plugin in a repository of somebody else
 	$(pytest) ws/tests/installed.py $(ARGS)
