@@ -101,3 +101,10 @@ def test_a_model_of_no_use_is_a_usage_error(project: Project, folder: Path) -> N
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     [line] = [line for line in result.errlines if line.startswith("ERROR")]
     assert "no chat template" in line
+
+
+def test_only_what_is_recorded_can_be_asked_for(project: Project) -> None:
+    project.record("claims", "--smoke")
+    project.claims("def test_no_case(): pass", name="test_others")
+    project.run("claims", "--smoke", "--recorded").assert_outcomes(passed=1, deselected=1)
+    project.run("claims", "--recorded").assert_outcomes(deselected=2)
