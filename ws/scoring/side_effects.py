@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ws.engine.choice import prepared
+from ws.engine.endings import logits_at
 from ws.engine.greedy import greedy_answers
 from ws.engine.loading import loaded
 from ws.engine.passes import Batch
@@ -124,9 +125,9 @@ def endings_nll(lm: LanguageModel, batch: Batch, endings: Sequence[Sequence[int]
     """
     nll = torch.empty(len(endings))
     # Each token is predicted at the token before it.
-    for place, logits in batch.read(lm, [slice(-len(said) - 1, -1) for said in endings]):
+    for place, logits in logits_at(lm, batch, [slice(-len(said) - 1, -1) for said in endings]):
         said = torch.tensor(endings[place], device=lm.device)
-        nll[place] = torch.nn.functional.cross_entropy(logits().float(), said)
+        nll[place] = torch.nn.functional.cross_entropy(logits.float(), said)
     return nll
 
 
