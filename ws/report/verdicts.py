@@ -15,7 +15,7 @@ from typing import Any
 from ws.errors import DataError
 from ws.stats.cases import Sibling
 from ws.stats.spreads import Spread
-from ws.stats.verdict import RULE_OF_ONE, RULE_OF_ROWS, Outcome, Verdict, could_have_told
+from ws.stats.verdict import RULE_OF_ONE, RULE_OF_ROWS, Outcome, Verdict, could_have_told, one_sided
 
 Outcomes = dict[tuple[str | None, ...], str]
 """The outcome of each case, by model, claim, test, case, measure and footing."""
@@ -211,7 +211,9 @@ def in_words(record: Record) -> str:
     shown = f"{number(record.value)} [{number(record.low)}, {number(record.high)}] {record.relation}{part}"
     open_case = [] if record.smallest is None else [could_have_told(record.smallest, record.needs)]
     knows = [RULE_OF_ONE if record.n_seeds == 1 else RULE_OF_ROWS] if record.rows_alone else []
-    return "\n".join([shown, *record.gates, *open_case, *knows, *record.beside])
+    interval = (record.low, record.high)
+    decided = one_sided(record.outcome, record.p_holds, record.p_refuted, interval, record.threshold)
+    return "\n".join([shown, *record.gates, *open_case, *decided, *knows, *record.beside])
 
 
 def title(records: list[Record]) -> str:

@@ -97,7 +97,8 @@ class Verdict:
         if self.outcome is Outcome.INVALID:
             return f", because of {'; '.join(self.gates)}"
         knows = [] if not self.rows_alone else [RULE_OF_ONE if self.n_seeds == 1 else RULE_OF_ROWS]
-        return "".join(f", {words}" for words in [*self._open, *knows])
+        decided = one_sided(self.outcome, self.p_holds, self.p_refuted, (self.low, self.high), self.threshold)
+        return "".join(f", {words}" for words in [*self._open, *decided, *knows])
 
     @property
     def _open(self) -> list[str]:
@@ -141,6 +142,17 @@ RULE_OF_ROWS = "knowing other rows alone, as nothing varies between seeds"
 def could_have_told(smallest: float, needs: str) -> str:
     """What an open case could have seen, and what would decide it, in words."""
     return f"could tell {smallest:.2g} from nothing; {needs} would decide this"
+
+
+def one_sided(
+    outcome: str, p_holds: float, p_refuted: float, interval: tuple[float | None, float | None], threshold: float | None
+) -> list[str]:
+    """What a reader must know of a decided case whose interval reaches its threshold: it was decided from one side."""
+    low, high = interval
+    decided = {Outcome.HOLDS: p_holds, Outcome.REFUTED: p_refuted}.get(Outcome(outcome))
+    if decided is None or low is None or high is None or threshold is None or not low <= threshold <= high:
+        return []
+    return [f"one-sided p = {decided:.2g}; the interval has two sides"]
 
 
 def judge(

@@ -10,7 +10,7 @@ from ws.report import verdicts as report
 from ws.report.loose import loose
 from ws.report.markdown import markdown, summary
 from ws.report.terminal import terminal
-from ws.report.verdicts import Record
+from ws.report.verdicts import Record, in_words
 from ws.stats.verdict import Outcome
 from ws.tests.conftest import Project
 
@@ -233,3 +233,10 @@ def test_cases_that_could_turn_their_sign_within_their_tolerance_are_listed() ->
     assert "sure" not in said
     assert "broken" not in said
     assert said.splitlines()[-1] == "1 of 3 cases; 1 by noise of arithmetic"
+
+
+def test_a_line_says_if_a_case_was_decided_from_one_side() -> None:
+    reaching = replace(RECORD, low=-0.5, p_holds=0.0282)
+    assert "one-sided p = 0.028; the interval has two sides" in in_words(reaching)
+    for clear in (RECORD, replace(reaching, outcome="INCONCLUSIVE"), replace(reaching, low=None)):
+        assert "one-sided" not in in_words(clear)

@@ -361,6 +361,16 @@ def test_a_verdict_says_if_it_knows_no_other_training() -> None:
     assert not judge(between(1, 2) > 0).rows_alone
 
 
+def test_a_case_decided_from_one_side_says_so_where_its_interval_reaches_the_threshold() -> None:
+    barely = judge(between(0.02, 1) > 0)
+    assert (barely.outcome, barely.low < 0) == (Outcome.HOLDS, True)
+    assert f"HOLDS, one-sided p = {barely.p_holds:.2g}; the interval has two sides (" in barely.sentence
+    refuted = judge(between(0.02, 1) < 0)
+    assert f"REFUTED, one-sided p = {refuted.p_refuted:.2g}; the interval has two sides (" in refuted.sentence
+    for clear in (between(0.5, 1) > 0, between(-0.5, 1) > 0, between(0.02, 1) < 5):
+        assert "one-sided" not in judge(clear).sentence
+
+
 def lines(estimate: Estimate) -> pd.DataFrame:
     """A table that an estimate of one row in each cluster may have been made of."""
     n = estimate.n_clusters
