@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import ws
 from ws import cli
 from ws.adapters import FAMILIES
+from ws.cli import options
 from ws.report import figures, joint, joint_text
 from ws.report.markdown import TABLE_END, TABLE_START
 from ws.store import Store
@@ -56,7 +59,7 @@ def words(text: str) -> str:
     return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
 
 
-SEARCHED = Path(cli.__file__).parent / "training" / "searched"
+SEARCHED = Path(ws.__file__).parent / "training" / "searched"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_an_unknown_model_is_refused_and_nothing_is_written(refused: Run, tmp_pa
 
 
 def test_what_no_one_foresaw_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "default_root", lambda: 1 / 0)
+    monkeypatch.setattr(options, "default_root", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("search", "smollm2-135m")
 
@@ -189,6 +192,12 @@ def test_every_command_has_its_own_help(run: Run, capsys: pytest.CaptureFixture[
         with pytest.raises(SystemExit, match=r"^0$"):
             run(*command.split(), "--help")
         assert f"usage: ws {command}" in words(capsys.readouterr().out)
+
+
+def test_it_says_its_version_also_as_a_module(run: Run) -> None:
+    said = subprocess.run([sys.executable, "-m", "ws", "--version"], capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"ws \d+\.\d+\.\d+\n", said)
+    assert words(said) == run("--version")
 
 
 def test_the_store_is_looked_after_from_the_command_line(run: Run, refused: Run, tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ ROOMS = (
     "plugin",
 )
 ROOT = Path(ws.__file__).parent
-MODULES = [
-    path for path in sorted(ROOT.rglob("*.py")) if path.parent != ROOT / "tests" and path != ROOT / "__init__.py"
-]
+ENTRANCES = (ROOT / "__init__.py", ROOT / "__main__.py")
+"""What stands before every room: the public names, and `python -m ws`."""
+
+MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path.parent != ROOT / "tests" and path not in ENTRANCES]
 
 
 def room_of(path: Path) -> str:

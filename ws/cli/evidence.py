@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ws.report.store_cli import StorePath
-from ws.store import Store, default_root
+from ws.cli.options import StorePath, opened
 
 Model = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model as --model names it.")]
 Tests = Annotated[Path, tyro.conf.arg(help="Folder of the claim tests that the evidence is of.")]
@@ -30,7 +29,7 @@ def overview(
     """
     from ws.report import evidence_commands
 
-    print(evidence_commands.overview(model, tests, evidence, Store(store or default_root())), end="")
+    print(evidence_commands.overview(model, tests, evidence, opened(store)), end="")
 
 
 def check(
@@ -44,7 +43,7 @@ def check(
     """
     from ws.report import evidence_commands
 
-    for text in evidence_commands.check(model, tests, evidence, Store(store or default_root())):
+    for text in evidence_commands.check(model, tests, evidence, opened(store)):
         print(text, end="", flush=True)
 
 
@@ -72,7 +71,7 @@ def audit(
     if minutes <= 0:
         print("no audit: --minutes 0")
         return
-    kept = Store(store or default_root())
+    kept = opened(store)
     folder = evidence_commands.folder_of(model, tests, evidence, kept)
     for text in evidence_commands.audit(folder, kept, minutes=minutes, seed=seed):
         print(text, end="", flush=True)

@@ -1,16 +1,11 @@
 """`ws store` and its commands: their options and their help."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from ws.store import Store, default_root
-
-StorePath = Annotated[
-    Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
-]
+from ws.cli.options import StorePath, opened
 
 
 def overview(store: StorePath = None) -> None:
@@ -24,7 +19,7 @@ def overview(store: StorePath = None) -> None:
     """
     from ws.report import store_commands
 
-    print(store_commands.overview(Store(store or default_root())), end="")
+    print(store_commands.overview(opened(store)), end="")
 
 
 def why(
@@ -51,7 +46,7 @@ def why(
     """
     from ws.report import store_commands
 
-    print(store_commands.why(Store(store or default_root()), key, against), end="")
+    print(store_commands.why(opened(store), key, against), end="")
 
 
 def gc(
@@ -70,7 +65,7 @@ def gc(
     """
     from ws.report import store_commands
 
-    print(store_commands.gc(Store(store or default_root()), dry_run=dry_run, older_than=older_than), end="")
+    print(store_commands.gc(opened(store), dry_run=dry_run, older_than=older_than), end="")
 
 
 def carry(
@@ -96,7 +91,7 @@ def carry(
     """
     from ws.report import store_commands
 
-    kept = Store(store or default_root())
+    kept = opened(store)
     for text in store_commands.carry(kept, tolerance=tolerance, sample=sample, seed=seed, dry_run=dry_run):
         print(text, flush=True)
 

@@ -1,0 +1,83 @@
+"""`ws table` and `ws claims`: what is claimed, and what was found."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ws.cli.options import StorePath, opened
+
+
+def table(
+    models: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
+    ] = ("smollm2-135m",),
+    claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
+    form: Annotated[
+        Literal["cases", "counts", "plain", "loose"],
+        tyro.conf.arg(
+            help="Markdown with a line per case, or per test; the table that a run of claims ends with; or the cases "
+            "that could turn their sign within their tolerance."
+        ),
+    ] = "cases",
+    write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
+    pages: Annotated[Path | None, tyro.conf.arg(help="Folder for a page per theme and one that counts.")] = None,
+    picture: Annotated[Path | None, tyro.conf.arg(help="SVG file for a forest plot of the one claim chosen.")] = None,
+    snapshots: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="Folder of recorded snapshots (default: __snapshots__ beside the tests, of your own model in the "
+            "store)."
+        ),
+    ] = None,
+    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
+    store: StorePath = None,
+) -> None:
+    """Show the recorded verdicts: print them, put them into a file between its markers, or write pages or a picture.
+
+    Those of your own model are what `pytest claims/ --model ... --snapshot-update` recorded.
+
+        ws table
+        ws table --claims C03 C05 --form counts --write README.md
+        ws table --pages docs/verdicts
+        ws table --claims C05 --picture docs/pictures/c05.svg
+        ws table --models ./my-model --form counts
+    """
+    from ws.models.own import named_model
+    from ws.report import show
+    from ws.report.recorded import snapshot_folder
+    from ws.report.register import read_beside
+    from ws.report.verdicts import recorded
+
+    kept = opened(store)
+    folders = [
+        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=tests / "__snapshots__")
+        for model in (named_model(text, kept) for text in models)
+    ]
+    register = read_beside(tests)
+    records = show.of_claims((record for folder in folders for record in recorded(folder)), claims, register)
+    if pages is not None:
+        show.write_pages(pages, records, register, tests)
+    if picture is not None:
+        show.write_picture(picture, records, register)
+    if write is not None:
+        show.write_table(write, records, form)
+    if not (pages or picture or write):
+        print(show.table(records, form))
+
+
+def claims(
+    ids: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help="Claims such as C05; all by default.")
+    ] = (),
+    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
+) -> None:
+    """List the claims of the register: what each says, where it was made, and which tests ask it or why none does.
+
+    ws claims
+    ws claims C05 C26
+    """
+    from ws.report.register import read_beside
+    from ws.report.show import listed
+
+    print(listed(read_beside(tests), ids))
