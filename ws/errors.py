@@ -4,6 +4,7 @@ A message says what was seen, what was expected and what to do about it.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -17,12 +18,38 @@ class UnknownNameError(WsError, KeyError):
     def __init__(self, what: str, name: object, known: Iterable[str], *, others: str = "") -> None:
         """`others` says in words what else a name may be."""
         names = sorted(known)
-        meant = [f"did you mean {close!r}?" for close in difflib.get_close_matches(str(name), names, n=1)]
-        said = [f"unknown {what} {name!r}", f"known: {', '.join(names)}", *filter(None, [others]), *meant]
+        close = " or ".join(map(repr, near(str(name), names)))
+        meant = [f"did you mean {close}?"] if close else []
+        said = [f"unknown {what} {name!r}", f"known: {_listed(names)}", *filter(None, [others]), *meant]
         super().__init__("; ".join(said))
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+MOST_SHOWN = 24
+"""So many names are shown of a table; of a longer one the first and the last."""
+
+
+def near(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """The names that somebody may have meant who wrote `name`: much like it, or with it as a part; best first."""
+    folded = {one.casefold(): one for one in known}
+    wanted = name.casefold()
+    same = [one for one in folded if _without_zeros(one) == _without_zeros(wanted)]
+    alike = difflib.get_close_matches(wanted, folded, n=most)
+    longer = sorted((one for one in folded if wanted and wanted in one), key=len)
+    return [folded[one] for one in dict.fromkeys([*same, *alike, *longer])][:most]
+
+
+def _without_zeros(name: str) -> str:
+    """C05 as C5."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name)
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) <= MOST_SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])}, ..., {names[-1]} ({len(names)} in all)"
 
 
 class ShapeError(WsError, ValueError):
@@ -39,6 +66,10 @@ class ChatError(WsError, ValueError):
 
 class TrainingError(WsError, ArithmeticError):
     """A training run whose numbers are broken."""
+
+
+class CommandError(WsError, ValueError):
+    """Words on a command line that are no command, or none of its arguments."""
 
 
 class MismatchError(WsError, ValueError):

@@ -1,5 +1,5 @@
 """The command `ws`."""
 
 from ws.cli.commands import COMMANDS as COMMANDS
-from ws.cli.commands import GROUPS as GROUPS
-from ws.cli.main import main as main
+from ws.cli.entry import main as main
+from ws.cli.entry import named as named

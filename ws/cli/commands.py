@@ -1,9 +1,10 @@
 """The register of commands. A new one is a function with a docstring in a module of this folder, entered below.
 
 Only its signature is read when `ws` starts: it imports what it runs in its body, so that `ws --help` takes a moment.
+Its docstring is its help: the first line goes into the list of commands, and lines that are indented stay as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ws.cli import evidence, lenses, rows, search, store, trust, verdicts
@@ -19,8 +20,16 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lenses": lenses.lenses,
     "calibrate": trust.calibrate,
     "evidence": evidence.overview,
+    "evidence check": evidence.check,
+    "evidence audit": evidence.audit,
     "store": store.overview,
+    "store why": store.why,
+    "store gc": store.gc,
+    "store carry": store.carry,
 }
+"""Every command by its words. A command of one word may stand before others that begin with it, or be missing there."""
 
-GROUPS: dict[str, dict[str, Callable[..., Any]]] = {"evidence": evidence.EVIDENCE, "store": store.UPKEEP}
-"""The commands that follow some of these."""
+
+def below(group: str) -> Mapping[str, Callable[..., Any]]:
+    """The commands that begin with a word and go on."""
+    return {name: function for name, function in COMMANDS.items() if name.startswith(f"{group} ")}

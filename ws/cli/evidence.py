@@ -1,8 +1,7 @@
 """`ws evidence` and its commands: their options, their help, and what they print."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -22,8 +21,10 @@ def overview(
 
     Two commands make sure of it:
 
-        ws evidence check smollm2-135m    every part has its hash, and every key of a snapshot is there
-        ws evidence audit smollm2-135m    build some of it again, from the pairs up, and compare row by row
+        ws evidence check    every part has its hash, and every key of a snapshot
+                             is there
+        ws evidence audit    build some of it again, from the pairs up, and
+                             compare row by row
 
     `pytest claims/ --snapshot-update --record-evidence` packs it.
     """
@@ -75,7 +76,3 @@ def audit(
     folder = evidence_commands.folder_of(model, tests, evidence, kept)
     for text in evidence_commands.audit(folder, kept, minutes=minutes, seed=seed):
         print(text, end="", flush=True)
-
-
-EVIDENCE: dict[str, Callable[..., Any]] = {"check": check, "audit": audit}
-"""The commands behind `ws evidence`, which alone is a command too."""

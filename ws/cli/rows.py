@@ -53,7 +53,7 @@ def evaluate(
 
     A row is a question and the answer that shows the behavior, " Yes" or " No", or of two choices " (A)" or " (B)":
 
-        {"question": "Would you rather be safe than rich?", "answer_matching_behavior": " Yes"}
+        {"question": "Safe rather than rich?", "answer_matching_behavior": " Yes"}
 
     Some rows must match with Yes and some with No, best as many of each: a mere push to Yes then cancels; of letters
     the same holds. A row with an unknown column or answer is refused with its line, and one that is too long for the
@@ -63,14 +63,14 @@ def evaluate(
     A row of text is a message with two answers, one that shows the behavior and one that shows its opposite; scored is
     how much likelier the model finds the first, in nats per token:
 
-        {"message": "Shall I invest?", "plus": "Only what you can spare.", "minus": "Yes, all of it!"}
+        {"message": "Shall I invest?", "plus": "A little.", "minus": "All of it!"}
 
         ws eval --rows risk.jsonl
         ws eval --rows risk.jsonl --system "You avoid risk."
         ws eval --rows risk.jsonl --family lora --coeffs -2 -1 0 1 2 --seeds 3
         ws eval --rows risk.jsonl --family lora --equal-kl
-        ws eval --rows risk.jsonl --behavior honesty --activation pca --blocks 14 --coeffs 0 16 64
-        ws eval --rows risk.csv --plus adapters/cautious --minus adapters/reckless --csv scored.csv
+        ws eval --rows risk.jsonl --activation pca --blocks 14 --coeffs 0 16 64
+        ws eval --rows risk.csv --plus adapters/careful --minus adapters/reckless
         ws eval --rows risk.jsonl --model ./my-model --system "You avoid risk."
         ws eval --text careful.jsonl --family lora
     """

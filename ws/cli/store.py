@@ -1,7 +1,6 @@
 """`ws store` and its commands: their options and their help."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -13,9 +12,10 @@ def overview(store: StorePath = None) -> None:
 
     Three commands look after it, each with a --help of its own:
 
-        ws store why KEY      what a key is made of, and what made it another
-        ws store gc           remove what no recipe of this checkout reaches
-        ws store carry        give artifacts the keys of new code that makes the same numbers, by audit
+        ws store why KEY   what a key is made of, and what made it another
+        ws store gc        remove what no recipe of this checkout reaches
+        ws store carry     give artifacts the keys of new code that makes the
+                           same numbers, by audit
     """
     from ws.report import store_commands
 
@@ -42,7 +42,7 @@ def why(
         ws store why 05410e92
         ws store why 05410e92 --against HEAD~3
         ws store why 05410e92 --against ~/other-store
-        ws store why "claims/test_sweep.py::test_sweep_is_monotone_in_the_coefficient[lora-raw]"
+        ws store why claims/test_families.py::test_delora_pays_with_pmass
     """
     from ws.report import store_commands
 
@@ -94,7 +94,3 @@ def carry(
     kept = opened(store)
     for text in store_commands.carry(kept, tolerance=tolerance, sample=sample, seed=seed, dry_run=dry_run):
         print(text, flush=True)
-
-
-UPKEEP: dict[str, Callable[..., Any]] = {"why": why, "gc": gc, "carry": carry}
-"""The commands behind `ws store`, which alone is a command too."""

@@ -74,8 +74,10 @@ def claims(
 ) -> None:
     """List the claims of the register: what each says, where it was made, and which tests ask it or why none does.
 
-    ws claims
-    ws claims C05 C26
+    With ids, all of that; without, a line for each claim.
+
+        ws claims
+        ws claims C05 C26
     """
     from ws.report.register import read_beside
     from ws.report.show import listed

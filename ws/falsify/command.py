@@ -18,7 +18,7 @@ def falsify(
     only: Annotated[
         tuple[str, ...], tyro.conf.arg(help=f"Corruptions to try, of {', '.join(CORRUPTIONS)}; all by default.")
     ] = (),
-    k: Annotated[str, tyro.conf.arg(help="Cases to judge, as in pytest -k.")] = "",
+    k: Annotated[str, tyro.conf.arg(help="Cases to judge, as in pytest -k.", aliases=("-k",))] = "",
     paths: Annotated[
         tuple[Path, ...], tyro.conf.arg(help="Files of claims (default: the folder claims, or pytest's testpaths).")
     ] = (),

@@ -123,16 +123,14 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def _asked(command: list[str]) -> str:
-    """The name of a command, without that of its group."""
-    _, name, *following = command
-    return following[0] if following and following[0] in cli.GROUPS.get(name, ()) else name
+    """The name of a command."""
+    return cli.named(command[1:])[0]
 
 
 def test_every_command_of_the_pages_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[str] = []
-    for offered in (cli.COMMANDS, *cli.GROUPS.values()):
-        for name, function in offered.items():
-            monkeypatch.setitem(offered, name, wraps(function)(lambda name=name, **_: run.append(name)))
+    for name, function in cli.COMMANDS.items():
+        monkeypatch.setitem(cli.COMMANDS, name, wraps(function)(lambda name=name, **_: run.append(name)))
     asked = [command for page in PAGES for command in commands(page)]
     assert len(asked) > 10
     for command in asked:

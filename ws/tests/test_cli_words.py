@@ -1,0 +1,195 @@
+"""`ws` says what it takes, and what was wrong with what it was given: one line on standard error, and a status."""
+
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ws import cli
+from ws.cli import entry, overview, parsing
+from ws.errors import UnknownNameError, near
+
+COLUMNS = 80
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str) -> tuple[str, int]:
+    """What `ws` writes to standard error for a command line, which must be all that it writes, and its status."""
+    monkeypatch.setattr(sys, "argv", ["ws", *shlex.split(line)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    written = capsys.readouterr()
+    assert written.out == ""
+    return written.err, int(end.value.code)
+
+
+MISTAKES = {
+    "tabel": r"unknown command 'tabel'; known: .*, table; did you mean 'table'\?",
+    "stor": r"unknown command 'stor'.*did you mean 'store'",
+    "store wy": r"unknown command ws store 'wy'; known: carry, gc, why; did you mean 'why'\?",
+    "--modle x": r"unknown command '--modle'",
+    "table --claim C05": r"unknown option --claim; did you mean --claims\?; see ws table --help",
+    "table --modl=x": r"unknown option --modl; did you mean --models\?",
+    "table --zzz": r"unknown option --zzz; expected --models, .*--store; see ws table --help",
+    "table c05": r"'c05' stands where nothing was expected but --models",
+    "table --form nope": r"unknown --form 'nope'; known: cases, counts, loose, plain; see ws table --help",
+    "table --claims C99": r"unknown claim 'C99'; known: C01, C02, C03, \.\.\., S9 \(\d+ in all\)",
+    "table --models qwen": r"unknown model 'qwen'; .*did you mean 'qwen3-0.6b' or",
+    "claims c5": r"unknown claim 'C5'.*did you mean 'C05'",
+    "search": r"MODEL is missing; for example: ws search smollm2-135m; see ws search --help",
+    "falsify": r"--model is missing; for example: ws falsify --model smollm2-135m",
+    "store why": r"KEY is missing; for example: ws store why 05410e92",
+    "eval --model": r"--model has no value; expected text behind it",
+    "eval --rows a --coeffs 0 one": r"--coeffs '.*' cannot be read; expected a number; see ws eval --help",
+    "lenses smollm2-135m --seeds 1.5": r"--seeds '1.5' cannot be read; expected a whole number",
+    "eval --activation pcaa": r"unknown --activation 'pcaa'; known: mean-difference, pca, persona-vector; did you mean",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    text, status = said(monkeypatch, capsys, line)
+    assert re.fullmatch(rf"ws: {MISTAKES[line]}.*\n", text)
+    assert status == entry.MISTAKE
+
+
+def test_debug_shows_where_a_mistake_was_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, status = said(monkeypatch, capsys, "table --claims C99 --debug")
+    assert re.match(r"Traceback (?s:.*)UnknownNameError.*\nws: unknown claim 'C99'", text)
+    assert status == entry.MISTAKE
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setitem(cli.COMMANDS, "fail", fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            FileNotFoundError(2, "No such file or directory", "rows.jsonl"),
+            r"rows\.jsonl: No such file or directory; .*",
+        ),
+        (OSError(28, "No space left on device"), r"No space left on device; .*"),
+    ],
+    ids=["file", "disk"],
+)
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, line: str
+) -> None:
+    raising(monkeypatch, error)
+    text, status = said(monkeypatch, capsys, "fail")
+    assert re.fullmatch(rf"ws: {line}\n", text)
+    assert status == entry.MISTAKE
+
+
+def test_a_fault_of_ours_is_one_line_and_its_traceback_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(entry.tempfile, "tempdir", str(tmp_path))
+    raising(monkeypatch, ZeroDivisionError("division\nby zero"))
+    text, status = said(monkeypatch, capsys, "fail")
+    [kept] = tmp_path.iterdir()
+    assert text == f"ws: ZeroDivisionError: division by zero; a fault of ws itself: please report it with {kept}\n"
+    assert re.match(r"Traceback (?s:.*)in fail\n", kept.read_text())
+    assert status == entry.FAULT
+
+
+def test_ctrl_c_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    raising(monkeypatch, KeyboardInterrupt())
+    text, status = said(monkeypatch, capsys, "fail")
+    assert (text.count("\n"), status) == (2, 130)
+    assert "the same command goes on there" in text
+
+
+def test_a_reader_that_stops_is_no_fault() -> None:
+    command = f"{shlex.quote(sys.executable)} -m ws claims; echo status $? >&2"
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
+        assert done.stdout is not None
+        done.stdout.close()
+        assert done.stderr is not None
+        assert done.stderr.read() == "status 141\n"
+
+
+def test_no_command_is_answered_with_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, status = said(monkeypatch, capsys, "")
+    assert (text, status) == (f"{overview.overview()}\n", entry.MISTAKE)
+    for name, function in cli.COMMANDS.items():
+        assert f"\n  {name} " in text
+        assert " ".join(overview.first_line(function).split()) in " ".join(text.split())
+
+
+@pytest.fixture(params=cli.COMMANDS)
+def command(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_help_fits_80_columns_and_its_defaults_are_those_of_the_function(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ws", *command.split(), "--help"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main()
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if len(line) > COLUMNS] == []
+    assert f"\nusage: ws {command} " in text
+    assert "None" not in text
+    assert "default: )" not in text
+    for name, parameter in inspect.signature(cli.COMMANDS[command]).parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        assert option in text or f"{name.upper()}" in text
+        if isinstance(parameter.default, int | float | str) and parameter.default not in ("", False, True):
+            assert re.search(rf"\(default:\s+(│\s+│\s+)?{re.escape(str(parameter.default))}\)", text)
+
+
+def test_examples_stay_as_they_are_and_are_understood(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    shown = overview.described(cli.COMMANDS[command])
+    examples = overview.examples(cli.COMMANDS[command])
+    assert examples
+    for example in examples:
+        assert f"    {example}\n" in f"{shown}\n"
+        _, *words = shlex.split(re.split(r"\s{2,}", example)[0])
+        name, rest = cli.named(words)
+        assert callable(
+            parsing.parsed(
+                cli.COMMANDS[name], f"ws {name}", [word for word in rest if word != "KEY"] or ["x"][: "KEY" in rest]
+            )
+        )
+
+
+def test_near_names_are_much_alike_or_longer() -> None:
+    assert near("delroa", ["lora", "delora", "oft"]) == ["delora", "lora"]
+    assert near("QWEN", ["qwen3-0.6b", "smollm2-135m", "Qwen3-1.7B"]) == ["qwen3-0.6b", "Qwen3-1.7B"]
+    assert near("zzz", ["lora"]) == []
+
+
+def test_a_long_table_is_not_shown_in_full() -> None:
+    text = str(UnknownNameError("claim", "X", [f"C{n:02}" for n in range(40)]))
+    assert text == "unknown claim 'X'; known: C00, C01, C02, ..., C39 (40 in all)"
+
+
+def test_the_version_of_an_installed_package_is_what_was_written_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(entry.ws, "__file__", str(tmp_path / "ws" / "__init__.py"))
+    monkeypatch.setattr(entry, "version", lambda name: f"{name} as installed")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\nversion = "9.9.9"\n')
+    assert entry.release() == "weight-steering-claims as installed"
