@@ -7,13 +7,14 @@ Its docstring is its help: the first line goes into the list of commands, and li
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ws.cli import evidence, lenses, rows, search, store, trust, verdicts
+from ws.cli import evidence, lenses, report, rows, search, store, trust, verdicts
 from ws.falsify.command import falsify
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "search": search.search,
     "table": verdicts.table,
     "claims": verdicts.claims,
+    "report": report.report,
     "falsify": falsify,
     "bench": trust.bench,
     "eval": rows.evaluate,

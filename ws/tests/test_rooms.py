@@ -26,6 +26,7 @@ ROOMS = (
     "study",
     "contest",
     "report",
+    "html",
     "falsify",
     "calibration",
     "bench",

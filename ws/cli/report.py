@@ -1,0 +1,54 @@
+"""`ws report`: all recorded verdicts on one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ws.cli.options import StorePath, opened
+
+
+def report(
+    models: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
+    ] = ("smollm2-135m",),
+    claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
+    out: Annotated[Path, tyro.conf.arg(help="The file to write.")] = Path("report.html"),
+    snapshots: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="Folder of recorded snapshots (default: __snapshots__ beside the tests, of your own model in the "
+            "store)."
+        ),
+    ] = None,
+    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
+    store: StorePath = None,
+) -> None:
+    """Write one page of HTML with every recorded verdict: claims, plots, controls and where the numbers come from.
+
+    The page is one file, needs no network, and can be searched, filtered and printed. `pytest claims/ --report FILE`
+    writes that of a run.
+
+        ws report
+        ws report --models smollm2-135m tiny-random-qwen3 --out both.html
+        ws report --claims C03 C05 --out families.html
+    """
+    from ws.html.gather import gathered
+    from ws.html.page import page
+    from ws.models.own import named_model
+    from ws.report import show
+    from ws.report.recorded import snapshot_folder
+    from ws.report.register import read_beside
+    from ws.report.verdicts import recorded
+
+    kept = opened(store)
+    folders = [
+        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=tests / "__snapshots__")
+        for model in (named_model(text, kept) for text in models)
+    ]
+    found = [record for folder in folders for record in recorded(folder)]
+    chosen = show.of_claims(found, claims, read_beside(tests))
+    text = page(gathered(chosen, tests, all_claims=not claims))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    print(f"{out}: {len(chosen)} case{'' if len(chosen) == 1 else 's'}, {len(text.encode()) / 1e6:.2f} MB")
