@@ -34,7 +34,7 @@ def report(
         ws report --claims C03 C05 --out families.html
     """
     from ws.html.gather import gathered
-    from ws.html.page import page
+    from ws.html.page import write
     from ws.models.own import named_model
     from ws.report import show
     from ws.report.recorded import snapshot_folder
@@ -48,7 +48,4 @@ def report(
     ]
     found = [record for folder in folders for record in recorded(folder)]
     chosen = show.of_claims(found, claims, read_beside(tests))
-    text = page(gathered(chosen, tests, all_claims=not claims))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    print(f"{out}: {len(chosen)} case{'' if len(chosen) == 1 else 's'}, {len(text.encode()) / 1e6:.2f} MB")
+    print(write(gathered(chosen, tests, all_claims=not claims), out))

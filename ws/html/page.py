@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -76,6 +77,15 @@ def page(content: Content) -> str:
         recipes=content.recipes,
         more=content.more,
     )
+
+
+def write(content: Content, out: Path) -> str:
+    """Write the page; returns its file, how many cases it has, and its size, in words."""
+    text = page(content)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    n = len(content.records)
+    return f"{out}, {n} case{'' if n == 1 else 's'}, {len(text.encode()) / 1e6:.2f} MB"
 
 
 def environment() -> Environment:

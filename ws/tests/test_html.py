@@ -22,6 +22,7 @@ from ws.html.scale import MOST_TICKS, scale, ticks
 from ws.html.strip import scale_of, strip
 from ws.report.register import Entry
 from ws.report.verdicts import Record, outcomes, recorded
+from ws.tests.conftest import Project
 from ws.tests.documents import ROOT, recorded_verdicts
 from ws.tests.markup import Page
 from ws.tests.test_report import AT_ISO_KL, AT_ONE, CORRECTED, GATED, RECORD, RECORDS, TINY
@@ -239,9 +240,24 @@ def test_ws_report_writes_the_page_and_says_how_large_it_is(
     options = ["--snapshots", str(tmp_path / "snapshots"), "--tests", str(CLAIMS), "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["ws", "report", *options, "--claims", "c05"])
     cli.main()
-    assert re.fullmatch(r".*page\.html: 1 case, 0\.\d\d MB\n", capsys.readouterr().out)
+    assert re.fullmatch(r".*page\.html, 1 case, 0\.\d\d MB\n", capsys.readouterr().out)
     assert RECORD.published in Page(out.read_text()).text
     monkeypatch.setattr(sys, "argv", ["ws", "report", *options, "--claims", "c99"])
     with pytest.raises(SystemExit, match=r"^2$"):
         cli.main()
     assert "unknown claim 'C99'" in capsys.readouterr().err
+
+
+def test_a_run_writes_its_page(project: Project) -> None:
+    project.run("-q", "--report=new/page.html").stdout.fnmatch_lines(["report: new/page.html, 1 case, *"])
+    shown = Page((project.pytester.path / "new" / "page.html").read_text())
+    assert shown.faults == []
+    assert "of this run" in shown.text
+    [record] = project.records
+    assert record.relation in shown.text
+
+
+def test_a_report_where_a_folder_is_is_refused_before_anything_runs(project: Project) -> None:
+    result = project.run("--report=claims")
+    result.stderr.fnmatch_lines(["*--report claims is a folder; give a file, such as claims/report.html"])
+    assert project.records == []
