@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
 
-REACH = 1.5
-"""How far an axis goes beyond the values for the sake of intervals, in widths of the values: one wide interval must not
-squeeze all others to dots."""
+REACH, HALVES = 1.5, 2.0
+"""How far an axis goes beyond the values for the sake of intervals: in widths of the values, or in half widths of the
+median interval, whichever is more. One interval that is far wider than its neighbours must not squeeze them to dots."""
 
 MARGIN = 0.05
 """The share of the axis that is left free at each end."""
@@ -37,13 +38,14 @@ class Scale:
         return ticks(self.low, self.high)
 
 
-def scale(values: Iterable[float], ends: Iterable[float] = ()) -> Scale:
-    """The axis that shows all values, and ends of intervals as far as they are within reach of the values."""
-    core, far = list(values), list(ends)
+def scale(values: Iterable[float], intervals: Iterable[tuple[float, float]] = ()) -> Scale:
+    """The axis that shows all values, and intervals as far as they are within reach of the values."""
+    core, around = list(values), list(intervals)
     low, high = min(core), max(core)
-    reach = REACH * (high - low) or math.inf
-    low = min([low, *(max(end, low - reach) for end in far)])
-    high = max([high, *(min(end, high + reach) for end in far)])
+    half = median((end - start) / 2 for start, end in around) if around else 0.0
+    reach = max(REACH * (high - low), HALVES * half)
+    low = min([low, *(max(start, low - reach) for start, _ in around)])
+    high = max([high, *(min(end, high + reach) for _, end in around)])
     width = (high - low) or abs(high) or 1.0
     return Scale(low - MARGIN * width, high + MARGIN * width)
 

@@ -19,7 +19,9 @@ def scale_of(cases: Iterable[Case]) -> Scale | None:
         return None
     values = [x for one in drawn for x in (one.value, one.threshold) if x is not None]
     margins = [-one.threshold for one in drawn if one.threshold is not None and is_margin(one.relation)]
-    return scale([*values, *margins], [x for one in drawn for x in (one.low, one.high) if x is not None])
+    return scale(
+        [*values, *margins], [(one.low, one.high) for one in drawn if one.low is not None and one.high is not None]
+    )
 
 
 def is_margin(relation: str) -> bool:

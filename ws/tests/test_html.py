@@ -192,14 +192,33 @@ def test_no_number_is_told_as_zero_that_is_none(x: float | None, told: str) -> N
 finite = st.floats(-1e6, 1e6).filter(lambda x: x == 0 or abs(x) > 1e-6)
 
 
-@given(st.lists(finite, min_size=1, max_size=9), st.lists(finite, max_size=9))
-def test_an_axis_shows_every_value_and_no_interval_squeezes_them(values: list[float], ends: list[float]) -> None:
-    on = scale(values, ends)
+interval = st.tuples(finite, finite).map(lambda ends: (min(ends), max(ends)))
+
+
+@given(st.lists(finite, min_size=1, max_size=9), st.lists(interval, max_size=9))
+def test_an_axis_shows_every_value_and_no_interval_squeezes_them(
+    values: list[float], intervals: list[tuple[float, float]]
+) -> None:
+    on = scale(values, intervals)
     assert on.low < on.high
     assert all(on.holds(value) for value in values)
-    width = max(values) - min(values)
+    width, halves = max(values) - min(values), sorted((high - low) / 2 for low, high in intervals)
+    middle = halves[len(halves) // 2] if halves else 0.0
     if width > 0:
-        assert on.high - on.low <= 4.5 * width
+        assert on.high - on.low <= 1.1 * (width + 2 * max(1.5 * width, 2 * middle)) * (1 + 1e-9)
+
+
+@given(finite, st.floats(1e-5, 1e5))
+def test_one_interval_is_shown_as_a_whole(value: float, half: float) -> None:
+    on = scale([value], [(value - half, value + half)])
+    assert on.holds(value - half)
+    assert on.holds(value + half)
+
+
+def test_one_far_interval_among_others_is_cut() -> None:
+    on = scale([0.0, 1.0, 2.0], [(-0.5, 0.5), (0.5, 1.5), (-90.0, 94.0)])
+    assert on.holds(-1.0)
+    assert not on.holds(-10.0)
 
 
 @given(finite, st.floats(1e-6, 1e6))
@@ -218,7 +237,8 @@ def test_a_strip_marks_its_verdict_its_interval_and_what_it_is_compared_with() -
     assert 'href="#mark-h"' in drawn
     assert "to-left" not in drawn
     within = case_of(replace(RECORD, value=0.0, low=-50.0, high=0.05, threshold=0.1, relation="within ±0.1"), {})
-    drawn = str(strip(within, scale_of([within])))
+    near = case_of(replace(RECORD, value=0.0, low=-0.1, high=0.1), {})
+    drawn = str(strip(within, scale_of([within, near, near])))
     assert drawn.count('class="t"') == 2
     assert "to-left" in drawn
 
