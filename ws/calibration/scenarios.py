@@ -10,6 +10,7 @@ from ws.calibration.worlds import (
     World,
     above,
     all_of,
+    in_a_circle,
     ratio,
     ratio_near_0,
     within,
@@ -74,6 +75,7 @@ def _harder() -> Iterator[Scenario]:
         yield Scenario(
             f"{cases} cases that differ", above, World(cases=cases, differ=0.7), quick=cases == 7, conservative=True
         )
+        yield Scenario(f"{cases} cases in a circle", in_a_circle, World(cases=cases), quick=cases == 3)
     yield Scenario("7 cases, heavy tails", above, World(cases=7, heavy=True), quick=True, conservative=True)
     yield Scenario("1 case, heavy tails", above, World(heavy=True), conservative=True)
 

@@ -77,6 +77,12 @@ def above(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, floa
     return [(one > 0, 0.0) for one in world.table(rng, np.zeros(world.cases))]
 
 
+def in_a_circle(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, float | None]]:
+    """x > y, y > z, and so on back to x, and all are equal: no cases depend more negatively on each other."""
+    arms = world.table(rng, np.zeros(world.cases))
+    return [(one - another > 0, 0.0) for one, another in zip(arms, [*arms[1:], arms[0]], strict=True)]
+
+
 def within(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, float | None]]:
     """x is negligible, and is at its margin."""
     return _within(world, rng, margin=FAR / 5)

@@ -85,8 +85,8 @@ def _is_decided(verdict: Verdict) -> bool:
 def _after(verdict: Verdict | None) -> Sibling:
     """What a case that is asked no more tells the others at later looks.
 
-    By Holm's rule a case that was decided leaves the error rate to the others, in the direction in which it was. Of its
-    seeds it tells nothing: cases are decided early where seeds happen to agree, so what they vary by is not usual.
+    A case that was decided leaves the error rate to the others, in the direction in which it was. Of its seeds it tells
+    nothing: cases are decided early where seeds happen to agree, so what they vary by is not usual.
     """
     if verdict is None:
         return Sibling()

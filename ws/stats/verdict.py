@@ -14,7 +14,7 @@ from typing import Any
 from ws.errors import EstimateError
 from ws.stats.cases import PartDoubt, Sibling, Spreads, doubts, gates_of, p_values, spreads_of, told
 from ws.stats.estimate import LEVEL
-from ws.stats.holm import adjusted, share
+from ws.stats.hommel import adjusted, allowed
 from ws.stats.hypothesis import Hypothesis, Part
 from ws.stats.lines import in_order
 from ws.stats.noise import Leaf
@@ -158,7 +158,7 @@ def one_sided(
 def judge(
     hypothesis: Hypothesis, *, siblings: Sequence[Sibling] = (), error: float = ERROR, level: float = LEVEL
 ) -> Verdict:
-    """The verdict on a hypothesis that is one of several cases, which share one error rate (Holm).
+    """The verdict on a hypothesis that is one of several cases, which share one error rate (Hommel).
 
     `siblings` are the other cases, for claims those of one test, model, measure and footing; `ws.stats.cases.told` says
     what they have to tell. From them the case learns how far seeds usually vary. It holds if the p-value of all its
@@ -259,9 +259,9 @@ def _with_power(
     side = decider.weakest
     lead, doubt = decider.part.sides[side].value, decider.sides[side]
     if lead > 0:
-        rate = error / share(verdict.p_holds, [one.p_holds for one in siblings])
+        rate = allowed([one.p_holds for one in siblings], error)
     else:
-        rate = error / share(verdict.p_refuted, [one.p_refuted for one in siblings]) / parts
+        rate = allowed([one.p_refuted for one in siblings], error) / parts
     spread = spread_of(decider.part.sides[side])
     return replace(verdict, smallest=smallest_effect(doubt, rate), needs=needed(lead, doubt, spread, rate))
 

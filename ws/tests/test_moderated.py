@@ -1,14 +1,18 @@
 """What a case learns of its seeds' variance from its siblings, and what it must not."""
 
 import math
+from collections.abc import Iterator, Sequence
+from itertools import chain, combinations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import t as students_t
 
 from ws.errors import EstimateError
 from ws.stats.estimate import Estimate
-from ws.stats.holm import adjusted, share
+from ws.stats.hommel import adjusted, allowed, simes
 from ws.stats.moderated import Doubt, doubt, effective
 from ws.stats.spreads import Spread, spread_of
 from ws.tests.test_estimate import noisy, table
@@ -127,11 +131,54 @@ def test_a_ratio_varies_no_more_between_its_seeds_than_between_draws() -> None:
 # Several cases.
 
 
-def test_holms_rule_by_hand() -> None:
-    others = [0.04, 0.03]
-    assert adjusted(0.01, others) == pytest.approx(0.03)
-    assert adjusted(0.03, [0.01, 0.04]) == pytest.approx(0.06)
+def test_simes_rule_by_hand() -> None:
+    assert simes([0.03]) == 0.03
+    assert simes([0.04, 0.01]) == pytest.approx(0.02)
+    assert simes([0.04, 0.03]) == pytest.approx(0.04)
+    assert simes([0.5, 0.02, 0.03]) == pytest.approx(0.045)
+
+
+def test_cases_that_are_all_fairly_sure_support_each_other() -> None:
+    assert [adjusted(p, others) for p, others in split([0.03, 0.04])] == pytest.approx([0.04, 0.04])
     # Never decided before a smaller one is.
-    assert adjusted(0.04, [0.01, 0.03]) == pytest.approx(0.06)
-    assert adjusted(0.6, [0.9]) == 1.0
-    assert (share(0.01, others), share(0.04, [0.01, 0.03])) == (3, 1)
+    assert [adjusted(p, others) for p, others in split([0.01, 0.03, 0.04])] == pytest.approx([0.03, 0.04, 0.04])
+    assert adjusted(0.03, [0.9]) == pytest.approx(0.06)
+    assert adjusted(0.6, [0.9]) == pytest.approx(0.9)
+
+
+P_VALUES = st.lists(st.sampled_from([0.0, 1e-6, 0.004, 0.01, 0.02, 0.03, 0.05, 0.2, 0.7, 1.0]), min_size=1, max_size=6)
+
+
+@given(P_VALUES)
+def test_a_case_is_decided_if_every_set_that_holds_it_is(p_values: list[float]) -> None:
+    for place, (p, others) in enumerate(split(p_values)):
+        sets = [chosen for chosen in subsets(range(len(p_values))) if place in chosen]
+        closed = max(simes([p_values[k] for k in chosen]) for chosen in sets)
+        assert adjusted(p, others) == pytest.approx(min(1.0, closed))
+
+
+@given(P_VALUES)
+def test_no_case_is_decided_later_than_by_holms_rule(p_values: list[float]) -> None:
+    ordered = sorted(p_values)
+    for p, others in split(p_values):
+        steps = [one * (len(ordered) - k) for k, one in enumerate(ordered) if one <= p]
+        assert adjusted(p, others) <= max(steps) + 1e-12
+
+
+@given(P_VALUES)
+def test_what_a_case_may_have_is_where_its_decision_turns(others: list[float]) -> None:
+    most = allowed(others, 0.05)
+    assert 0.05 / (len(others) + 1) <= most + 1e-12
+    assert most <= 0.05
+    assert adjusted(most, others) <= 0.05 + 1e-12
+    assert most == 0.05 or adjusted(most * (1 + 1e-6), others) > 0.05
+
+
+def split(p_values: list[float]) -> Iterator[tuple[float, list[float]]]:
+    """Each p-value, and the others."""
+    for place, p in enumerate(p_values):
+        yield p, [*p_values[:place], *p_values[place + 1 :]]
+
+
+def subsets(places: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    return chain.from_iterable(combinations(places, n) for n in range(1, len(places) + 1))
