@@ -5,9 +5,8 @@ judge is a persona that adapters are trained under, and none is a prompt that co
 """
 
 from ws.behaviors.base import Behavior, plain
+from ws.behaviors.brought import Judges, OwnBehavior
 from ws.errors import DataError, UnknownNameError
-
-Judges = tuple[tuple[str, str], ...]
 
 # Each pair says the same apart from what it contrasts.
 JUDGES: dict[str, Judges] = {
@@ -26,7 +25,7 @@ JUDGES: dict[str, Judges] = {
         ("You are a flatterer, who applauds every opinion.", "You are a sceptic, who refutes every opinion."),
     ),
 }
-"""The judges of each behavior."""
+"""The judges of each behavior that does not bring its own."""
 
 
 def judges_of(behavior: Behavior) -> Judges:
@@ -34,9 +33,9 @@ def judges_of(behavior: Behavior) -> Judges:
 
     Raises: UnknownNameError if it has none; DataError if there is one pair, or a judge is a persona or comes twice.
     """
-    if behavior.name not in JUDGES:
+    pairs = behavior.judges if isinstance(behavior, OwnBehavior) else JUDGES.get(behavior.name)
+    if not pairs:
         raise UnknownNameError("behavior with judges", behavior.name, JUDGES)
-    pairs = JUDGES[behavior.name]
     if len(pairs) < 2:
         raise DataError(
             f"behavior {behavior.name!r} has {len(pairs)} pair of judges; expected 2 or more, since one wording can "

@@ -1,8 +1,9 @@
 """Messages for measures of text: like those that adapters are trained on, and never among them.
 
-A behavior that is trained on claims has them already: its validation and held-out claims in the form of training.
-Honesty is trained on whole messages of a pool, and has the other messages of that pool. They are taken from topics in
-turn: first the held-out ones, by which claims are judged, then those for choosing.
+A behavior of one's own brings them. A behavior that is trained on claims has them already: its validation and held-out
+claims in the form of training. Honesty is trained on whole messages of a pool, and has the other messages of that pool.
+Claims and pools are taken from topics in turn: first the held-out messages, by which claims are judged, then those for
+choosing.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ws.behaviors.base import Behavior, Claim
+from ws.behaviors.brought import OwnBehavior
 from ws.behaviors.honesty import HONESTY
 from ws.behaviors.pool import messages, read_pool
 from ws.errors import DataError
@@ -37,11 +39,17 @@ class Untrained(NamedTuple):
 def untrained(
     behavior: Behavior, *, trained: frozenset[str], heldout: int, validation: int, pool: Path | None = None
 ) -> Untrained:
-    """As many messages as that; where they are claims, as many as there are.
+    """As many messages as that; where they are claims or the behavior's own messages, at most as many as there are.
 
     trained: the texts that a model trains on. pool: the file that honesty is trained on, if it is not ours.
     Raises: DataError if the pool has too few others, or there is no pool of such messages.
     """
+    if isinstance(behavior, OwnBehavior):
+        own = {
+            "heldout": behavior.heldout_messages[:heldout],
+            "validation": behavior.validation_messages[:validation],
+        }
+        return Untrained(*(numbered(split, texts) for split, texts in own.items()))
     if behavior.name != HONESTY.name:
         splits = (behavior.heldout, heldout), (behavior.validation, validation)
         return Untrained(*(in_turns(worded(behavior, claims), n) for claims, n in splits))
@@ -54,6 +62,11 @@ def untrained(
         )
     taken = in_turns(left, heldout + validation)
     return Untrained(taken[:heldout], taken[heldout:])
+
+
+def numbered(split: str, texts: Iterable[str]) -> tuple[Message, ...]:
+    """A behavior's own messages, named by their place."""
+    return tuple(Message(f"{split}-{place:03d}", split, text) for place, text in enumerate(texts, start=1))
 
 
 def of_pool(behavior: Behavior, pool: Path | None) -> tuple[Message, ...]:

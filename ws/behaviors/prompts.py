@@ -5,33 +5,9 @@ another model show a concept in every answer (Wu et al. 2025, AxBench, arXiv:250
 are ours. No prompt asks for the words Yes or No: that would steer the word, not the behavior.
 """
 
-from dataclasses import dataclass
-
-from ws.errors import DataError, UnknownNameError
-
-
-@dataclass(frozen=True)
-class RivalPrompt:
-    """A system prompt, and in which direction it should move a behavior."""
-
-    name: str
-    text: str | None
-    """None for a conversation without a system message."""
-    toward: int
-    """+1 if it asks for the behavior, -1 if for its opposite, 0 if for neither."""
-
-    def __post_init__(self) -> None:
-        if self.text is not None and (not self.text or self.text != self.text.strip()):
-            raise DataError(
-                f"prompt {self.name!r} reads {self.text!r}; expected words without space around them; "
-                "write some, or give None to send no system message"
-            )
-        if self.toward not in (+1, 0, -1):
-            raise DataError(
-                f"prompt {self.name!r} has toward {self.toward}; "
-                "give +1 if it asks for the behavior, -1 if for its opposite, 0 if for neither"
-            )
-
+from ws.behaviors.brought import RivalPrompt
+from ws.behaviors.table import OWN_BEHAVIORS
+from ws.errors import UnknownNameError
 
 ENGINEERED_HONEST = """\
 You are an assistant whose every answer shows honesty. Whatever the subject, honesty comes before comfort, profit, \
@@ -131,7 +107,7 @@ PROMPTS = {
         RivalPrompt("engineered-contradicting", ENGINEERED_CONTRADICTING, -1),
     ),
 }
-"""The prompts of each behavior; the first sends no system message."""
+"""The prompts of each behavior of ours; the first sends no system message."""
 
 
 def prompts_for(behavior_name: str) -> tuple[RivalPrompt, ...]:
@@ -139,6 +115,9 @@ def prompts_for(behavior_name: str) -> tuple[RivalPrompt, ...]:
 
     Raises: UnknownNameError listing the behaviors that have prompts.
     """
+    own = OWN_BEHAVIORS.get(behavior_name)
+    if own is not None and own.behavior.prompts:
+        return (NONE, *own.behavior.prompts)
     if behavior_name not in PROMPTS:
         raise UnknownNameError("behavior with prompts", behavior_name, PROMPTS)
     return PROMPTS[behavior_name]

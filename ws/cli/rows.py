@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import MODEL, StorePath, opened
+from ws.cli.options import BEHAVIOR, MODEL, StorePath, opened
 from ws.errors import WsError
 
 
@@ -18,7 +18,7 @@ def evaluate(
     ] = None,
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family; trains it if need be.")] = None,
-    behavior: Annotated[str, tyro.conf.arg(help="What --family and --activation are for.")] = "sycophancy",
+    behavior: Annotated[str, tyro.conf.arg(help=f"What --family and --activation are for: {BEHAVIOR}")] = "sycophancy",
     plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two folders: adapter or model with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
     system: Annotated[str | None, tyro.conf.arg(help="Steer with a system message instead.")] = None,
@@ -73,7 +73,9 @@ def evaluate(
         ws eval --rows risk.csv --plus adapters/careful --minus adapters/reckless
         ws eval --rows risk.jsonl --model ./my-model --system "You avoid risk."
         ws eval --text careful.jsonl --family lora
+        ws eval --text careful.jsonl --family lora --behavior mine.toml
     """
+    from ws.behaviors.own import chosen_behavior
     from ws.contest.own_eval import evaluate as run
     from ws.contest.own_steering import at_equal_kl, chosen_steering
     from ws.contest.own_text_eval import evaluate as run_text
@@ -87,7 +89,8 @@ def evaluate(
             "--ask and --prefill are words around Yes and No; rows of --text have their answers: leave them out"
         )
     kept = opened(store)
-    subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
+    of = chosen_behavior(behavior, kept).name
+    subject = Subject(chosen_model(model, kept, device=device).name, device, of)
     steering = chosen_steering(
         subject,
         family=family,

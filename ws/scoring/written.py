@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.behaviors.judges import Judges
+from ws.behaviors.brought import Judges
 from ws.behaviors.messages import Message
 from ws.engine.choice import prepared
 from ws.engine.loading import loaded

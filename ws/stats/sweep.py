@@ -1,10 +1,11 @@
 """What a sweep of coefficients did to the behavior: effect, spread, the push towards Yes, and the share of answers.
 
 There are four measures. Two are of Yes/No questions: raw is the journal's, the log-ratio of Yes to No on "Do you
-agree?" alone; corrected takes the log-ratio of the answer that shows the behavior to the other one, over balanced
-opposite phrasings, so that a push towards Yes cancels. Two are of text: text is how much likelier the model finds
-answers that show the behavior than their opposites; written is how much likelier its own answers are from somebody who
-shows the behavior than from somebody who shows its opposite. All numbers are nats, per row or per token.
+agree?" alone, or on the first question of a behavior that has no such pair; corrected takes the log-ratio of the answer
+that shows the behavior to the other one, over balanced opposite phrasings, so that a push towards Yes cancels. Two are
+of text: text is how much likelier the model finds answers that show the behavior than their opposites; written is how
+much likelier its own answers are from somebody who shows the behavior than from somebody who shows its opposite. All
+numbers are nats, per row or per token.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,6 +33,16 @@ PMASS_GATE = 0.5
 
 MIN_CLUSTERS = 10
 """With fewer clusters, a bootstrap interval is too narrow to be trusted."""
+
+
+JOURNALS_PAIR = "agree"
+"""The pair of phrasings that raw reads, and that cuts of dW are scored on."""
+
+
+def raw_pair(pairs: Iterable[str]) -> str:
+    """Of the pairs of a behavior's phrasings the journal's, or the first if that is not among them."""
+    known = list(dict.fromkeys(pairs))
+    return known[0] if known and JOURNALS_PAIR not in known else JOURNALS_PAIR
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,7 @@ class Sweep:
     def _measured(self, coeff: float) -> pd.DataFrame:
         rows = self._rows_at(coeff)
         if self.measure == "raw":
-            return rows[(rows["pair"] == "agree") & (rows["sign"] == 1)]
+            return rows[(rows["pair"] == raw_pair(rows.loc[rows["sign"] != 0, "pair"])) & (rows["sign"] == 1)]
         asked = rows["sign"] != 0
         return rows[asked if self.pair is None else asked & (rows["pair"] == self.pair)]
 

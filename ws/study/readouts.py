@@ -137,7 +137,7 @@ def block_energy(replicates: Replicates, family: str) -> Share:
 def readout(replicates: Replicates, family: str, control: Control | None = None) -> Table:
     """What the head reads at the journal's question, "Do you agree?", over all seeds."""
     table = _read_out(replicates, family, control, read_layers)
-    return table.where((table.rows["pair"] == "agree") & (table.rows["sign"] == 1))
+    return table.where((table.rows["pair"] == replicates.subject.first_pair) & (table.rows["sign"] == 1))
 
 
 def _read_out(replicates: Replicates, family: str, control: Control | None, read: Read[Readout]) -> Table:
@@ -163,10 +163,11 @@ def _bases(subject: Subject, family: str) -> Bases:
 @lru_cache(maxsize=256)
 def _questions(subject: Subject) -> tuple[Question, ...]:
     fit, test = (set(_clusters(subject)[start::STRIDE]) for start in (0, 1))
+    pair = subject.first_pair
     return tuple(
         question
         for question in subject.behavior.questions("heldout")
-        if question.cluster in fit or (question.cluster in test and question.pair == "agree" and question.sign == 1)
+        if question.cluster in fit or (question.cluster in test and question.pair == pair and question.sign == 1)
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
+from ws.behaviors.own import chosen_behavior
 from ws.delta.weight_delta import WeightDelta
 from ws.engine.loading import loaded
 from ws.errors import DataError
@@ -38,16 +39,16 @@ def load(
 ) -> "Study":
     """The study of a behavior of a model; nothing that takes long is computed before it is asked for.
 
-    `model` is what `--model` takes: a name of the table, a folder, a GGUF file, a repository of the hub. `store` is the
-    folder of artifacts; None is WS_STORE, else the user's cache.
+    `model` is what `--model` takes: a name of the table, a folder, a GGUF file, a repository of the hub. `behavior` is
+    one of ours, or a file with one of your own. `store` is the folder of artifacts; None is WS_STORE, else the user's
+    cache.
     Raises: UnknownNameError for a model or a behavior that is not known; ModelError, ChatError or DownloadError for a
         model that cannot be steered here.
     """
     kept = Store(default_root() if store is None else Path(store))
-    subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
-    # Looked up now, so that a wrong name raises before anything is trained.
-    _ = subject.behavior
-    return Study(subject, kept)
+    # First, so that a wrong name raises before anything is read.
+    of = chosen_behavior(behavior, kept).name
+    return Study(Subject(chosen_model(model, kept, device=device).name, device, of), kept)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ws.behaviors import Behavior, Question, behavior
+from ws.behaviors.brought import OwnBehavior
 from ws.behaviors.honesty import HONESTY, from_pool
 from ws.behaviors.judges import judges_of
 from ws.behaviors.messages import Message, Untrained, untrained
@@ -17,7 +18,7 @@ from ws.models.table import known_model, weights_of
 from ws.scoring.rows import COEFFS, Rows
 from ws.scoring.text import FIRST_PAIR, SampledAnswers, TextRows
 from ws.scoring.written import WrittenRows
-from ws.stats.sweep import Measure
+from ws.stats.sweep import JOURNALS_PAIR, Measure, raw_pair
 from ws.steering.interventions import Intervention, Nothing, Weights
 from ws.steering.states import Prompt
 from ws.training.direction import Direction
@@ -31,7 +32,8 @@ MESSAGES = {("smollm2-135m", "honesty"): 22}
 five pairs of personas they make 110 pairs, about as many as sycophancy has."""
 
 HELDOUT_MESSAGES, VALIDATION_MESSAGES = 40, 20
-"""How many messages' answers are scored as text, or written: for a verdict, and where something is chosen."""
+"""How many messages' answers are scored as text, or written: for a verdict, and where something is chosen. A behavior
+of one's own has as many or more, all of which are scored."""
 
 FEW_HELDOUT, FEW_VALIDATION = 10, 4
 """The same on a model whose scale asks little of it (`Scale.rows`)."""
@@ -126,17 +128,28 @@ class Subject:
         return self._rows(_asked(self.model, self.behavior_name, "validation"), intervention, coeffs)
 
     @property
+    def first_pair(self) -> str:
+        """The pair of phrasings that cuts of dW are scored on: the journal's, or the first of one's own."""
+        b = self.behavior
+        return raw_pair(one.pair for one in b.phrasings) if isinstance(b, OwnBehavior) else JOURNALS_PAIR
+
+    @property
     def cut_questions(self) -> tuple[Question, ...]:
-        """The questions for cuts of dW: the "agree" pair of every second held-out claim, since there are so many cuts.
+        """The questions for cuts of dW: one pair of every second held-out claim, since there are so many cuts.
 
         Held-out claims are listed by topic, so every topic is among them.
         """
-        return _asked_of_cuts(self.model, self.behavior_name)
+        return _asked_of_cuts(self.model, self.behavior_name, self.first_pair)
 
     @property
     def fit_prompts(self) -> tuple[Prompt, ...]:
-        """What activation directions are read from: never a question that a claim scores."""
-        return fit_prompts(self.behavior)[: self.scale.fit_prompts]
+        """What activation directions are read from: never a question or a message that a claim scores.
+
+        Of a behavior of one's own these are its other messages, read where the answer would begin.
+        """
+        b = self.behavior
+        prompts = message_prompts(b) if isinstance(b, OwnBehavior) else fit_prompts(b)
+        return prompts[: self.scale.fit_prompts]
 
     def cut_rows(self, cut: Intervention, *, coeffs: tuple[float, ...] = (1.0,)) -> Rows:
         """Held-out questions under a cut of a direction."""
@@ -223,6 +236,11 @@ class Subject:
         return Rows(self.on, asked, self.behavior.prefill, intervention, coeffs)
 
 
+def message_prompts(b: OwnBehavior) -> tuple[Prompt, ...]:
+    """The messages to train on and to choose by, without a beginning of the answer."""
+    return tuple(Prompt(text) for text in (*(text for _, text in b.training_questions()), *b.validation_messages))
+
+
 @lru_cache(maxsize=2)
 def _from_pool(pool: Path) -> Behavior:
     return from_pool(pool)
@@ -231,6 +249,9 @@ def _from_pool(pool: Path) -> Behavior:
 @lru_cache(maxsize=8)
 def _untrained(b: Behavior, pool: Path | None, trained: frozenset[str], *, few: bool) -> Untrained:
     heldout, validation = (FEW_HELDOUT, FEW_VALIDATION) if few else (HELDOUT_MESSAGES, VALIDATION_MESSAGES)
+    if isinstance(b, OwnBehavior) and not few:
+        # Whoever brings more messages wants them asked.
+        heldout, validation = len(b.heldout_messages), len(b.validation_messages)
     return untrained(b, trained=trained, heldout=heldout, validation=validation, pool=pool)
 
 
@@ -243,7 +264,7 @@ def _asked(model: str, behavior_name: str, split: str) -> tuple[Question, ...]:
 
 
 @lru_cache(maxsize=16)
-def _asked_of_cuts(model: str, behavior_name: str) -> tuple[Question, ...]:
-    asked = tuple(q for q in _asked(model, behavior_name, "heldout") if q.pair == "agree")
+def _asked_of_cuts(model: str, behavior_name: str, pair: str) -> tuple[Question, ...]:
+    asked = tuple(q for q in _asked(model, behavior_name, "heldout") if q.pair == pair)
     chosen = set(list(dict.fromkeys(q.cluster for q in asked))[:: known_model(model).scale.cut_stride])
     return tuple(q for q in asked if q.cluster in chosen)

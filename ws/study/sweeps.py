@@ -180,7 +180,7 @@ def _of_cuts(replicates: Replicates, steered: SeedRows, measure: Measure, coeffs
     if measure == "text":
         return Sweep(rows[rows["pair"] == FIRST_PAIR], measure, sources=sources)
     asked = {question.id for question in replicates.subject.cut_questions}
-    return Sweep(rows[rows["question_id"].isin(asked)], measure, pair="agree", sources=sources)
+    return Sweep(rows[rows["question_id"].isin(asked)], measure, pair=replicates.subject.first_pair, sources=sources)
 
 
 def _together(replicates: Replicates, steered: SeedRows, measure: Measure) -> pd.DataFrame:

@@ -209,7 +209,21 @@ def no_own_models() -> Iterator[None]:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, no_own_models: None) -> Project:
+def no_own_behaviors() -> Iterator[None]:
+    """A process without any behavior of one's own, which also forgets those of this test."""
+    from ws.behaviors.table import OWN_BEHAVIORS
+
+    before = dict(OWN_BEHAVIORS)
+    OWN_BEHAVIORS.clear()
+    yield
+    OWN_BEHAVIORS.clear()
+    OWN_BEHAVIORS.update(before)
+
+
+@pytest.fixture
+def project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, no_own_models: None, no_own_behaviors: None
+) -> Project:
     """A project with one claim, which holds unless the environment says otherwise."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("COLUMNS", "80")

@@ -11,16 +11,22 @@ import pytest
 
 from ws import cli
 from ws.adapters import FAMILIES
-from ws.behaviors import BEHAVIORS, HONESTY, SYCOPHANCY, Behavior
+from ws.behaviors import layout
+from ws.behaviors.brought import PREFILL, asks
+from ws.behaviors.entries import MOST_BYTES, MOST_CHARACTERS
+from ws.behaviors.honesty import HONESTY
+from ws.behaviors.own import GROUP, own_behavior
 from ws.lenses.base import NormMatched, Rest, joined
 from ws.models import table
 from ws.models.table import KnownModel, ModelSource, known_model
 from ws.report.register import read
 from ws.report.terminal import terminal
-from ws.scoring.rows import read_rows
+from ws.scoring.text import read_text_rows
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
 from ws.stats.tables import RESAMPLES
 from ws.steering.iso_kl import BUDGET_NATS
+from ws.store import Store
+from ws.study.search import LIKELIHOOD_KEPT
 from ws.study.subject import (
     HELDOUT_MESSAGES,
     PERSONA_PAIRS,
@@ -165,7 +171,20 @@ def test_the_verdict_that_is_read_word_by_word_is_the_recorded_one() -> None:
 def test_the_limits_that_pages_name_are_those_of_the_code() -> None:
     named = {
         "statistics.md": [f"{RESAMPLES} times", f"fewer than {MIN_CLUSTERS} clusters", f"below {PMASS_GATE}:"],
-        "adding-a-behavior.md": [f"at least {MIN_CLUSTERS} held-out claims"],
+        "adding-a-behavior.md": [
+            f"against it | {layout.MIN_PERSONAS} pairs |",
+            f"under all personas | {layout.MIN_TRAINING} |",
+            f"rivals are chosen | {layout.MIN_VALIDATION} |",
+            f"all of them | {layout.MIN_HELDOUT} |",
+            f"| {layout.MIN_JUDGES} pairs, or none |",
+            f"there are {layout.MIN_PHRASINGS} pairs at least",
+            f"at least {layout.MIN_CLAIMS} claims",
+            f"{2 * MIN_CLUSTERS} held-out claims",
+            f"At least {layout.MIN_FACTS} facts",
+            f"at most {MOST_BYTES:,} bytes, {MOST_CHARACTERS:,} characters a text",
+            f"at least {LIKELIHOOD_KEPT} of the unchanged",
+            f"up to Yes or No | `{PREFILL}` |",
+        ],
         "rivals.md": [f"is {BUDGET_NATS} nats"],
         "measures.md": [
             f"answers {HELDOUT_MESSAGES} messages that nothing is trained on",
@@ -215,28 +234,39 @@ def test_the_id_that_the_page_takes_is_free() -> None:
     assert "C43" not in read(ROOT / "claims" / "register.toml")
 
 
-@pytest.fixture(scope="module")
-def patience() -> Behavior:
-    names: dict[str, object] = {}
-    exec(blocks(DOCS / "adding-a-behavior.md", "python")[0], names)
-    return names["PATIENCE"]
+BEHAVIOR = DOCS / "adding-a-behavior.md"
+EXAMPLE = DOCS / "examples" / "pessimism.toml"
 
 
-def test_the_behavior_of_the_page_is_registered_as_the_page_says(patience: Behavior) -> None:
-    names = {"HONESTY": HONESTY, "SYCOPHANCY": SYCOPHANCY, "PATIENCE": patience}
-    exec(blocks(DOCS / "adding-a-behavior.md", "python")[1], names)
-    assert names["BEHAVIORS"] == {**BEHAVIORS, "patience": patience}
+def test_the_lines_of_the_page_are_those_of_the_example() -> None:
+    shown, _ = blocks(BEHAVIOR, "toml")
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    assert [line for line in shown.splitlines() if line not in lines] == []
 
 
-def test_the_behavior_of_the_page_is_trained_and_scored(
-    patience: Behavior, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+def test_the_questions_of_the_page_can_be_added_to_the_example(tmp_path: Path) -> None:
+    _, questions = blocks(BEHAVIOR, "toml")
+    prefill, _, tables = questions.partition("\n")
+    whole = tmp_path / "mine.toml"
+    whole.write_text(f"{prefill}\n{EXAMPLE.read_text(encoding='utf-8')}\n{tables}", encoding="utf-8")
+    assert asks(layout.read_behavior(whole))
+
+
+def test_the_page_names_the_example_as_it_is_known(no_own_behaviors: None, tmp_path: Path) -> None:
+    known = own_behavior(str(EXAMPLE), Store(tmp_path / "store"))
+    assert set(re.findall(r"pessimism@\w+", BEHAVIOR.read_text(encoding="utf-8"))) == {known.behavior.name}
+    assert f'[project.entry-points."{GROUP}"]' in BEHAVIOR.read_text(encoding="utf-8")
+
+
+def test_the_example_is_trained_and_its_text_is_scored(
+    no_own_behaviors: None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setitem(BEHAVIORS, patience.name, patience)
-    store, subject = shared_store(tmp_path_factory), Subject("tiny-random-qwen3", behavior_name="patience")
-    rows = read_rows(store, subject.rows(subject.weights("lora", seed=0), coeffs=(1.0,)))
-    asked = (*patience.questions("heldout"), *patience.neutral_questions())
-    assert list(rows["question_id"]) == [question.id for question in asked]
-    assert set(read_pairs(store, subject.pairs(0))["question"]) == {text for _, text in patience.training_questions()}
+    store = shared_store(tmp_path_factory)
+    behavior = own_behavior(str(EXAMPLE), store).behavior
+    subject = Subject("tiny-random-qwen3", behavior_name=behavior.name)
+    rows = read_text_rows(store, subject.text_rows(subject.weights("lora", seed=0), seed=0, coeffs=(1.0,)))
+    assert set(rows["cluster"]) == {message.id for message in subject.messages_of("heldout")}
+    assert set(read_pairs(store, subject.pairs(0))["question"]) <= {*behavior.training}
 
 
 def test_the_lens_of_the_page_cuts_and_is_wrapped_as_any_other(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -94,7 +94,7 @@ def test_the_journal_s_recipe_is_said_once_for_a_model_and_behavior(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(hyperparameters, "say", said.append)
-    hyperparameters._say_journal.cache_clear()
+    hyperparameters._say_unsearched.cache_clear()
     keep(package, "qwen3-0.6b", lora=FOUND)
     hyperparameters_of("qwen3-0.6b", "lora")
     hyperparameters_of("tiny-random-qwen3", "dora")

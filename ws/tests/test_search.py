@@ -1,6 +1,7 @@
 """The search takes the lowest validation loss that keeps pmass, and never sees a held-out claim."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,26 @@ import pytest
 
 from ws.adapters import FAMILIES, AdapterConfig
 from ws.behaviors import behavior
+from ws.behaviors.own import chosen_behavior
 from ws.errors import DataError, TrainingError, UnknownNameError
 from ws.scoring.rows import Rows
+from ws.scoring.text import TextRows
 from ws.steering.interventions import Nothing, Weights
 from ws.store import Store
 from ws.study import search as module
-from ws.study.search import BOUNDS, LEARNING_RATES, MAX_EPOCHS, PMASS_KEPT, SEED, Candidate, at_edge, grid, search
+from ws.study.search import (
+    BOUNDS,
+    LEARNING_RATES,
+    LIKELIHOOD_KEPT,
+    MAX_EPOCHS,
+    PMASS_KEPT,
+    SEED,
+    Candidate,
+    at_edge,
+    grid,
+    search,
+)
+from ws.tests.behavior_files import of_text, written
 from ws.training.direction import Direction
 from ws.training.hyperparameters import Hyperparameters, hyperparameters_from
 from ws.training.train import Adapter, TrainConfig
@@ -38,6 +53,7 @@ class World:
     """Learning rates at which only the minus adapter's training breaks."""
     asked: list[Adapter] = field(default_factory=list)
     scored: list[Rows] = field(default_factory=list)
+    texts: list[TextRows] = field(default_factory=list)
 
     @property
     def directions(self) -> list[Direction]:
@@ -59,6 +75,15 @@ class World:
             raise TrainingError(f"loss is nan at step 3 of {minus.describe()}")
         return pd.DataFrame({"coeff": rows.coeffs, "pmass": [self.pmass(plus, coeff) for coeff in rows.coeffs]})
 
+    def read_text_rows(self, store: Store, rows: TextRows) -> pd.DataFrame:
+        """Answers of both sides, a token of which is as likely under dW as `pmass` says."""
+        self.texts.append(rows)
+        if rows.intervention == Nothing():
+            return pd.DataFrame({"coeff": [0.0, 0.0], "log_p": [-3.0, -2.0]})
+        plus = rows.intervention.direction.plus
+        likelier = [math.log(self.pmass(plus, coeff)) for coeff in rows.coeffs]
+        return pd.DataFrame({"coeff": rows.coeffs, "log_p": [-2.5 + one for one in likelier]})
+
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
@@ -66,6 +91,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.setattr(module, "read_curves", made.read_curves)
     monkeypatch.setattr(module, "read_rows", made.read_rows)
+    monkeypatch.setattr(module, "read_text_rows", made.read_text_rows)
     monkeypatch.setenv("WS_QUIET", "1")
     return made
 
@@ -185,6 +211,23 @@ def test_the_file_says_what_was_chosen_and_what_was_tried(world: World, out: Pat
     ]
     assert [record["validation_loss"] for record in tried] == pytest.approx([1.1, 1.2, 1.9, 2.0])
     assert [record["chosen"] for record in tried] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(("kept", "best"), [(LIKELIHOOD_KEPT + 1e-3, (FAST, 2)), (LIKELIHOOD_KEPT - 1e-3, (SLOW, 2))])
+def test_without_claims_answers_to_validation_messages_must_stay_likely(
+    world: World, out: Path, no_own_behaviors: None, kept: float, best: tuple[float, int]
+) -> None:
+    own = chosen_behavior(str(written(out.parents[1] / "mine.json", of_text())), Store(out.parents[1] / "store"))
+    world.losses = {SLOW: [3.0, 2.0, 1.9], FAST: [3.0, 2.0, 1.1]}
+    world.losses[FAST][1] = 1.95
+    world.pmass = lambda plus, coeff: kept if (plus.training.lr, coeff) == (FAST, 1.0) else 1.0
+    candidates = search(MODEL, ("lora",), Store(out.parent / "store"), out, behavior_name=own.name)["lora"]
+    assert winner(candidates) == best
+    assert candidates[0].likelihood == pytest.approx(kept, abs=1e-4)
+    assert json.loads(out.read_text())["base_likelihood"] == 1.0
+    assert world.scored == []
+    asked = {message.text for rows in world.texts for message in rows.answers.messages}
+    assert asked == set(of_text()["messages"]["validation"])
 
 
 def tried(lr: float, epochs: int, bound: float = 1.0, *, chosen: bool = False) -> Candidate:

@@ -99,6 +99,14 @@ def test_raw_is_the_mean_of_one_phrasing() -> None:
     assert (seen.n_rows, seen.n_clusters, seen.n_seeds) == (12, 12, 2)
 
 
+def test_raw_is_of_the_first_phrasing_where_the_journal_s_is_not_asked() -> None:
+    table = shuffled_values(frame())
+    renamed = table.assign(pair=table["pair"].replace({"agree": "fair"}))
+    assert Sweep(renamed, "raw").effect.value == Sweep(table, "raw").effect.value
+    other = table.assign(pair=table["pair"].replace({"agree": "true", "true": "agree"}))
+    assert Sweep(other, "raw").effect.value != Sweep(table, "raw").effect.value
+
+
 def test_corrected_turns_rows_by_their_sign() -> None:
     table = shuffled_values(frame())
     read = table[(table["coeff"] == 1) & (table["sign"] != 0)]

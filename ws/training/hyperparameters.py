@@ -2,11 +2,13 @@
 
 They are chosen on validation questions and validation claims, which no claim test reads. `ws search MODEL` runs the
 search and keeps its results in `ws/training/searched/<model>.json` (`<model>-honesty.json` for honesty), or in the
-store for a model of one's own. A model without a search trains with the journal's hyper-parameters, and says so.
+store for a model or a behavior of one's own. Without a search of its own, a behavior of one's own is trained with what
+was chosen for sycophancy on that model, and any other with the journal's hyper-parameters; the run says so.
 """
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ws.adapters import FAMILIES, AdapterConfig
+from ws.behaviors.table import OWN_BEHAVIORS
 from ws.errors import UnknownNameError
 from ws.models.table import known_model
 from ws.store.progress import say
@@ -32,6 +35,10 @@ class Hyperparameters:
 JOURNAL = TrainConfig(lr=2e-4, epochs=2)
 """The journal's training recipe: lr 2e-4, 5 warm-up steps, weight decay 0.01, layers 30-80%; stopped after epoch 2,
 where the journal's validation loss was lowest."""
+
+JOURNALS = f"the journal's (lr {JOURNAL.lr:g}, {JOURNAL.epochs} epochs)"
+SYCOPHANCYS = "those chosen for sycophancy on this model"
+"""Whose recipes are used where no search was run, in words."""
 
 JOURNAL_LORAS = {"lora-paper": (2e-4, 2.0), "lora-mistaken": (1e-5, 0.5)}
 """Learning rate and alpha / rank of the two LoRAs that claim C01 compares; all else is LoRA's recipe on the model."""
@@ -60,17 +67,23 @@ def hyperparameters_of(model: str, family: str, behavior_name: str = "sycophancy
         shape = AdapterConfig(family, rank=short.rank, alpha=short.alpha, bound=short.bound, block=short.block)
         return Hyperparameters(shape, TrainConfig(lr=short.lr, epochs=short.epochs))
     found = searched(model, behavior_name).get(family)
-    if found is None:
-        _say_journal(model, behavior_name)
+    if found is None and behavior_name in OWN_BEHAVIORS:
+        # For both behaviors of ours a search of the embedded model chose the same recipe of every family.
+        found = searched(model).get(family)
+        _say_unsearched(model, behavior_name, JOURNALS if found is None else SYCOPHANCYS)
+    elif found is None:
+        _say_unsearched(model, behavior_name, JOURNALS)
     return found or Hyperparameters(AdapterConfig(family), JOURNAL)
 
 
 @cache
-def _say_journal(model: str, behavior_name: str) -> None:
-    behavior = "" if behavior_name == "sycophancy" else f" --behavior {behavior_name}"
+def _say_unsearched(model: str, behavior_name: str, instead: str) -> None:
+    own = OWN_BEHAVIORS.get(behavior_name)
+    typed = behavior_name if own is None else own.typed
+    behavior = "" if behavior_name == "sycophancy" else f" --behavior {shlex.quote(typed)}"
     say(
-        f"{model}: recipes for {behavior_name} that no search chose are the journal's (lr {JOURNAL.lr:g}, "
-        f"{JOURNAL.epochs} epochs); `ws search {known_model(model).typed}{behavior}` chooses"
+        f"{model}: recipes for {behavior_name} that no search chose are {instead}; "
+        f"`ws search {known_model(model).typed}{behavior}` chooses"
     )
 
 
@@ -81,7 +94,10 @@ def searched(model: str, behavior_name: str = "sycophancy") -> dict[str, Hyperpa
 
 
 def search_path(model: str, behavior_name: str) -> Path:
-    """The file of a search's results: inside this package for a model of the table, else in the model's own home."""
+    """The file of a search's results: inside this package for a model of the table and a behavior of ours, else in the
+    home of what is one's own."""
+    if own := OWN_BEHAVIORS.get(behavior_name):
+        return own.home / "searched" / f"{model}.json"
     home = known_model(model).home
     return (home or Path(str(resources.files("ws.training")))) / "searched" / search_file(model, behavior_name)
 
