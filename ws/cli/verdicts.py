@@ -12,6 +12,10 @@ def table(
     models: Annotated[
         tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
     ] = ("smollm2-135m",),
+    behavior: Annotated[
+        str | None,
+        tyro.conf.arg(help="Show the verdicts on a behavior of your own, as --behavior of pytest names it."),
+    ] = None,
     claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
     form: Annotated[
         Literal["cases", "counts", "plain", "loose"],
@@ -35,14 +39,16 @@ def table(
 ) -> None:
     """Show the recorded verdicts: print them, put them into a file between its markers, or write pages or a picture.
 
-    Those of your own model are what `pytest claims/ --model ... --snapshot-update` recorded.
+    Those of your own model or behavior are what `pytest claims/ --model ... --behavior ... --snapshot-update` recorded.
 
         ws table
         ws table --claims C03 C05 --form counts --write README.md
         ws table --pages docs/verdicts
         ws table --claims C05 --picture docs/pictures/c05.svg
         ws table --models ./my-model --form counts
+        ws table --behavior mine.toml --form plain
     """
+    from ws.behaviors.own import own_behavior
     from ws.models.own import named_model
     from ws.report import show
     from ws.report.recorded import snapshot_folder
@@ -50,8 +56,9 @@ def table(
     from ws.report.verdicts import recorded
 
     kept = opened(store)
+    home = own_behavior(behavior, kept).home if behavior else None
     folders = [
-        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=tests / "__snapshots__")
+        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=tests / "__snapshots__", behavior=home)
         for model in (named_model(text, kept) for text in models)
     ]
     register = read_beside(tests)

@@ -48,7 +48,7 @@ def _counted(records: list[Record], *, with_flips: bool) -> list[str]:
     counts = Counter(record.outcome for record in records)
     shown = [str(counts[outcome] or "") for outcome in Outcome]
     shown += [flips(records)] if with_flips else []
-    return [records[0].claim, sentence(records[0].test), *shown, records[0].published]
+    return [records[0].claim, sentence(records[0].test, records[0].behavior), *shown, records[0].published]
 
 
 def _of_model(records: list[Record]) -> str:
@@ -65,7 +65,14 @@ def _cells(record: Record, found: Outcomes) -> list[str]:
     said = "; ".join(notes(record, found))
     verdict = f"{record.outcome} ({said})" if said else record.outcome
     shown = in_words(record).replace("\n", "; ")
-    return [record.claim, sentence(record.test) + case, shown, verdict, record.snapshot, record.published]
+    return [
+        record.claim,
+        sentence(record.test, record.behavior) + case,
+        shown,
+        verdict,
+        record.snapshot,
+        record.published,
+    ]
 
 
 def row(cells: list[str]) -> str:

@@ -72,7 +72,7 @@ def _of_test(records: list[Record], columns: Columns) -> list[RenderableType]:
 
 def _heading(record: Record, width: int) -> str:
     published = f" (published: {record.published})" if record.published else ""
-    text = f"{record.claim}  {sentence(record.test)}{published}"
+    text = f"{record.claim}  {sentence(record.test, record.behavior)}{published}"
     return textwrap.fill(text, width, subsequent_indent=" " * (len(record.claim) + 2))
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ws.behaviors.table import BEHAVIORS
 from ws.errors import DataError
 from ws.stats.cases import Sibling
 from ws.stats.spreads import Spread
@@ -19,6 +20,9 @@ from ws.stats.verdict import RULE_OF_ONE, RULE_OF_ROWS, Outcome, Verdict, could_
 
 Outcomes = dict[tuple[str | None, ...], str]
 """The outcome of each case, by model, claim, test, case, measure and footing."""
+
+OURS = rf"\b({'|'.join(BEHAVIORS)})\b"
+"""The names of our behaviors in a sentence."""
 
 RAW_ONLY = "holds raw only"
 ONE, ISO_KL = "one", "iso-kl"
@@ -79,6 +83,8 @@ class Record:
     """The store's keys of everything the numbers were computed from."""
     beside: list[str] = field(default_factory=list)
     """Notes that a reader should see beside the number, such as the push towards Yes on plain facts."""
+    behavior: str = ""
+    """The behavior of one's own that it was tested on; empty for those that the claim was made about."""
     recorded: dict[str, Any] = field(default_factory=dict)
     """Commit, machine, releases and date of the recording; empty in a run that does not record."""
     snapshot: str = ""
@@ -86,7 +92,8 @@ class Record:
 
     def to_snapshot(self) -> dict[str, Any]:
         """The fields worth recording, as JSON values."""
-        return {name: value for name, value in asdict(self).items() if name != "snapshot"}
+        left_out = {"snapshot"} if self.behavior else {"snapshot", "behavior"}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 def numbers(verdict: Verdict) -> dict[str, Any]:
@@ -200,9 +207,10 @@ def number(x: float | None) -> str:
     return f"{x:.2f}" if abs(x) >= 0.1 or x == 0 else f"{x:.3f}"
 
 
-def sentence(test: str) -> str:
-    """A test's name as words."""
-    return test.removeprefix("test_").replace("_", " ")
+def sentence(test: str, behavior: str = "") -> str:
+    """A test's name as words, in which a behavior of one's own has the place of ours."""
+    words = test.removeprefix("test_").replace("_", " ")
+    return re.sub(OURS, behavior.partition("@")[0], words) if behavior else words
 
 
 def in_words(record: Record) -> str:
@@ -219,7 +227,8 @@ def in_words(record: Record) -> str:
 def title(records: list[Record]) -> str:
     devices = ", ".join(sorted({record.device for record in records}))
     seeds = " or ".join(str(n) for n in sorted({record.n_seeds for record in records}))
-    return f"{records[0].model} ({devices}, {seeds} seed{'' if seeds == '1' else 's'})"
+    behavior = f", {records[0].behavior}" if records[0].behavior else ""
+    return f"{records[0].model}{behavior} ({devices}, {seeds} seed{'' if seeds == '1' else 's'})"
 
 
 def tally(records: list[Record]) -> str:

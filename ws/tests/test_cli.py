@@ -14,11 +14,13 @@ import pytest
 import ws
 from ws import cli
 from ws.adapters import FAMILIES
+from ws.behaviors.own import own_behavior
 from ws.report import figures, joint, joint_text
 from ws.report.markdown import TABLE_END, TABLE_START
 from ws.store import Store
 from ws.study import search as search_module
 from ws.study.subject import Subject
+from ws.tests.behavior_files import of_text, written
 from ws.tests.shelf import WHOLE
 from ws.tests.small import ON, shared_store
 from ws.tests.test_report import RECORD
@@ -143,6 +145,30 @@ def test_a_search_of_a_model_of_one_s_own_is_kept_in_the_store(
     run("search", str(mine), "--store", str(tmp_path / "store"))
     [home] = (tmp_path / "store" / "models").glob("mine@*")
     assert seen == [(home.name, home / "searched" / f"{home.name}.json")]
+
+
+def test_a_search_for_a_behavior_of_your_own_is_kept_with_it(
+    run: Run, no_own_behaviors: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, Path]] = []
+    monkeypatch.setattr(
+        search_module, "search", lambda model, _, store, out, behavior_name: seen.append((behavior_name, out))
+    )
+    file = written(tmp_path / "mine.json", of_text())
+    run("search", "smollm2-135m", "--behavior", str(file), "--store", str(tmp_path / "store"))
+    [home] = (tmp_path / "store" / "behaviors").glob("patience@*")
+    assert seen == [(home.name, home / "searched" / "smollm2-135m.json")]
+
+
+def test_the_verdicts_on_a_behavior_of_your_own_are_shown(run: Run, no_own_behaviors: None, tmp_path: Path) -> None:
+    file = written(tmp_path / "mine.json", of_text())
+    kept = own_behavior(str(file), Store(tmp_path / "store"))
+    folder = kept.home / "snapshots" / "smollm2-135m"
+    folder.mkdir(parents=True)
+    said = replace(RECORD, behavior=kept.behavior.name).to_snapshot()
+    (folder / "test_it.json").write_text(json.dumps(said))
+    options = ("--behavior", str(file), "--store", str(tmp_path / "store"), "--form", "plain")
+    assert f"{RECORD.model}, {kept.behavior.name} ({RECORD.device}" in run("table", *options, "--tests", str(tmp_path))
 
 
 @pytest.fixture
