@@ -5,13 +5,14 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import StorePath, opened
+from ws.cli.options import Recorded, StorePath, opened, recorded_folders
 
 
 def report(
     models: Annotated[
         tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
     ] = ("smollm2-135m",),
+    behavior: Recorded = None,
     claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
     out: Annotated[Path, tyro.conf.arg(help="The file to write.")] = Path("report.html"),
     snapshots: Annotated[
@@ -31,21 +32,16 @@ def report(
 
         ws report
         ws report --models smollm2-135m tiny-random-qwen3 --out both.html
+        ws report --behavior mine.toml
         ws report --claims C03 C05 --out families.html
     """
     from ws.html.gather import gathered
     from ws.html.page import write
-    from ws.models.own import named_model
     from ws.report import show
-    from ws.report.recorded import snapshot_folder
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
-    kept = opened(store)
-    folders = [
-        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=tests / "__snapshots__")
-        for model in (named_model(text, kept) for text in models)
-    ]
+    folders = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=opened(store))
     found = [record for folder in folders for record in recorded(folder)]
     chosen = show.of_claims(found, claims, read_beside(tests))
     print(write(gathered(chosen, tests, all_claims=not claims), out))

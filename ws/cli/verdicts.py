@@ -5,17 +5,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import StorePath, opened
+from ws.cli.options import Recorded, StorePath, opened, recorded_folders
 
 
 def table(
     models: Annotated[
         tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
     ] = ("smollm2-135m",),
-    behavior: Annotated[
-        str | None,
-        tyro.conf.arg(help="Show the verdicts on a behavior of your own, as --behavior of pytest names it."),
-    ] = None,
+    behavior: Recorded = None,
     claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
     form: Annotated[
         Literal["cases", "counts", "plain", "loose"],
@@ -48,19 +45,11 @@ def table(
         ws table --models ./my-model --form counts
         ws table --behavior mine.toml --form plain
     """
-    from ws.behaviors.own import own_behavior
-    from ws.models.own import named_model
     from ws.report import show
-    from ws.report.recorded import snapshot_folder
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
-    kept = opened(store)
-    home = own_behavior(behavior, kept).home if behavior else None
-    folders = [
-        snapshot_folder(model.name, chosen=snapshots, home=model.home, beside=tests / "__snapshots__", behavior=home)
-        for model in (named_model(text, kept) for text in models)
-    ]
+    folders = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=opened(store))
     register = read_beside(tests)
     records = show.of_claims((record for folder in folders for record in recorded(folder)), claims, register)
     if pages is not None:

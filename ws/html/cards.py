@@ -53,7 +53,8 @@ class Asked:
 
     @property
     def words(self) -> str:
-        return sentence(self.test)
+        behaviors = {case.record.behavior for block in self.blocks for case in block.cases}
+        return sentence(self.test, behaviors.pop() if len(behaviors) == 1 else "")
 
 
 @dataclass(frozen=True)

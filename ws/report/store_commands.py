@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ws.behaviors.own import FOLDER as BEHAVIORS
 from ws.errors import StoreError
 from ws.models.weights import OWN_FOLDER
 from ws.report import store_text, store_why
@@ -32,7 +33,8 @@ def why(store: Store, asked: str, against: str | None) -> str:
     """What a key is made of, and what makes today's code, another commit or another store compute a different key."""
     if not is_test(asked):
         return _why_key(store, manifest_of(store.root, asked), against)
-    return "\n".join(_why_snapshot(store, one, against) for one in snapshots_of(asked, own=store.root / OWN_FOLDER))
+    own = (*store.root.glob(f"{OWN_FOLDER}/*/snapshots"), *store.root.glob(f"{BEHAVIORS}/*/snapshots/*"))
+    return "\n".join(_why_snapshot(store, one, against) for one in snapshots_of(asked, own=own))
 
 
 def _why_key(store: Store, manifest: Manifest, against: str | None) -> str:

@@ -210,7 +210,7 @@ def number(x: float | None) -> str:
 def sentence(test: str, behavior: str = "") -> str:
     """A test's name as words, in which a behavior of one's own has the place of ours."""
     words = test.removeprefix("test_").replace("_", " ")
-    return re.sub(OURS, behavior.partition("@")[0], words) if behavior else words
+    return re.sub(OURS, lambda _: behavior.partition("@")[0], words) if behavior else words
 
 
 def in_words(record: Record) -> str:

@@ -97,8 +97,9 @@ def test_the_same_records_make_the_same_page_whatever_their_order() -> None:
         [replace(RECORD, published=NASTY, tolerance_from=NASTY, keys=[NASTY])],
         [replace(RECORD, recorded={"commit": NASTY, "machine": {"processor": NASTY}, "releases": {NASTY: NASTY}})],
         [replace(RECORD, model=NASTY, measure=NASTY, device=NASTY)],
+        [replace(RECORD, test="test_sycophancy", behavior=rf"\1{NASTY}")],
     ],
-    ids=["test", "case", "lines", "figures", "recorded", "model"],
+    ids=["test", "case", "lines", "figures", "recorded", "model", "behavior"],
 )
 def test_words_of_a_snapshot_stay_words(records: list[Record]) -> None:
     found = small(*records)

@@ -203,6 +203,14 @@ def test_a_test_that_nothing_is_recorded_of_is_refused_with_what_is(case: Path) 
         snapshots_of(f"{case}::test_other")
 
 
+@pytest.mark.parametrize("home", ["models/mine@12345678/snapshots", "behaviors/patience@12345678/snapshots/tiny"])
+def test_snapshots_of_what_is_one_s_own_are_explained_too(store: Store, case: Path, home: str) -> None:
+    folder = store.root / home
+    folder.mkdir(parents=True)
+    shutil.copy(case.parent / "__snapshots__" / "tiny" / "test_it[lora-raw].json", folder)
+    assert store_commands.why(store, f"{case}::test_it[lora-raw]", None).count("C05 HOLDS on tiny") == 2
+
+
 THINGS = """
 from dataclasses import dataclass
 from pathlib import Path

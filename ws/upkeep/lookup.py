@@ -3,6 +3,7 @@
 import glob
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,17 +54,18 @@ def manifest_of(root: Path, start: str) -> Manifest:
     return found
 
 
-def snapshots_of(test_id: str, *, own: Path | None = None) -> list[Snapshot]:
+def snapshots_of(test_id: str, *, own: Iterable[Path] = ()) -> list[Snapshot]:
     """The snapshots of a test's case, one a model unless the id names the model.
 
-    `own` is the folder of models of one's own, whose snapshots lie with them. Raises: StoreError if there is none.
+    `own` are the folders of snapshots of models and behaviors of one's own, which lie with them.
+    Raises: StoreError if there is none.
     """
     file, _, rest = test_id.partition("::")
     test, _, case = rest.rpartition("::")[2].removesuffix("]").partition("[")
     pattern = f"{glob.escape(test)}*.json"
     paths = [
         *(Path(file).parent / SNAPSHOTS).glob(f"*/{pattern}"),
-        *(own.glob(f"*/snapshots/{pattern}") if own else ()),
+        *(path for folder in own for path in folder.glob(pattern)),
     ]
     of_test = [Snapshot(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
     of_test = [one for one in of_test if one.said.get("test") == test]
