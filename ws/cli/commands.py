@@ -7,7 +7,7 @@ Its docstring is its help: the first line goes into the list of commands, and li
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ws.cli import evidence, lenses, report, rows, search, store, trust, verdicts
+from ws.cli import evidence, export, lenses, report, rows, search, store, trust, verdicts
 from ws.falsify.command import falsify
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "eval": rows.evaluate,
     "lenses": lenses.lenses,
     "calibrate": trust.calibrate,
+    "export dw": export.dw,
     "evidence": evidence.overview,
     "evidence check": evidence.check,
     "evidence audit": evidence.audit,

@@ -13,6 +13,7 @@ from ws.behaviors import behavior
 from ws.delta.update import Dense, LowRank, Update
 from ws.delta.weight_delta import WeightDelta
 from ws.engine.loading import loaded
+from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel, Placed
 from ws.models.table import weights_of
 from ws.store import Store
@@ -82,7 +83,7 @@ def random_update(lm: LanguageModel, *, seed: int = 0, scale: float = 0.02) -> W
         return scale * LowRank(left, right)
 
     linears = lm.linears(LAYERS.start, LAYERS.stop)
-    return WeightDelta({path: draw(path, *linear.weight.shape) for path, linear in linears.items()})
+    return WeightDelta({path: draw(path, *matrix(linear).shape) for path, linear in linears.items()})
 
 
 def fingerprint(lm: LanguageModel) -> dict[str, object]:

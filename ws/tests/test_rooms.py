@@ -25,6 +25,7 @@ ROOMS = (
     "lenses",
     "study",
     "contest",
+    "exports",
     "report",
     "html",
     "falsify",

@@ -1,0 +1,140 @@
+"""Putting an export in its place: whole or not at all, and never over something that no export of ours has written.
+
+A folder or file is written beside its place, under a name of its own, and moves there when it is finished and has been
+read back. What stands there already is replaced only if that was asked for, and only if it is an export itself.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ws.errors import DataError, ModelFileError
+
+README = "README.md"
+"""What every folder of an export has beside the files of its format."""
+
+
+@contextlib.contextmanager
+def folder(place: Path, *, holds: Collection[str]) -> Iterator[Path]:
+    """An empty folder that is moved to its place when all went well; an older export there goes away then."""
+    with _beside(place) as scratch:
+        scratch.mkdir()
+        yield scratch
+        for path in scratch.iterdir():
+            _readable(path)
+        check_folder(place, holds=holds, force=True)
+        with _moved_away(place):
+            os.rename(scratch, place)
+
+
+@contextlib.contextmanager
+def file(place: Path, *, kinds: Collection[str]) -> Iterator[Path]:
+    """A path to write a file to, which is moved to its place when all went well."""
+    with _beside(place) as scratch:
+        yield scratch
+        _readable(scratch)
+        check_file(place, kinds=kinds, force=True)
+        os.replace(scratch, place)
+
+
+def check_folder(place: Path, *, holds: Collection[str], force: bool) -> None:
+    """Raises: DataError if a folder cannot be put here.
+
+    holds: patterns of the names of the files that this kind of export consists of.
+    """
+    if place.is_symlink() or (place.exists() and not place.is_dir()):
+        raise DataError(f"{place} is no folder; name one that is not there yet")
+    inside = sorted(place.iterdir()) if place.is_dir() else []
+    if not inside:
+        return
+    foreign = [path.name for path in inside if not path.is_file() or not _matches(path.name, holds)]
+    if foreign:
+        raise DataError(
+            f"{place} holds {foreign[0]}, which such an export never writes, so the folder is not replaced, with "
+            "--force neither; name a folder that is not there yet"
+        )
+    if not force:
+        raise DataError(f"{place} is there already; name another folder, or replace it with --force")
+
+
+def check_file(place: Path, *, kinds: Collection[str], force: bool) -> None:
+    """Raises: DataError if a GGUF file cannot be put here.
+
+    kinds: the architectures or types, of the file that stands there, that may be replaced.
+    """
+    if place.suffix != ".gguf":
+        raise DataError(
+            f"{place} does not end in .gguf, by which llama.cpp's users know such a file; name one that does"
+        )
+    if not place.exists() and not place.is_symlink():
+        return
+    if place.is_symlink() or not place.is_file() or _kind(place) not in kinds:
+        raise DataError(
+            f"{place} is there and is no such export ({_kind(place) if place.is_file() else 'no file'}), so it is not "
+            "replaced, with --force neither; name another file"
+        )
+    if not force:
+        raise DataError(f"{place} is there already; name another file, or replace it with --force")
+
+
+def _kind(place: Path) -> str:
+    """What a GGUF file says that it holds: "adapter", "controlvector", or the architecture of a whole model."""
+    from gguf import GGUFReader
+
+    try:
+        said = {
+            name: found.contents() for name, found in GGUFReader(place).fields.items() if name.startswith("general.")
+        }
+    except (ValueError, IndexError, ModelFileError, OSError) as broken:
+        return f"no GGUF file: {str(broken)[:80]}"
+    kind = said.get("general.type", "model")
+    return str(said.get("general.architecture") if kind == "model" else kind)
+
+
+def _matches(name: str, holds: Collection[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in (*holds, README))
+
+
+@contextlib.contextmanager
+def _beside(place: Path) -> Iterator[Path]:
+    """A path beside the place that nothing else uses; what is left there afterwards is removed."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    scratch = place.with_name(f".{place.name}.{os.getpid()}.part")
+    _remove(scratch)
+    try:
+        yield scratch
+    finally:
+        _remove(scratch)
+
+
+@contextlib.contextmanager
+def _moved_away(place: Path) -> Iterator[None]:
+    """Whatever folder stands in a place is out of the way inside, removed afterwards, and put back after an error."""
+    older = place.with_name(f".{place.name}.{os.getpid()}.old")
+    if not place.exists():
+        yield
+        return
+    os.rename(place, older)
+    try:
+        yield
+    except BaseException:
+        os.rename(older, place)
+        raise
+    _remove(older)
+
+
+def _readable(path: Path) -> None:
+    """Gives a file the rights of any new file: safetensors writes its own for the user alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
