@@ -22,6 +22,9 @@ def report(
             "store)."
         ),
     ] = None,
+    evidence: Annotated[
+        Path | None, tyro.conf.arg(help="Folder of evidence (default: __evidence__ beside the tests).")
+    ] = None,
     tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
     store: StorePath = None,
 ) -> None:
@@ -35,13 +38,23 @@ def report(
         ws report --behavior mine.toml
         ws report --claims C03 C05 --out families.html
     """
+    from ws.evidence import FOLDER, evidence_folder
     from ws.html.gather import gathered
     from ws.html.page import write
+    from ws.models.own import named_model
     from ws.report import show
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
-    folders = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=opened(store))
-    found = [record for folder in folders for record in recorded(folder)]
+    kept = opened(store)
+    homes = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=kept)
+    found = [record for folder in homes for record in recorded(folder)]
     chosen = show.of_claims(found, claims, read_beside(tests))
-    print(write(gathered(chosen, tests, all_claims=not claims), out))
+    # Figures and evidence are of the behaviors of this project.
+    shown = [] if behavior else [named_model(text, kept) for text in models]
+    folders = {
+        model.name: evidence_folder(model.name, chosen=evidence, home=model.home, beside=tests / FOLDER)
+        for model in shown
+    }
+    figures = None if claims or behavior else kept.root
+    print(write(gathered(chosen, tests, all_claims=not claims, evidence=folders, store=figures), out))

@@ -1,10 +1,11 @@
-"""One case of a forest plot: its interval, its value as a shape of its verdict, and what it is compared with.
+"""One line of a forest plot: intervals with a shape at their value, and lines at what they are compared with.
 
 Places are in percent, so that a strip is as wide as the page lets it be, and its shapes keep their form. A strip says
 nothing to a screen reader, since its numbers stand beside it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -12,16 +13,67 @@ from ws.html.cases import Case
 from ws.html.scale import Scale, scale
 
 
-def scale_of(cases: Iterable[Case]) -> Scale | None:
-    """The axis that cases of one measure share; None if none of them has a finite number."""
-    drawn = [case.record for case in cases if case.record.value is not None]
+class Mark(NamedTuple):
+    """A number on a strip."""
+
+    shape: str
+    """One of the shapes that the page defines: `h` a disc, `r` a cross, `o` a ring, `x` a diamond."""
+    value: float
+    low: float | None
+    high: float | None
+    look: str = ""
+    """Its class in the style sheet, if it is not to look as its line does."""
+
+
+def axis_of(marks: Iterable[Mark], compared: Iterable[float] = ()) -> Scale | None:
+    """The axis of all these marks and of what they are compared with; None without a mark."""
+    drawn = list(marks)
     if not drawn:
         return None
-    values = [x for one in drawn for x in (one.value, one.threshold) if x is not None]
-    margins = [-one.threshold for one in drawn if one.threshold is not None and is_margin(one.relation)]
-    return scale(
-        [*values, *margins], [(one.low, one.high) for one in drawn if one.low is not None and one.high is not None]
+    intervals = [(one.low, one.high) for one in drawn if one.low is not None and one.high is not None]
+    return scale([*(one.value for one in drawn), *compared], intervals)
+
+
+def drawn(on: Scale | None, marks: Sequence[Mark], compared: Iterable[float] = ()) -> Markup:
+    """The drawing of a line; empty without a mark."""
+    if on is None or not marks:
+        return Markup("")
+    lines = "".join(f'<rect class="t" x="{on.percent(at)}%"/>' for at in compared)
+    return Markup(f'<svg aria-hidden="true">{lines}{"".join(_marked(on, one) for one in marks)}</svg>')
+
+
+def _marked(on: Scale, mark: Mark) -> str:
+    look = f' class="{mark.look}"' if mark.look else ""
+    low, high = (on.percent(mark.value if end is None else end) for end in (mark.low, mark.high))
+    interval = f'<rect{look} x="{low:g}%" width="{high - low:.4g}%"/>'
+    beyond = [
+        f'<use{look} href="#to-{side}" x="{at}%" y="50%"/>'
+        for side, at, end in (("left", 0, mark.low), ("right", 100, mark.high))
+        if end is not None and not on.holds(end)
+    ]
+    return f'{interval}{"".join(beyond)}<use{look} href="#mark-{mark.shape}" x="{on.percent(mark.value)}%" y="50%"/>'
+
+
+def scale_of(cases: Iterable[Case]) -> Scale | None:
+    """The axis that cases of one measure share; None if none of them has a finite number."""
+    found = list(cases)
+    return axis_of(
+        (mark for case in found for mark in _marks(case)),
+        (at for case in found if case.record.value is not None for at in _compared(case)),
     )
+
+
+def strip(case: Case, on: Scale | None) -> Markup:
+    """The drawing of a case; empty without a number."""
+    return drawn(on, _marks(case), _compared(case))
+
+
+def axis(on: Scale | None) -> Markup:
+    """The numbers below the strips of one panel."""
+    if on is None:
+        return Markup("")
+    labels = "".join(f'<text x="{on.percent(at)}%" y="11">{at:.10g}</text>' for at in on.ticks)
+    return Markup(f'<svg><rect width="100%"/>{labels}</svg>')
 
 
 def is_margin(relation: str) -> bool:
@@ -29,29 +81,9 @@ def is_margin(relation: str) -> bool:
     return relation.startswith("within")
 
 
-def strip(case: Case, on: Scale | None) -> Markup:
-    """The drawing of a case; empty without a number."""
+def _marks(case: Case) -> tuple[Mark, ...]:
     r = case.record
-    if on is None or r.value is None:
-        return Markup("")
-    low, high = (on.percent(r.value if end is None else end) for end in (r.low, r.high))
-    lines = "".join(f'<rect class="t" x="{on.percent(at)}%"/>' for at in _compared(case))
-    interval = f'<rect x="{low:g}%" width="{high - low:.4g}%"/>'
-    beyond = [
-        f'<use href="#to-{side}" x="{at}%" y="50%"/>'
-        for side, at, end in (("left", 0, r.low), ("right", 100, r.high))
-        if end is not None and not on.holds(end)
-    ]
-    value = f'<use href="#mark-{case.look}" x="{on.percent(r.value)}%" y="50%"/>'
-    return Markup(f'<svg aria-hidden="true">{lines}{interval}{"".join(beyond)}{value}</svg>')
-
-
-def axis(on: Scale | None) -> Markup:
-    """The numbers below the strips of one measure."""
-    if on is None:
-        return Markup("")
-    labels = "".join(f'<text x="{on.percent(at)}%" y="11">{at:.10g}</text>' for at in on.ticks)
-    return Markup(f'<svg><rect width="100%"/>{labels}</svg>')
+    return () if r.value is None else (Mark(case.look, r.value, r.low, r.high),)
 
 
 def _compared(case: Case) -> tuple[float, ...]:

@@ -93,7 +93,7 @@ def tab(browser: "Browser", address: str, told: Told) -> Iterator["Tab"]:
 def shown(tab: "Tab") -> list[str]:
     """The words of every case that is not hidden."""
     return tab.eval_on_selector_all(
-        ".panel li:not(.axis)", "all => all.filter(e => e.checkVisibility()).map(e => e.innerText)"
+        "#claims .panel li:not(.axis)", "all => all.filter(e => e.checkVisibility()).map(e => e.innerText)"
     )
 
 

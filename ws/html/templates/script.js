@@ -10,7 +10,7 @@
   const figures = all(document, "[data-figure]");
 
   // A line of a plot and the row with its numbers stand in the same order on the page.
-  const cases = all(document, ".panel li:not(.axis)").map((line, place) => {
+  const cases = all(document, "#claims .panel li:not(.axis)").map((line, place) => {
     const of = (what) => line.closest(what);
     const card = of(".card"), asked = of(".asked"), block = of(".block"), panel = of(".panel");
     return {
