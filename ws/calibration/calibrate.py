@@ -38,4 +38,5 @@ def calibrate(*, quick: bool, trials: int | None = None, write: Path | None = No
 def _cells(scenario: Scenario, found: Counts) -> list[str]:
     mark = " *" if scenario.conservative else ""
     covered = "" if math.isnan(found.coverage) else f"{found.coverage:.1%}{mark}"
-    return [scenario.name, f"{found.held / found.trials:.1%}", f"{found.refuted / found.trials:.1%}", covered]
+    held = "" if scenario.may_hold else f"{found.held / found.trials:.1%}"
+    return [scenario.name, held, f"{found.refuted / found.trials:.1%}", covered]

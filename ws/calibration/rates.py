@@ -33,7 +33,7 @@ class Counts:
 
     trials: int
     held: int
-    """Trials in which any case held, though none is true."""
+    """Trials in which any case held, though none is true; unless the scenario says that they may."""
     refuted: int
     """Trials in which any case was refuted, though none is false."""
     intervals: int
@@ -110,7 +110,8 @@ def failures(scenario: Scenario, found: Counts) -> list[str]:
     """What a scenario's rates break, in words; a rate that chance explains breaks nothing."""
     low, high = COVERAGE
     said = []
-    for what, n in (("false HOLDS", found.held), ("false REFUTED", found.refuted)):
+    held = 0 if scenario.may_hold else found.held
+    for what, n in (("false HOLDS", held), ("false REFUTED", found.refuted)):
         if _too_many(n, found.trials, ERROR):
             said.append(f"{what} in {n / found.trials:.1%} of {found.trials} claims, above {ERROR:.0%}")
     # The intervals of a claim are not independent, so they count as one each.

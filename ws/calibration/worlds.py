@@ -15,7 +15,7 @@ from operator import and_
 import numpy as np
 import pandas as pd
 
-from ws.stats.estimate import Estimate
+from ws.stats.estimate import LITTLE, Estimate
 from ws.stats.hypothesis import Hypothesis
 from ws.stats.tables import Floats, means
 
@@ -81,6 +81,13 @@ def in_a_circle(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis
     """x > y, y > z, and so on back to x, and all are equal: no cases depend more negatively on each other."""
     arms = world.table(rng, np.zeros(world.cases))
     return [(one - another > 0, 0.0) for one, another in zip(arms, [*arms[1:], arms[0]], strict=True)]
+
+
+def a_tenth_more(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, float | None]]:
+    """x > y, and x is as much above y as matters, which is more than the doubt about either."""
+    wholes = world.table(rng, np.full(world.cases, FAR))
+    more = world.table(rng, np.full(world.cases, (1 + LITTLE) * FAR))
+    return [(x > y, LITTLE * FAR) for x, y in zip(more, wholes, strict=True)]
 
 
 def within(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, float | None]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ws.adapters import FAMILIES
 from ws.report.verdicts import ISO_KL, ONE, Outcomes, Record, in_words, notes, number
-from ws.stats.verdict import Outcome
+from ws.stats.verdict import Outcome, in_full
 
 FOOTINGS = {ONE: "coefficient 1", ISO_KL: "equal KL"}
 """The footings in words."""
@@ -72,13 +72,13 @@ class Case:
         interval = map(figure, (r.value, r.low, r.high))
         doubts = (figure(r.p_holds), figure(r.p_refuted), r.cases)
         counts = (r.n_seeds, r.n_clusters, r.n_rows)
-        return (*interval, r.relation, r.outcome, *doubts, *counts, figure(r.tolerance), r.tolerance_from)
+        return (*interval, in_full(r), r.outcome, *doubts, *counts, figure(r.tolerance), r.tolerance_from)
 
     @property
     def number(self) -> str:
         """The value with its interval, and what it is compared with."""
         r = self.record
-        return f"{short(r.value)} [{short(r.low)}, {short(r.high)}] {r.relation}"
+        return f"{short(r.value)} [{short(r.low)}, {short(r.high)}] {in_full(r)}"
 
 
 COLUMNS = (

@@ -16,7 +16,7 @@ from ws.behaviors.table import BEHAVIORS
 from ws.errors import DataError
 from ws.stats.cases import Sibling
 from ws.stats.spreads import Spread
-from ws.stats.verdict import RULE_OF_ONE, RULE_OF_ROWS, Outcome, Verdict, could_have_told, one_sided
+from ws.stats.verdict import RULE_OF_ONE, RULE_OF_ROWS, Outcome, Verdict, could_have_told, in_full, one_sided
 
 Outcomes = dict[tuple[str | None, ...], str]
 """The outcome of each case, by model, claim, test, case, measure and footing."""
@@ -51,6 +51,8 @@ class Record:
     level: float | None
     threshold: float | None
     relation: str
+    matters: float | None
+    """The smallest difference of two estimates that matters: one that is surely less is refuted. None if that is 0."""
     part: str
     tolerance: float | None
     tolerance_from: str
@@ -216,12 +218,10 @@ def sentence(test: str, behavior: str = "") -> str:
 def in_words(record: Record) -> str:
     """The value, its interval, what it is compared with, why it cannot be trusted or what it could have seen, notes."""
     part = f" ({record.part})" if record.part else ""
-    shown = f"{number(record.value)} [{number(record.low)}, {number(record.high)}] {record.relation}{part}"
+    shown = f"{number(record.value)} [{number(record.low)}, {number(record.high)}] {in_full(record)}{part}"
     open_case = [] if record.smallest is None else [could_have_told(record.smallest, record.needs)]
     knows = [RULE_OF_ONE if record.n_seeds == 1 else RULE_OF_ROWS] if record.rows_alone else []
-    interval = (record.low, record.high)
-    decided = one_sided(record.outcome, record.p_holds, record.p_refuted, interval, record.threshold)
-    return "\n".join([shown, *record.gates, *open_case, *decided, *knows, *record.beside])
+    return "\n".join([shown, *record.gates, *open_case, *one_sided(record), *knows, *record.beside])
 
 
 def title(records: list[Record]) -> str:

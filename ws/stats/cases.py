@@ -37,6 +37,8 @@ class PartDoubt:
     part: Part
     shown: Doubt
     sides: tuple[Doubt, ...]
+    refuting: tuple[Doubt, ...] = ()
+    """Of what refutes in place of the sides."""
 
     @property
     def p_holds(self) -> float:
@@ -48,9 +50,19 @@ class PartDoubt:
         """One side below 0 refutes. A margin has two, of which one at most is; its p-value is exact if it is a number:
         that of an estimate so far out, on either side, if the truth is at the margin.
         """
+        for one, estimate in zip(self.refuting, self.part.refuting, strict=True):
+            return below(one, estimate.value)
         worst = self.weakest
         others = (p for k, p in enumerate(self._against) if k != worst)
         return min(1.0, below(self.sides[worst], self.part.sides[worst].value) + sum(others))
+
+    @property
+    def leaning(self) -> tuple[Estimate, Doubt, bool]:
+        """The number that would decide an open part first, its doubt, and whether it would hold then."""
+        if self.refuting and self.p_refuted < self.p_holds:
+            return self.part.refuting[0], self.refuting[0], False
+        side = self.part.sides[self.weakest]
+        return side, self.sides[self.weakest], side.value > 0
 
     @property
     def weakest(self) -> int:
@@ -114,8 +126,8 @@ def _doubted(part: Part, own: tuple[Spread, ...], siblings: Sequence[Spreads], k
             known[key] = doubt(own[place], others)
         return known[key]
 
-    shown, *sides = map(learned, range(len(own)))
-    return PartDoubt(part, shown, tuple(sides))
+    shown, *rest = map(learned, range(len(own)))
+    return PartDoubt(part, shown, tuple(rest[: len(part.sides)]), tuple(rest[len(part.sides) :]))
 
 
 def _unsigned(spread: Spread) -> Spread:

@@ -29,6 +29,9 @@ Number = int | float | np.integer | np.floating
 
 LEVEL = 0.95
 
+LITTLE = 0.1
+"""The part of a number by which another one must differ from it for the difference to matter."""
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
@@ -229,14 +232,20 @@ class Estimate:
         return replace(self, numbers=-self.numbers, shaken=-self.shaken)
 
     def __gt__(self, other: Estimate | Number) -> Hypothesis:
-        """The hypothesis that this number is above `other`; shows the difference, or `self` if `other` is a number."""
+        """The hypothesis that this number is above `other`; shows the difference, or `self` if `other` is a number.
+
+        It is refuted if this number is below `other`, and below an estimate already if it is less than LITTLE above.
+        """
         shown, threshold = _against(self, other)
-        return Hypothesis((Part(shown, (self - other,), threshold, f"> {threshold:.6g}"),))
+        return Hypothesis((Part(shown, (self - other,), threshold, f"> {threshold:.6g}", _short(self, other)),))
 
     def __lt__(self, other: Estimate | Number) -> Hypothesis:
-        """The hypothesis that this number is below `other`; shows the difference, or `self` if `other` is a number."""
+        """The hypothesis that this number is below `other`; shows the difference, or `self` if `other` is a number.
+
+        It is refuted if this number is above `other`, and above an estimate already if it is less than LITTLE below.
+        """
         shown, threshold = _against(self, other)
-        return Hypothesis((Part(shown, (other - self,), threshold, f"< {threshold:.6g}"),))
+        return Hypothesis((Part(shown, (other - self,), threshold, f"< {threshold:.6g}", _short(other, self)),))
 
     def approx(self, other: Estimate | Number, *, within: Estimate | Number) -> Hypothesis:
         """The hypothesis that the difference from `other` is negligible."""
@@ -314,6 +323,13 @@ def _margin(estimate: Estimate) -> Estimate:
 def _gated(estimate: Estimate, gate: str) -> Estimate:
     low, high = estimate.interval()
     return replace(estimate, gates=in_order(estimate.gates, (f"{gate} (interval [{low:.3g}, {high:.3g}])",)))
+
+
+def _short(more: Estimate | Number, less: Estimate | Number) -> Estimate | None:
+    """How far one estimate is from being LITTLE more than another; None where a number is compared."""
+    if not isinstance(more, Estimate) or not isinstance(less, Estimate):
+        return None
+    return more - less - math.copysign(LITTLE, less.value) * less
 
 
 def _against(left: Estimate, right: Estimate | Number) -> tuple[Estimate, float]:

@@ -25,6 +25,8 @@ class Part:
     """The number that `shown` is compared with; None if that is an estimate."""
     relation: str
     """The comparison in signs, such as `> 0`."""
+    short: Estimate | None = None
+    """What must be above 0 for a difference that matters: the part is refuted by its being below. None: by a side."""
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -33,8 +35,18 @@ class Part:
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
-        """All estimates compared; `shown` is the first."""
-        return self.shown, *self.sides
+        """All estimates compared: the one shown, the sides, and what a difference that matters is short of."""
+        return self.shown, *self.sides, *self.refuting
+
+    @property
+    def matters(self) -> float | None:
+        """The smallest difference that matters, in units of the number shown; None if a side refutes."""
+        return None if self.short is None else self.sides[0].value - self.short.value
+
+    @property
+    def refuting(self) -> tuple[Estimate, ...]:
+        """What refutes in place of the sides."""
+        return () if self.short is None else (self.short,)
 
 
 @dataclass(frozen=True, eq=False)

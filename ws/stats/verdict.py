@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ws.errors import EstimateError
 from ws.stats.cases import PartDoubt, Sibling, Spreads, doubts, gates_of, p_values, spreads_of, told
@@ -48,6 +48,8 @@ class Verdict:
     threshold: float | None
     """The number that `value` is compared with (for a margin, the margin); None if it was estimated."""
     relation: str
+    matters: float | None
+    """The smallest difference of two estimates that matters: one that is surely less is refuted. None if that is 0."""
     n_rows: int
     n_clusters: int
     n_seeds: int
@@ -86,7 +88,7 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in words, with the gates if it is INVALID."""
         part = f" ({self.part}, the deciding one)" if self.part else ""
-        numbers = f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}] {self.relation}"
+        numbers = f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}] {in_full(self)}"
         sizes = (self.n_seeds, "seed"), (self.n_clusters, "cluster"), (self.n_rows, "row")
         size = ", ".join(f"{n} {noun}" if n == 1 else f"{n} {noun}s" for n, noun in sizes)
         among = f"; one of {self.cases} cases" if self.cases > 1 else ""
@@ -97,8 +99,7 @@ class Verdict:
         if self.outcome is Outcome.INVALID:
             return f", because of {'; '.join(self.gates)}"
         knows = [] if not self.rows_alone else [RULE_OF_ONE if self.n_seeds == 1 else RULE_OF_ROWS]
-        decided = one_sided(self.outcome, self.p_holds, self.p_refuted, (self.low, self.high), self.threshold)
-        return "".join(f", {words}" for words in [*self._open, *decided, *knows])
+        return "".join(f", {words}" for words in [*self._open, *one_sided(self), *knows])
 
     @property
     def _open(self) -> list[str]:
@@ -116,6 +117,7 @@ class Verdict:
             "level": rounded(self.level),
             "threshold": None if self.threshold is None else rounded(self.threshold),
             "relation": self.relation,
+            "matters": None if self.matters is None else rounded(self.matters),
             "part": self.part,
             "tolerance": rounded(self.tolerance),
             "tolerance_from": self.tolerance_from,
@@ -144,15 +146,42 @@ def could_have_told(smallest: float, needs: str) -> str:
     return f"could tell {smallest:.2g} from nothing; {needs} would decide this"
 
 
-def one_sided(
-    outcome: str, p_holds: float, p_refuted: float, interval: tuple[float | None, float | None], threshold: float | None
-) -> list[str]:
-    """What a reader must know of a decided case whose interval reaches its threshold: it was decided from one side."""
-    low, high = interval
-    decided = {Outcome.HOLDS: p_holds, Outcome.REFUTED: p_refuted}.get(Outcome(outcome))
-    if decided is None or low is None or high is None or threshold is None or not low <= threshold <= high:
+@runtime_checkable
+class Decided(Protocol):
+    """What a verdict and the record of one have in common."""
+
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def relation(self) -> str: ...
+    @property
+    def matters(self) -> float | None: ...
+    @property
+    def p_holds(self) -> float: ...
+    @property
+    def p_refuted(self) -> float: ...
+
+
+def in_full(case: Decided) -> str:
+    """The comparison in signs, with the smallest difference that matters."""
+    return case.relation if case.matters is None else f"{case.relation} ({case.matters:.2g} matters)"
+
+
+def one_sided(case: Decided) -> list[str]:
+    """What a reader must know of a decided case whose interval reaches the bound: it was decided from one side."""
+    bound = case.threshold
+    if case.outcome == Outcome.REFUTED and bound is not None and case.matters is not None:
+        bound += case.matters if case.relation.startswith(">") else -case.matters
+    p = {Outcome.HOLDS: case.p_holds, Outcome.REFUTED: case.p_refuted}.get(Outcome(case.outcome))
+    if p is None or bound is None or case.low is None or case.high is None or not case.low <= bound <= case.high:
         return []
-    return [f"one-sided p = {decided:.2g}; the interval has two sides"]
+    return [f"one-sided p = {p:.2g}; the interval has two sides"]
 
 
 def judge(
@@ -220,6 +249,7 @@ def _of_part(part: Part, doubt: PartDoubt | None, level: float) -> Verdict:
         high=high,
         threshold=part.threshold,
         relation=part.relation,
+        matters=part.matters,
         n_rows=shown.n_rows,
         n_clusters=shown.n_clusters,
         n_seeds=shown.n_seeds,
@@ -233,10 +263,11 @@ def _of_part(part: Part, doubt: PartDoubt | None, level: float) -> Verdict:
 
 
 def _outcome(p_holds: float, p_refuted: float, siblings: Sequence[Sibling], error: float) -> Outcome:
-    if adjusted(p_refuted, [one.p_refuted for one in siblings]) <= error:
-        return Outcome.REFUTED
+    # First, since what is surely more may as surely be little more.
     if adjusted(p_holds, [one.p_holds for one in siblings]) <= error:
         return Outcome.HOLDS
+    if adjusted(p_refuted, [one.p_refuted for one in siblings]) <= error:
+        return Outcome.REFUTED
     return Outcome.INCONCLUSIVE
 
 
@@ -256,14 +287,13 @@ def _with_power(
     verdict: Verdict, decider: PartDoubt, siblings: Sequence[Sibling], error: float, *, parts: int
 ) -> Verdict:
     """An open verdict with what it could have seen in the direction in which it leans."""
-    side = decider.weakest
-    lead, doubt = decider.part.sides[side].value, decider.sides[side]
-    if lead > 0:
+    number, doubt, holds = decider.leaning
+    if holds:
         rate = allowed([one.p_holds for one in siblings], error)
     else:
         rate = allowed([one.p_refuted for one in siblings], error) / parts
-    spread = spread_of(decider.part.sides[side])
-    return replace(verdict, smallest=smallest_effect(doubt, rate), needs=needed(lead, doubt, spread, rate))
+    needs = needed(number.value, doubt, spread_of(number), rate)
+    return replace(verdict, smallest=smallest_effect(doubt, rate), needs=needs)
 
 
 def _tolerance(part: Part, half_width: float) -> tuple[float, str]:

@@ -239,8 +239,8 @@ def test_every_table_that_a_verdict_may_be_made_of_can_be_spoilt() -> None:
 
 SOUND = Record(
     claim="C05", test="test_it_steers", case="lora", measure=None, model="tiny", random_weights=False,
-    outcome="HOLDS", value=1.0, low=0.5, high=1.5, level=0.95, threshold=0.0, relation="> 0", part="", tolerance=0.1,
-    tolerance_from="", n_rows=12, n_clusters=12, n_seeds=2, gates=[], p_holds=0.01, p_refuted=0.99,
+    outcome="HOLDS", value=1.0, low=0.5, high=1.5, level=0.95, threshold=0.0, relation="> 0", matters=None, part="",
+    tolerance=0.1, tolerance_from="", n_rows=12, n_clusters=12, n_seeds=2, gates=[], p_holds=0.01, p_refuted=0.99,
     cases=1, rows_alone=False, smallest=None, needs="", leaves=[], noise=0.01, spreads=[], published="",
     device="cpu", versions={},
     keys=["k"], beside=["at KL 0.5"],
