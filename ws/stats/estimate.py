@@ -31,6 +31,8 @@ LEVEL = 0.95
 
 LITTLE = 0.1
 """The part of a number by which another one must differ from it for the difference to matter."""
+SURE = 0.995
+"""The level at which a number must be told from 0 for a part of it to mean something."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +236,7 @@ class Estimate:
     def __gt__(self, other: Estimate | Number) -> Hypothesis:
         """The hypothesis that this number is above `other`; shows the difference, or `self` if `other` is a number.
 
-        It is refuted if this number is below `other`, and below an estimate already if it is less than LITTLE above.
+        It is refuted if this number is below `other`; beside an estimate that is not 0, if it is not LITTLE above it.
         """
         shown, threshold = _against(self, other)
         return Hypothesis((Part(shown, (self - other,), threshold, f"> {threshold:.6g}", _short(self, other)),))
@@ -242,7 +244,7 @@ class Estimate:
     def __lt__(self, other: Estimate | Number) -> Hypothesis:
         """The hypothesis that this number is below `other`; shows the difference, or `self` if `other` is a number.
 
-        It is refuted if this number is above `other`, and above an estimate already if it is less than LITTLE below.
+        It is refuted if this number is above `other`; beside an estimate that is not 0, if it is not LITTLE below it.
         """
         shown, threshold = _against(self, other)
         return Hypothesis((Part(shown, (other - self,), threshold, f"< {threshold:.6g}", _short(other, self)),))
@@ -326,8 +328,15 @@ def _gated(estimate: Estimate, gate: str) -> Estimate:
 
 
 def _short(more: Estimate | Number, less: Estimate | Number) -> Estimate | None:
-    """How far one estimate is from being LITTLE more than another; None where a number is compared."""
+    """How far one estimate is from being LITTLE more than another.
+
+    None where a number is compared, and where the other estimate may be 0: a part of it would then be mere noise, and
+    could refute falsely as often as chance tells it from 0.
+    """
     if not isinstance(more, Estimate) or not isinstance(less, Estimate):
+        return None
+    low, high = less.interval(SURE)
+    if low <= 0 <= high or not math.isfinite(low + high):
         return None
     return more - less - math.copysign(LITTLE, less.value) * less
 

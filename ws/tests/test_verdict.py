@@ -130,6 +130,13 @@ def test_an_estimate_is_refuted_as_above_another_if_it_is_less_than_a_tenth_abov
     assert "(0.5 matters)" in verdict.sentence
 
 
+def test_a_tenth_of_what_may_be_0_refutes_nothing() -> None:
+    lead = between(-1, 0.4)
+    sure, unsure = (judge(lead + of > of) for of in (between(4, 6), between(-1, 11)))
+    assert (sure.outcome, sure.matters) == (Outcome.REFUTED, pytest.approx(0.5))
+    assert (unsure.outcome, unsure.matters) == (Outcome.INCONCLUSIVE, None)
+
+
 def test_an_open_case_says_what_would_decide_it_in_the_direction_in_which_it_leans() -> None:
     little, much = (judge(between(low, low + 4) + 5 > between(5, 5)) for low in (-2.2, -0.3))
     assert little.value < 0.5 < much.value
