@@ -82,6 +82,13 @@ def test_what_is_not_about_it_is_left_out_with_the_reason(
         result.stdout.fnmatch_lines([line])
 
 
+def test_workers_say_what_they_left_out(mixed: Project) -> None:
+    options = ("claims", told(mixed, of_text()), f"--store={mixed.store}", "-n", "1")
+    result = mixed.pytester.runpytest_subprocess(*options)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["left out of its run: 9 tests", f"  6 {CLAIMS}"])
+
+
 def test_tests_of_our_behaviors_go_over_the_chosen_one(mixed: Project) -> None:
     result = mixed.run(
         "claims", told(mixed, of_questions(prompts=PROMPTS)), "--collect-only", "-q", "-k", "rivals or pairs"

@@ -18,6 +18,8 @@ from ws.behaviors.layout import MIN_CLAIMS, MIN_HELDOUT, MIN_VALIDATION, behavio
 from ws.behaviors.own import chosen_behavior, own_behavior
 from ws.behaviors.prompts import prompts_for
 from ws.errors import DataError, UnknownNameError
+from ws.evidence import evidence_folder
+from ws.report.recorded import snapshot_folder
 from ws.stats.sweep import MIN_CLUSTERS
 from ws.store import Store
 from ws.study.subject import HELDOUT_MESSAGES, VALIDATION_MESSAGES, Subject
@@ -138,6 +140,15 @@ def test_all_its_messages_are_asked_and_its_recipes_are_kept_with_it(store: Stor
     asked = {message.text for message in subject.messages_of("heldout")}
     assert {prompt.user for prompt in subject.fit_prompts} >= trained
     assert not asked & ({prompt.user for prompt in subject.fit_prompts} | trained)
+
+
+def test_what_is_found_out_about_it_is_kept_in_its_home(store: Store) -> None:
+    home = own_behavior(str(EXAMPLE), store).home
+    beside, folders = Path("claims"), {"snapshots": snapshot_folder, "evidence": evidence_folder}
+    for name, folder in folders.items():
+        assert folder("m", chosen=None, home=Path("x"), beside=beside, behavior=home) == home / name / "m"
+        assert folder("m", chosen=Path("kept"), home=None, beside=beside, behavior=home) == Path("kept", home.name, "m")
+        assert folder("m", chosen=None, home=None, beside=beside) == beside / "m"
 
 
 def test_a_small_model_is_asked_few_of_its_messages(store: Store) -> None:
