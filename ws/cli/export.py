@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import MODEL, StorePath, opened
+from ws.cli.options import BEHAVIOR, MODEL, StorePath, opened
 
 
 def dw(
@@ -14,7 +14,7 @@ def dw(
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="dW of this family; trains it if need be.")] = None,
     seed: Annotated[int, tyro.conf.arg(help="Of its training.")] = 0,
-    behavior: Annotated[str, tyro.conf.arg(help="What --family is for.")] = "sycophancy",
+    behavior: Annotated[str, tyro.conf.arg(help=f"What --family is for: {BEHAVIOR}")] = "sycophancy",
     plus: Annotated[Path | None, tyro.conf.arg(help="dW of two folders: adapter or model with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
     coeff: Annotated[float, tyro.conf.arg(help="How much of it.")] = 1.0,
@@ -40,6 +40,7 @@ def dw(
         ws export dw out/honest --to peft --family dora --behavior honesty --seed 1 --energy 0.99
         ws export dw out/careful --to peft --plus adapters/cautious --minus adapters/reckless
     """
+    from ws.behaviors.own import chosen_behavior
     from ws.engine.loading import loaded
     from ws.exports.base import Limits
     from ws.exports.command import FORMATS, check_place, export
@@ -52,7 +53,8 @@ def dw(
     source = Source(family, seed, plus, minus, coeff=coeff)
     check_place(out, form, force=force)
     kept = opened(store)
-    subject = Subject(chosen_model(model, kept, device=device).name, device, behavior)
+    of = chosen_behavior(behavior, kept).name
+    subject = Subject(chosen_model(model, kept, device=device).name, device, of)
     lm = loaded(subject.on, kept)
     held_out = asked(subject, lm, most=questions)
     what = exported(source, subject, lm, kept)

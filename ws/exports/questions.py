@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.behaviors import Question
+from ws.behaviors import Question, behavior
+from ws.behaviors.brought import asks
 from ws.engine.plain import plain_batch
 from ws.errors import DataError
 from ws.models.language import LanguageModel
@@ -32,15 +33,16 @@ class Asked:
 
 
 def asked(subject: Subject, lm: LanguageModel, *, most: int | None = None) -> Asked:
-    """The behavior's held-out questions, or some of them from all topics alike.
+    """The behavior's held-out questions, or some of them from all topics alike; sycophancy's if it asks none.
 
     Raises: DataError for fewer than one.
     """
-    every = subject.behavior.questions("heldout")[: subject.scale.rows]
+    asking = subject.behavior if asks(subject.behavior) else behavior("sycophancy")
+    every = asking.questions("heldout")[: subject.scale.rows]
     if most is not None and most < 1:
         raise DataError(f"{most} questions; expected 1 or more")
     # Drawn, since any stride might fall on one phrasing alone.
     chosen = sorted(random.Random(0).sample(range(len(every)), min(most or len(every), len(every))))
     questions = tuple(every[place] for place in chosen)
-    start = answer_start(lm.tokenizer, subject.behavior.prefill, YES_NO)
+    start = answer_start(lm.tokenizer, asking.prefill, YES_NO)
     return Asked(questions, prompts_of(lm, questions, start), answers_of(lm))

@@ -77,8 +77,9 @@ Row = str | list[Record]
 def _rows(records: list[Record]) -> list[Row]:
     rows: list[Row] = []
     for test, of_test in groupby(records, key=lambda record: record.test):
-        rows.append(sentence(test))
-        rows += [list(group) for _, group in groupby(of_test, key=_name)]
+        cases = list(of_test)
+        rows.append(sentence(test, cases[0].behavior))
+        rows += [list(group) for _, group in groupby(cases, key=_name)]
     return rows
 
 

@@ -3,11 +3,13 @@
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ws import cli
+from ws.behaviors.own import chosen_behavior
 from ws.delta.folders.delta import folder_delta, folders_delta
 from ws.errors import DataError
 from ws.exports.questions import asked
@@ -16,6 +18,7 @@ from ws.models.language import LanguageModel
 from ws.steering.interventions import FolderWeights, Weights
 from ws.store import Store
 from ws.study.subject import Subject
+from ws.tests.behavior_files import of_text, written
 from ws.tests.small import ON
 from ws.tests.test_interventions import folders
 
@@ -100,3 +103,10 @@ def test_a_few_questions_are_some_of_all(lm: LanguageModel) -> None:
     assert asked(SUBJECT, lm, most=10**6).questions == every.questions
     with pytest.raises(DataError, match="0 questions; expected 1 or more"):
         asked(SUBJECT, lm, most=0)
+
+
+def test_a_behavior_that_asks_nothing_is_compared_on_questions_of_ours(
+    lm: LanguageModel, no_own_behaviors: None, tmp_path: Path
+) -> None:
+    name = chosen_behavior(str(written(tmp_path / "mine.json", of_text())), Store(tmp_path / "store")).name
+    assert asked(replace(SUBJECT, behavior_name=name), lm, most=7).questions == asked(SUBJECT, lm, most=7).questions
