@@ -36,9 +36,16 @@ def near(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     folded = {one.casefold(): one for one in known}
     wanted = name.casefold()
     same = [one for one in folded if _without_zeros(one) == _without_zeros(wanted)]
-    alike = difflib.get_close_matches(wanted, folded, n=most)
+    alike = _alike(wanted, folded)
     longer = sorted((one for one in folded if wanted and wanted in one), key=len)
     return [folded[one] for one in dict.fromkeys([*same, *alike, *longer])][:most]
+
+
+def _alike(wanted: str, known: Iterable[str]) -> list[str]:
+    """Names much like another one, best first; none that is clearly less like it than the best."""
+    scores = {one: difflib.SequenceMatcher(None, one, wanted).ratio() for one in known}
+    least = max([0.6, *(score - 0.1 for score in scores.values())])
+    return sorted((one for one, score in scores.items() if score >= least), key=lambda one: (-scores[one], one))
 
 
 def _without_zeros(name: str) -> str:

@@ -176,7 +176,8 @@ def test_examples_stay_as_they_are_and_are_understood(
 
 
 def test_near_names_are_much_alike_or_longer() -> None:
-    assert near("delroa", ["lora", "delora", "oft"]) == ["delora", "lora"]
+    assert near("delroa", ["lora", "delora", "oft"]) == ["delora"]
+    assert near("c5", ["C05", "C15", "C50"]) == ["C05"]
     assert near("QWEN", ["qwen3-0.6b", "smollm2-135m", "Qwen3-1.7B"]) == ["qwen3-0.6b", "Qwen3-1.7B"]
     assert near("zzz", ["lora"]) == []
 
