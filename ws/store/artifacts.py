@@ -156,7 +156,7 @@ class Store:
     def _build(self, recipe: Recipe, key: str, home: Path) -> None:
         with self._scratch(key) as out:
             earlier, started = len(self.built), time.perf_counter()
-            with self._noting() as notes:
+            with self._noting() as notes, progress.under_way(recipe.describe()):
                 recipe.build(out, self)
             seconds = time.perf_counter() - started - sum(inner.seconds for inner in self.built[earlier:])
             source = self.source(recipe)
@@ -165,7 +165,7 @@ class Store:
             move_into_place(out, home)
         self._verified.add(key)
         self.built.append(BuiltArtifact(recipe, key, seconds))
-        progress.say(f"built {recipe.describe()}  {seconds:.1f} s  {key[:6]}")
+        progress.built(recipe.describe(), seconds, key)
 
     @contextmanager
     def _scratch(self, key: str) -> Iterator[Path]:

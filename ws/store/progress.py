@@ -1,4 +1,4 @@
-"""Progress of long runs: on a terminal a bar with the time left, elsewhere a line now and then.
+"""Progress of long runs: on a terminal one line with a bar and the time left, elsewhere a line now and then.
 
 Everything goes to one stream, standard error unless `use` names another, and nothing at all while WS_QUIET=1.
 """
@@ -7,45 +7,66 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
-from functools import cache
-from typing import IO, TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, TypeVar
+
+from ws.live.builds import SECONDS_BETWEEN_LINES, Builds
+from ws.live.builds import clock as clock
+from ws.live.stream import Stream
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from ws.live.line import LiveLine
 
 T = TypeVar("T")
 
 
-@runtime_checkable
-class Stream(Protocol):
-    """What progress needs of a text file."""
-
-    def write(self, text: str, /) -> object: ...
-    def flush(self) -> object: ...
-    def isatty(self) -> bool: ...
-    def __hash__(self) -> int: ...
-
-
-SECONDS_BETWEEN_LINES = 10.0
-
 _chosen: Stream | None = None
+_column: Callable[[], int] = int
+_every_build = False
+_lines: dict[Stream, "LiveLine"] = {}
+builds = Builds()
+"""What was built since `use` was last called."""
 
 
-def use(stream: Stream | None) -> None:
-    """Send progress to `stream` from now on; None goes back to whatever standard error is at the time."""
-    global _chosen
-    _chosen = stream
+def use(stream: Stream | None, *, column: Callable[[], int] = int, every_build: bool = False) -> None:
+    """Send progress to `stream` from now on; None goes back to whatever standard error is at the time.
+
+    `column` says how far others have written into the line where the cursor is; with `every_build`, each artifact has
+    a line of its own.
+    """
+    global _chosen, _column, _every_build
+    _chosen, _column, _every_build = stream, column, every_build
+    _lines.clear()
+    builds.begin()
 
 
 def say(line: str) -> None:
-    """Write one line, above the bars where there are any."""
+    """Write one line, above the live one if there is one."""
     if _quiet():
         return
     if _draws_bars():
-        _console(_stream()).print(line, markup=False, highlight=False, soft_wrap=True)
+        _live().say(line)
     else:
-        print(line, file=_stream(), flush=True)
+        # A worker cannot know whether its controller's dots end in this line.
+        begun = "\n" if in_worker() or _column() else ""
+        print(f"{begun}{line}", file=_stream(), flush=True)
+
+
+def built(name: str, seconds: float, key: str) -> None:
+    """Count an artifact that was built, and say so: each, or now and then, or on a terminal by the live line alone."""
+    builds.count(key)
+    if _every_build or (builds.is_time_to_say and not _draws_bars()):
+        say(f"built {builds.news(name)}  {seconds:.1f} s  {key[:6]}")
+
+
+@contextlib.contextmanager
+def under_way(name: str) -> Iterator[None]:
+    """A context that the live line of a terminal shows."""
+    if _quiet() or not _draws_bars():
+        yield
+    else:
+        with _live().showing(name):
+            yield
 
 
 def in_worker() -> bool:
@@ -62,7 +83,7 @@ def track(iterable: Iterable[T], label: str, total: int | None = None) -> Iterat
     if _quiet():
         yield from iterable
     elif _draws_bars():
-        yield from _with_bar(iterable, label, total)
+        yield from _live().tracked(iterable, label, total)
     else:
         yield from _with_lines(iterable, label, total)
 
@@ -79,29 +100,6 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def clock(seconds: float) -> str:
-    """A duration as m:ss, or h:mm:ss from one hour on."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _with_bar(iterable: Iterable[T], label: str, total: int | None) -> Iterator[T]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=_console(_stream()), transient=True) as bars:
-        task = bars.add_task(label, total=total)
-        for item in iterable:
-            yield item
-            bars.advance(task)
 
 
 def _with_lines(iterable: Iterable[T], label: str, total: int | None) -> Iterator[T]:
@@ -133,9 +131,10 @@ def _draws_bars() -> bool:
     return _stream().isatty() and not in_worker()
 
 
-@cache
-def _console(stream: Stream) -> "Console":
-    """The console of a stream, only one for each, so that nested bars and lines do not overwrite each other."""
-    from rich.console import Console
+def _live() -> "LiveLine":
+    from ws.live.line import LiveLine
 
-    return Console(file=cast("IO[str]", stream))
+    stream = _stream()
+    if stream not in _lines:
+        _lines[stream] = LiveLine(stream, builds, lambda: _column())
+    return _lines[stream]

@@ -1,10 +1,12 @@
 """Progress of long runs: what is printed, and to which stream."""
 
 import io
+import re
 from collections.abc import Callable
 
 import pytest
 
+from ws.live.builds import PATIENCE, Builds
 from ws.store import progress
 
 
@@ -18,6 +20,7 @@ class Terminal(io.StringIO):
 @pytest.fixture(autouse=True)
 def loud(monkeypatch: pytest.MonkeyPatch) -> None:
     """The surroundings a terminal user has, whoever runs these tests."""
+    monkeypatch.setattr(progress, "builds", Builds())
     for name in ("WS_QUIET", "PYTEST_XDIST_WORKER", "NO_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -27,7 +30,8 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Progress where there is no terminal."""
-    monkeypatch.setattr(progress, "_chosen", None)
+    for name, value in (("_chosen", None), ("_column", int), ("_every_build", False), ("_lines", {})):
+        monkeypatch.setattr(progress, name, value)
     stream = io.StringIO()
     progress.use(stream)
     return stream
@@ -36,7 +40,8 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Progress on a terminal."""
-    monkeypatch.setattr(progress, "_chosen", None)
+    for name, value in (("_chosen", None), ("_column", int), ("_every_build", False), ("_lines", {})):
+        monkeypatch.setattr(progress, name, value)
     stream = Terminal()
     progress.use(stream)
     return stream
@@ -92,6 +97,82 @@ def test_a_line_comes_through_while_a_bar_is_drawn(terminal: io.StringIO) -> Non
     for _ in progress.track(range(1), "outer"):
         progress.say("said inside")
     assert "said inside\n" in terminal.getvalue()
+
+
+ROOM = "\x1b[A\x1b[12C"
+"""Up a line, and behind twelve characters."""
+
+
+def test_the_live_line_stands_below_what_others_wrote_and_leaves_the_cursor_there(terminal: io.StringIO) -> None:
+    progress.use(terminal, column=lambda: 12)
+    for _ in progress.track(range(2), "outer"):
+        for _ in progress.track(range(2), "inner"):
+            pass
+    written = terminal.getvalue()
+    assert written.startswith("\n")
+    assert written.endswith(ROOM)
+    assert written.count(ROOM) == 1
+
+
+def test_a_line_that_stays_leaves_the_cursor_below_it(terminal: io.StringIO) -> None:
+    progress.use(terminal, column=lambda: 12)
+    for _ in progress.track(range(1), "outer"):
+        progress.say("said inside")
+    assert ROOM not in terminal.getvalue()
+
+
+def test_the_live_line_fits_and_shows_only_what_is_innermost(terminal: io.StringIO) -> None:
+    progress.builds.begin(["a", "b"])
+    progress.built("first", 1.0, "a")
+    with progress.under_way("outer " * 40):
+        list(progress.track(range(3), "inner " * 40))
+    lines = re.split(r"[\r\n]", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", terminal.getvalue()))
+    assert max(map(len, lines)) <= 80
+    assert any("artifact 1 of 2, 0:00 left" in line and "inner" in line and "/3" in line for line in lines)
+    assert not any("inner" in line and "outer" in line for line in lines)
+
+
+def test_a_terminal_shows_artifacts_by_the_live_line_alone(terminal: io.StringIO) -> None:
+    progress.built("rows", 31.2, "0123456789")
+    assert terminal.getvalue() == ""
+    progress.use(terminal, every_build=True)
+    progress.built("rows", 31.2, "0123456789")
+    assert terminal.getvalue() == "built rows  31.2 s  012345\n"
+
+
+def test_what_is_built_is_said_now_and_then(lines: io.StringIO, passing: Callable[[float], None]) -> None:
+    progress.use(lines)
+    for name in ("a", "b", "c", "d"):
+        progress.built(name, 4.0, name)
+        passing(4.0)
+    assert lines.getvalue().splitlines() == ["built a  4.0 s  a", "built 3 artifacts, the last d  4.0 s  d"]
+
+
+def test_a_line_does_not_go_on_in_somebody_else_s(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress.use(lines, column=lambda: 3)
+    progress.say("hello")
+    progress.use(lines)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    progress.say("a worker")
+    assert lines.getvalue() == "\nhello\n\na worker\n"
+
+
+def test_the_place_of_an_artifact_among_those_that_were_expected(passing: Callable[[float], None]) -> None:
+    builds = Builds()
+    assert builds.place == "artifact 1"
+    builds.begin(["a", "b", "c"])
+    assert builds.place == "artifact 0 of 3"
+    passing(30.0)
+    builds.count("not expected")
+    builds.count("a")
+    assert builds.place == "artifact 1 of 3, 1:00 left"
+    builds.count("b")
+    builds.count("c")
+    assert builds.place == "artifact 3 of 3"
+    builds.begin(["of other code"])
+    for n in range(PATIENCE):
+        builds.count(f"{n}")
+    assert builds.place == f"artifact {PATIENCE + 1}"
 
 
 def test_a_parallel_worker_draws_no_bars(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

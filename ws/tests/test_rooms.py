@@ -9,6 +9,7 @@ import ws
 
 ROOMS = (
     "errors",
+    "live",
     "store",
     "upkeep",
     "evidence",

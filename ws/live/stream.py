@@ -1,0 +1,13 @@
+"""What progress is written to."""
+
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What progress needs of a text file."""
+
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> object: ...
+    def isatty(self) -> bool: ...
+    def __hash__(self) -> int: ...
