@@ -27,10 +27,13 @@ STYLES = {
 EFFECT_WIDTH, VERDICT_WIDTH, SNAPSHOT_WIDTH = 28, 14, 12
 
 
-def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False) -> str:
-    """One table a model, no line longer than `width`; plain text unless in colour."""
+def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False, folded: bool = False) -> str:
+    """One table a model, no line longer than `width`; plain text unless in colour.
+
+    `folded` leaves out what stands beside the numbers, and counts it.
+    """
     groups = groupby(ordered(records), key=lambda record: record.model)
-    models = [_of_model(list(group), width) for _, group in groups]
+    models = [_of_model(list(group), width, folded) for _, group in groups]
     out = StringIO()
     system: Literal["standard"] | None = "standard" if colour else None
     console = Console(file=out, width=width, force_terminal=colour, color_system=system, markup=False)
@@ -38,13 +41,21 @@ def terminal(records: Iterable[Record], *, width: int = 80, colour: bool = False
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _of_model(records: list[Record], width: int) -> RenderableType:
+def beside(records: Iterable[Record]) -> str:
+    """How many lines stand beside the numbers of some cases, in words; empty if there is none."""
+    n = sum(in_words(record).count("\n") for record in records)
+    lines = "1 line" if n == 1 else f"{n} lines"
+    return f"beside the numbers: {lines} of gates and side measures, which -v shows" if n else ""
+
+
+def _of_model(records: list[Record], width: int, folded: bool) -> RenderableType:
     columns = _columns(width)
     header = _grid(columns)
     header.add_row("claim and case", "effect [interval]", "verdict", "snapshot", style="bold")
     tests = groupby(records, key=lambda record: (record.claim, record.test))
-    body = [part for _, group in tests for part in _of_test(list(group), columns)]
-    return Group(Text(title(records), style="bold"), header, *body, Text(tally(records)), Text())
+    body = [part for _, group in tests for part in _of_test(list(group), columns, folded)]
+    said = [tally(records), *filter(None, [beside(records) if folded else ""])]
+    return Group(Text(title(records), style="bold"), header, *body, Text("\n".join(said)), Text())
 
 
 def _columns(width: int) -> Columns:
@@ -60,13 +71,15 @@ def _grid(columns: Columns) -> Table:
     return grid
 
 
-def _of_test(records: list[Record], columns: Columns) -> list[RenderableType]:
+def _of_test(records: list[Record], columns: Columns, folded: bool) -> list[RenderableType]:
     grid = _grid(columns)
     found = outcomes(records)
     for record in records:
         said = "".join(f"\n{note}" for note in notes(record, found))
         verdict = Text(record.outcome, style=STYLES[Outcome(record.outcome)]).append(said, style="yellow")
-        grid.add_row(_case(record.case or "(one case)", columns[0]), in_words(record), verdict, record.snapshot)
+        words = in_words(record)
+        shown = words.partition("\n")[0] if folded else words
+        grid.add_row(_case(record.case or "(one case)", columns[0]), shown, verdict, record.snapshot)
     return [Text(_heading(records[0], sum(columns) + 3)), grid]
 
 

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from ws.report import verdicts as report
+from ws.report.brief import SCREEN, on_a_screen
 from ws.report.loose import loose
 from ws.report.markdown import markdown, summary
 from ws.report.terminal import terminal
@@ -194,8 +195,9 @@ def test_a_run_ends_with_the_table(project: Project) -> None:
     project.record()
     result = project.run()
     result.assert_outcomes(passed=2, xfailed=2)
-    table = terminal(project.records, width=80)
+    table = on_a_screen(project.records, width=80)
     assert table in result.stdout.str()
+    assert terminal(project.records, width=80) in project.run("-v").stdout.str()
     assert table.count("holds raw only") == 2
     assert table.count(" same") == 4
     assert max(map(len, table.splitlines())) <= 80
@@ -217,8 +219,36 @@ def test_a_worker_leaves_the_same_table(project: Project) -> None:
     shared.assert_outcomes(passed=2, xfailed=2)
     assert shared.ret == pytest.ExitCode.OK
     assert report.ordered(project.records) == report.ordered(records)
-    assert terminal(records) in shared.stdout.str()
-    assert terminal(records) in alone.stdout.str()
+    assert on_a_screen(records) in shared.stdout.str()
+    assert on_a_screen(records) in alone.stdout.str()
+
+
+def test_a_folded_table_counts_what_stands_beside_its_numbers() -> None:
+    gated = replace(GATED, gates=["pmass 0.30 < 0.50 at -2", "6 rows"])
+    folded, full = terminal([RECORD, gated], folded=True), terminal([RECORD, gated])
+    assert "6 rows" in full
+    assert "6 rows" not in folded
+    n = sum(in_words(record).count("\n") for record in (RECORD, gated))
+    assert f"beside the numbers: {n} lines of gates and side measures, which -v shows" in folded
+    assert "beside the numbers" not in terminal([replace(RECORD, gates=[], beside=[])], folded=True)
+
+
+def test_many_cases_are_one_screen_that_counts_them_all_and_names_what_changed() -> None:
+    outcomes = ["HOLDS", "REFUTED", "INCONCLUSIVE", "INVALID"]
+    records = [
+        replace(RECORD, claim=f"C{n % 60:02}", case=f"case {n}", outcome=outcomes[n % 4], snapshot="same")
+        for n in range(1500)
+    ]
+    records += [replace(RECORD, claim="C70", case=f"moved {n}", snapshot="value 1.00 -> 2.00") for n in range(10)]
+    text = on_a_screen(reversed(records))
+    lines = text.splitlines()
+    assert len(lines) <= SCREEN
+    assert max(map(len, lines)) <= 80
+    assert "1510 cases of 61 claims:\n385 HOLDS (+), 375 REFUTED (-), 375 INCONCLUSIVE (?), 375 INVALID (x)\n" in text
+    assert "C00  25+" in text
+    assert text.count("value 1.00 -> 2.00 C70 moved") == 8
+    assert "and 2 more that are not as recorded" in text
+    assert on_a_screen(records[:3]) == terminal(records[:3], folded=True)
 
 
 def test_a_record_is_plain_json() -> None:
