@@ -42,10 +42,10 @@ def plan(project: Project, *args: str) -> list[str]:
 
 def test_what_the_store_lacks_is_to_be_built(planned: Project) -> None:
     (planned.store / "Rows" / "b").mkdir(parents=True)
-    assert plan(planned) == ["plan: 3 cases of 2 claims; 2 of 3 tables to build; 1 without a record"]
+    assert plan(planned) == ["plan: 3 cases of 2 claims; 2 of 3 tables of their records to build; 1 without a record"]
     for key in ("a", "c"):
         (planned.store / "Rows" / key).mkdir()
-    assert plan(planned, "-k", "steers") == ["plan: 2 cases of 1 claim; all they read is at hand"]
+    assert plan(planned, "-k", "steers") == ["plan: 2 cases of 1 claim; 3 tables of their records at hand"]
 
 
 def test_other_seeds_read_other_tables(planned: Project) -> None:
