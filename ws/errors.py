@@ -36,9 +36,9 @@ def near(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     folded = {one.casefold(): one for one in known}
     wanted = name.casefold()
     same = [one for one in folded if _without_zeros(one) == _without_zeros(wanted)]
-    alike = _alike(wanted, folded)
     longer = sorted((one for one in folded if wanted and wanted in one), key=len)
-    return [folded[one] for one in dict.fromkeys([*same, *alike, *longer])][:most]
+    meant = same or [*_alike(wanted, folded), *longer]
+    return [folded[one] for one in dict.fromkeys(meant)][:most]
 
 
 def _alike(wanted: str, known: Iterable[str]) -> list[str]:

@@ -5,17 +5,16 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import StorePath, opened
+from ws.cli.options import StorePath, TestsPath, opened, tests_folder
 
 Model = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model as --model names it.")]
-Tests = Annotated[Path, tyro.conf.arg(help="Folder of the claim tests that the evidence is of.")]
 Chosen = Annotated[
     Path | None, tyro.conf.arg(help="Folder of evidence (default: __evidence__ beside the tests).", metavar="DIR")
 ]
 
 
 def overview(
-    model: Model = "smollm2-135m", tests: Tests = Path("claims"), evidence: Chosen = None, store: StorePath = None
+    model: Model = "smollm2-135m", tests: TestsPath = None, evidence: Chosen = None, store: StorePath = None
 ) -> None:
     """Show a model's evidence: what of it is of today's code, and what snapshots name that it lacks.
 
@@ -30,11 +29,11 @@ def overview(
     """
     from ws.report import evidence_commands
 
-    print(evidence_commands.overview(model, tests, evidence, opened(store)), end="")
+    print(evidence_commands.overview(model, tests_folder(tests), evidence, opened(store)), end="")
 
 
 def check(
-    model: Model = "smollm2-135m", tests: Tests = Path("claims"), evidence: Chosen = None, store: StorePath = None
+    model: Model = "smollm2-135m", tests: TestsPath = None, evidence: Chosen = None, store: StorePath = None
 ) -> None:
     """Check that every part of a model's evidence has its hash, and that it has every key that a snapshot names.
 
@@ -44,7 +43,7 @@ def check(
     """
     from ws.report import evidence_commands
 
-    for text in evidence_commands.check(model, tests, evidence, opened(store)):
+    for text in evidence_commands.check(model, tests_folder(tests), evidence, opened(store)):
         print(text, end="", flush=True)
 
 
@@ -54,7 +53,7 @@ def audit(
         float, tyro.conf.arg(help="How long; two families are always trained anew. 0: no audit.")
     ] = 10.0,
     seed: Annotated[int | None, tyro.conf.arg(help="Draws the sample (default: the date).")] = None,
-    tests: Tests = Path("claims"),
+    tests: TestsPath = None,
     evidence: Chosen = None,
     store: StorePath = None,
 ) -> None:
@@ -73,6 +72,6 @@ def audit(
         print("no audit: --minutes 0")
         return
     kept = opened(store)
-    folder = evidence_commands.folder_of(model, tests, evidence, kept)
+    folder = evidence_commands.folder_of(model, tests_folder(tests), evidence, kept)
     for text in evidence_commands.audit(folder, kept, minutes=minutes, seed=seed):
         print(text, end="", flush=True)

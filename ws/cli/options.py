@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+import ws
+from ws.errors import CommandError
 from ws.store import Store, default_root
 
 MODEL = (
@@ -16,12 +18,42 @@ BEHAVIOR = (
     "honesty, sycophancy, or a behavior of your own: a file (NAME.toml or NAME.json), or a name that an installed "
     "package offers."
 )
+CLAIMS = "claims"
 Recorded = Annotated[
     str | None, tyro.conf.arg(help="Show the verdicts on a behavior of your own, as --behavior of pytest names it.")
 ]
 StorePath = Annotated[
     Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
 ]
+
+
+TestsPath = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        help="Folder of the claim tests and their register (default: the folder claims here or in a folder above, else "
+        "that of this clone)."
+    ),
+]
+MARKS = ("register.toml", "__snapshots__")
+"""What a folder of claims has, one or the other."""
+
+
+def tests_folder(chosen: Path | None) -> Path:
+    """The folder of claim tests that a command was told of, or the nearest one.
+
+    Raises: CommandError if it was told of something else.
+    """
+    if chosen is not None:
+        if not chosen.is_dir():
+            raise CommandError(f"--tests {chosen} is {'no folder' if chosen.exists() else 'not there'}; name a folder")
+        return chosen
+    here = Path.cwd()
+    if (here / CLAIMS).is_dir():
+        return Path(CLAIMS)
+    above = (place for folder in (here, *here.parents) for place in (folder, folder / CLAIMS))
+    near = next((place for place in above if any((place / mark).exists() for mark in MARKS)), None)
+    beside = Path(ws.__file__).parents[1] / CLAIMS
+    return near or (beside if beside.is_dir() else Path(CLAIMS))
 
 
 def opened(store: StorePath) -> Store:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import Recorded, StorePath, opened, recorded_folders
+from ws.cli.options import Recorded, StorePath, TestsPath, opened, recorded_folders, tests_folder
 
 
 def report(
@@ -25,7 +25,7 @@ def report(
     evidence: Annotated[
         Path | None, tyro.conf.arg(help="Folder of evidence (default: __evidence__ beside the tests).")
     ] = None,
-    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
+    tests: TestsPath = None,
     store: StorePath = None,
 ) -> None:
     """Write one page of HTML with every recorded verdict: claims, plots, controls and where the numbers come from.
@@ -46,7 +46,7 @@ def report(
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
-    kept = opened(store)
+    kept, tests = opened(store), tests_folder(tests)
     homes = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=kept)
     found = [record for folder in homes for record in recorded(folder)]
     chosen = show.of_claims(found, claims, read_beside(tests))

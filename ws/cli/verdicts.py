@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import Recorded, StorePath, opened, recorded_folders
+from ws.cli.options import Recorded, StorePath, TestsPath, opened, recorded_folders, tests_folder
 
 
 def table(
@@ -31,7 +31,7 @@ def table(
             "store)."
         ),
     ] = None,
-    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
+    tests: TestsPath = None,
     store: StorePath = None,
 ) -> None:
     """Show the recorded verdicts: print them, put them into a file between its markers, or write pages or a picture.
@@ -49,6 +49,7 @@ def table(
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
+    tests = tests_folder(tests)
     folders = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=opened(store))
     register = read_beside(tests)
     records = show.of_claims((record for folder in folders for record in recorded(folder)), claims, register)
@@ -66,7 +67,7 @@ def claims(
     ids: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help="Claims such as C05; all by default.")
     ] = (),
-    tests: Annotated[Path, tyro.conf.arg(help="Folder of the claim tests and their register.")] = Path("claims"),
+    tests: TestsPath = None,
 ) -> None:
     """List the claims of the register: what each says, where it was made, and which tests ask it or why none does.
 
@@ -78,4 +79,4 @@ def claims(
     from ws.report.register import read_beside
     from ws.report.show import listed
 
-    print(listed(read_beside(tests), ids))
+    print(listed(read_beside(tests_folder(tests)), ids))

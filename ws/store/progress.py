@@ -47,8 +47,7 @@ def say(line: str) -> None:
     if _draws_bars():
         _live().say(line)
     else:
-        # A worker cannot know whether its controller's dots end in this line.
-        begun = "\n" if in_worker() or _column() else ""
+        begun = "\n" if _column() else ""
         print(f"{begun}{line}", file=_stream(), flush=True)
 
 

@@ -119,6 +119,27 @@ def test_table_without_snapshots_says_how_to_record_them(refused: Run, tmp_path:
     )
 
 
+@pytest.mark.parametrize("where", [".", "elsewhere", "project", "project/docs/deep", "project/claims"])
+def test_the_claims_are_those_nearest_above_or_of_the_clone(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    for folder in ("elsewhere", "project/docs/deep", "project/claims"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "project" / "claims" / "register.toml").write_text(
+        '[X01]\nsentence = "Ours."\nsource = "us"\nunasked = "soon"\n'
+    )
+    monkeypatch.chdir(tmp_path / where)
+    listed = run("claims")
+    assert ("X01 Ours." in listed, "C05 DeLoRA" in listed) == ("project" in where, "project" not in where)
+
+
+def test_tests_that_are_no_folder_are_refused(refused: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert f"ws: --tests {file} is no folder; name a folder" in refused("claims", "--tests", str(file))
+    assert f"ws: --tests {file}s is not there" in refused("table", "--tests", f"{file}s")
+
+
 @pytest.fixture
 def mine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, no_own_models: None) -> Path:
     """A model folder of one's own."""

@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from ws.errors import StoreError
+from ws.live.builds import Builds
 from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, manifests, progress, versions
 from ws.store import artifacts as store
 from ws.store.texts import keep_texts, kept_texts
@@ -118,6 +119,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     monkeypatch.setenv("WS_QUIET", "0")
     stream = io.StringIO()
     monkeypatch.setattr(progress, "_chosen", stream)
+    monkeypatch.setattr(progress, "builds", Builds())
+    monkeypatch.setattr(progress, "_column", int)
     return stream
 
 

@@ -61,7 +61,7 @@ def verdicts(project: Project) -> dict[str, tuple[str, int, int]]:
 
 def test_open_cases_get_more_seeds_and_decided_ones_do_not(cases: Project) -> None:
     ran = cases.pytester.path / "ran"
-    result = cases.run("--until-decided", "13", RAN=str(ran))
+    result = cases.run("-v", "--until-decided", "13", RAN=str(ran))
     result.assert_outcomes(passed=3, xfailed=1)
     assert verdicts(cases) == DECIDED
     looks = ["0.0:3 2.0:3 0.1:3", "0.0:5 0.1:5", "0.0:8 0.1:8", "0.0:13 0.1:13"]
