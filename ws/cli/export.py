@@ -37,8 +37,8 @@ def dw(
     but an older export is ever replaced, with --force.
 
         ws export dw out/sycophancy --to peft --family lora
-        ws export dw out/honest --to peft --family dora --behavior honesty --seed 1 --energy 0.99
-        ws export dw out/careful --to peft --plus adapters/cautious --minus adapters/reckless
+        ws export dw out/honest --to peft --family dora --behavior honesty
+        ws export dw out/mine --to peft --plus adapters/kind --minus adapters/rude
     """
     from ws.behaviors.own import chosen_behavior
     from ws.engine.loading import loaded
