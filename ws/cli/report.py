@@ -1,7 +1,7 @@
 """`ws report`: all recorded verdicts on one page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,7 +14,15 @@ def report(
     ] = ("smollm2-135m",),
     behavior: Recorded = None,
     claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
-    out: Annotated[Path, tyro.conf.arg(help="The file to write.")] = Path("report.html"),
+    figure: Annotated[
+        str | None, tyro.conf.arg(help="Instead of a page: the plot of this one claim, such as C05, for a paper.")
+    ] = None,
+    format: Annotated[
+        Literal["svg", "png"], tyro.conf.arg(help="Of --figure; png needs the extra `figures`, and no browser.")
+    ] = "svg",
+    out: Annotated[
+        Path | None, tyro.conf.arg(help="The file to write (default: report.html, of --figure CLAIM.FORMAT).")
+    ] = None,
     snapshots: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -37,10 +45,12 @@ def report(
         ws report --models smollm2-135m tiny-random-qwen3 --out both.html
         ws report --behavior mine.toml
         ws report --claims C03 C05 --out families.html
+        ws report --figure C05 --format png
     """
     from ws.evidence import FOLDER, evidence_folder
     from ws.html.gather import gathered
     from ws.html.page import write
+    from ws.html.paper import write_figure
     from ws.models.own import named_model
     from ws.report import show
     from ws.report.register import read_beside
@@ -49,7 +59,12 @@ def report(
     kept, tests = opened(store), tests_folder(tests)
     homes = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=kept)
     found = [record for folder in homes for record in recorded(folder)]
-    chosen = show.of_claims(found, claims, read_beside(tests))
+    register = read_beside(tests)
+    if figure is not None:
+        name = out or Path(f"{figure.lower()}.{format}")
+        print(write_figure(name, show.of_claims(found, [figure], register), register, format))
+        return
+    chosen = show.of_claims(found, claims, register)
     # Figures and evidence are of the behaviors of this project.
     shown = [] if behavior else [named_model(text, kept) for text in models]
     folders = {
@@ -57,4 +72,8 @@ def report(
         for model in shown
     }
     figures = None if claims or behavior else kept.root
-    print(write(gathered(chosen, tests, all_claims=not claims, evidence=folders, store=figures), out))
+    print(
+        write(
+            gathered(chosen, tests, all_claims=not claims, evidence=folders, store=figures), out or Path("report.html")
+        )
+    )

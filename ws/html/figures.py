@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -61,6 +62,13 @@ class Drawn:
     measure: str
 
 
+class Missing(NamedTuple):
+    """What a figure lacks, and the command that records it."""
+
+    what: str
+    command: str
+
+
 @dataclass(frozen=True)
 class Group:
     """Figures under one heading."""
@@ -69,8 +77,7 @@ class Group:
     note: str
     plots: tuple[Plot, ...] = ()
     charts: tuple[Drawn, ...] = ()
-    missing: tuple[str, ...] = ()
-    """Lines that say what is not recorded, and what to run."""
+    missing: tuple[Missing, ...] = ()
 
 
 def interval(estimate: Estimate) -> str:
@@ -93,9 +100,9 @@ def run(model: str, claims: Iterable[str]) -> str:
     return f"pytest claims/ {asked}{'--smoke' if on.untrained else f'--model {shlex.quote(on.typed)}'}"
 
 
-def lacking(what: str, names: Sequence[str], model: str, claims: Iterable[str]) -> list[str]:
-    """One line for all that is missing of a figure, if anything is."""
+def lacking(what: str, names: Sequence[str], model: str, claims: Iterable[str]) -> list[Missing]:
+    """What to say of all that is missing of a figure; nothing if nothing is."""
     if not names:
         return []
     command = f"{run(model, claims)} --snapshot-update --record-evidence"
-    return [f"Not recorded on {model}: {what} of {', '.join(names)}. `{command}` records it."]
+    return [Missing(f"Not recorded on {model}: {what} of {', '.join(names)}.", command)]

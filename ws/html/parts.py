@@ -6,7 +6,9 @@ from ws.adapters import FAMILIES
 from ws.html.figures import Group, Line, Plot, interval, lacking, mark
 from ws.html.recorded import NotRecorded
 from ws.report.joint import View, views
+from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure
+from ws.study.cuts import Named
 from ws.study.replicates import Replicates
 from ws.study.sweeps import cut_sweep
 
@@ -22,14 +24,14 @@ GROUPS = {
 
 
 def parts(replicates: Replicates) -> Iterator[Group]:
-    """A group of plots for each group of views, a plot for each family of which a view is recorded."""
+    """A group of plots for each group of views, a plot for each family of which a part is recorded."""
     model = replicates.subject.model
     for name, title in GROUPS.items():
         of_group = [view for view in views(model) if view.group == name]
         plots, missing = [], []
         for family in FAMILIES:
-            lines, lacks = _lines(replicates, family, [view for view in of_group if view.applies(family)])
-            missing += [family] if lacks else []
+            lines = list(_lines(replicates, family, [view for view in of_group if view.applies(family)]))
+            missing += [] if lines else [family]
             if lines:
                 whole = cut_sweep(replicates, family, measure=MEASURE).effect
                 title_of = f"{family}: whole dW {interval(whole)}"
@@ -41,26 +43,29 @@ def parts(replicates: Replicates) -> Iterator[Group]:
             f"Effect at coefficient 1 in nats per row, {MEASURE}, agree pair. A disc is that part alone, a diamond dW "
             "without it; the lines are at 0 and at the effect of the whole dW.",
             plots=tuple(plots),
-            missing=tuple(lacking("some parts", missing, model, {claim for view in of_group for claim in view.claims})),
+            missing=tuple(lacking("parts", missing, model, {claim for view in of_group for claim in view.claims})),
         )
 
 
-def _lines(replicates: Replicates, family: str, asked: list[View]) -> tuple[list[Line], bool]:
-    """The lines of views that are recorded, and whether one was not."""
-    lines, lacks = [], False
+def _lines(replicates: Replicates, family: str, asked: list[View]) -> Iterator[Line]:
+    """The lines of views of which a side is recorded."""
     for view in asked:
-        try:
-            effects = {
-                side: cut_sweep(replicates, family, cut, measure=MEASURE).effect for side, cut in view.sides.items()
-            }
-        except NotRecorded:
-            lacks = True
+        effects = {side: _effect(replicates, family, cut) for side, cut in view.sides.items()}
+        there = {side: effect for side, effect in effects.items() if effect is not None}
+        if not there:
             continue
-        marks = tuple(mark(effects[side], *look) for side, look in LOOKS.items() if side in effects)
-        told = ", ".join(f"{side} {interval(effect)}" for side, effect in effects.items())
-        gates = dict.fromkeys(gate for effect in effects.values() for gate in effect.gates)
-        lines.append(Line(view.name, "", marks, told, "; ".join(gates)))
-    return lines, lacks
+        marks = tuple(mark(there[side], *look) for side, look in LOOKS.items() if side in there)
+        told = ", ".join(f"{side} {interval(effect)}" for side, effect in there.items())
+        gates = dict.fromkeys(gate for effect in there.values() for gate in effect.gates)
+        yield Line(view.name, "", marks, told, "; ".join(gates))
+
+
+def _effect(replicates: Replicates, family: str, cut: Named) -> Estimate | None:
+    """The effect of a part; None if it is not recorded."""
+    try:
+        return cut_sweep(replicates, family, cut, measure=MEASURE).effect
+    except NotRecorded:
+        return None
 
 
 LOOKS = {"keep": ("h", ""), "drop": ("x", "d")}

@@ -10,7 +10,7 @@ from ws.contest.contest import Contest
 from ws.evidence.folder import INDEX, Evidence
 from ws.evidence.supply import EvidenceSupply
 from ws.html.answers import answers
-from ws.html.figures import Group, lacking, run
+from ws.html.figures import Group, Missing, lacking, run
 from ws.html.log import log_beside
 from ws.html.page import Section, environment
 from ws.html.parts import parts
@@ -90,8 +90,8 @@ def _rendered(groups: Iterable[Group]) -> str:
 
 
 def _without(model: str) -> str:
-    line = f"There is no evidence of {model} here; `{run(model, [])} --snapshot-update --record-evidence` packs some."
-    return _rendered([Group(model, "", missing=(line,))])
+    command = f"{run(model, [])} --snapshot-update --record-evidence"
+    return _rendered([Group(model, "", missing=(Missing("There is no evidence of it here.", command),))])
 
 
 def _answers(store: RecordedStore, subject: Subject) -> str:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from ws.errors import DataError
 from ws.report.register import Entry
-from ws.report.verdicts import Record, number, ordered, sentence, title
+from ws.report.verdicts import Record, number, ordered, sentence, tally, title
 from ws.stats.verdict import Outcome
 
 COLOURS = {
@@ -18,9 +18,21 @@ COLOURS = {
     Outcome.INCONCLUSIVE: "#b8860b",
     Outcome.INVALID: "#9b59b6",
 }
+SHAPES = {
+    Outcome.HOLDS: "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    Outcome.REFUTED: "m-4-4l8 8m-8 0l8-8",
+    Outcome.INCONCLUSIVE: "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    Outcome.INVALID: "m-5 0l5-5l5 5l-5 5z",
+}
+"""The shape of each verdict around a point, as a path: disc, cross, ring, diamond. Not everybody tells the colours."""
+
 GREY = "#7a8088"
-LABELS, PANEL, WORDS, LINE, MARGIN = 90.0, 215.0, 110.0, 24.0, 12.0
-"""In pixels: widths of the cases' names, of one panel and of the verdicts beside it; heights of a line and a margin."""
+LABELS, LETTER, PANEL, WORDS, LINE, MARGIN = 90.0, 6.5, 215.0, 122.0, 24.0, 12.0
+"""In pixels: least width of the cases' names, widths of a letter, a panel and the verdicts beside it; heights of a
+line and a margin."""
+
+APART = 36.0
+"""Pixels between two numbers below an axis, at least."""
 
 
 def forest(records: Iterable[Record], entry: Entry) -> str:
@@ -35,22 +47,23 @@ def forest(records: Iterable[Record], entry: Entry) -> str:
     measures = list(dict.fromkeys(record.measure for record in drawn))[::-1]  # raw first
     scales = [_Scale([record for record in drawn if record.measure == measure]) for measure in measures]
     rows = _rows(drawn)
-    width, top = LABELS + len(measures) * (PANEL + WORDS) + MARGIN, 3 * LINE
+    labels = max(LABELS, *(20 + LETTER * len(_name(record)) for record in drawn))
+    width, top = labels + len(measures) * (PANEL + WORDS) + MARGIN, 3 * LINE
     height = top + len(rows) * LINE + 2 * LINE
     parts = [_text(0.0, LINE - 6, f"{entry.id}: {entry.sentence}", size=15, bold=True)]
     parts.append(_text(0.0, 2 * LINE - 10, f"{title(drawn)}; dashed: what the claim compares with"))
     for place, (measure, scale) in enumerate(zip(measures, scales, strict=True)):
-        left = LABELS + place * (PANEL + WORDS)
+        left = labels + place * (PANEL + WORDS)
         parts += _panel(left, top, rows, scale, measure or "")
         parts += [
             mark for line, row in enumerate(rows) for mark in _marks(left, top + line * LINE, scale, row, measure)
         ]
     parts += [_label(top + line * LINE, row) for line, row in enumerate(rows)]
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img"'
-    )
+    box = f'viewBox="{-MARGIN:.0f} 0 {width + MARGIN:.0f} {height:.0f}" width="{width + MARGIN:.0f}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img"'
     style = f'font-family="system-ui, sans-serif" font-size="12" fill="{GREY}" stroke-width="2"'
-    return "\n".join([f"{head} {style}>", f"<title>{escape(entry.sentence)}</title>", *parts, "</svg>", ""])
+    said = f"<title>{escape(entry.sentence)}</title>\n<desc>{escape(tally(drawn))}</desc>"
+    return "\n".join([f"{head} {style}>", said, *parts, "</svg>", ""])
 
 
 def _has_interval(record: Record) -> bool:
@@ -68,6 +81,10 @@ class _Scale:
 
     def x(self, value: float) -> float:
         return (value - self.low) * self._unit
+
+    def is_apart(self, one: float, other: float) -> bool:
+        """Whether numbers at both places can be read, or they are the same."""
+        return one != other and abs(self.x(one) - self.x(other)) >= APART
 
 
 Row = str | list[Record]
@@ -94,7 +111,8 @@ def _label(y: float, row: Row) -> str:
 
 def _panel(left: float, top: float, rows: list[Row], scale: _Scale, measure: str) -> list[str]:
     bottom = top + len(rows) * LINE
-    at = [scale.low, *scale.thresholds, scale.high]
+    ends = [end for end in (scale.low, scale.high) if all(scale.is_apart(end, at) for at in scale.thresholds)]
+    at = [*scale.thresholds, *ends]
     ticks = [_text(left + scale.x(value), bottom + 18, number(value), anchor="middle") for value in at]
     dashed = [
         f'<line x1="{left + scale.x(value):.1f}" x2="{left + scale.x(value):.1f}" y1="{top + line * LINE:.0f}" '
@@ -119,12 +137,17 @@ def _marks(left: float, y: float, scale: _Scale, row: Row, measure: str | None) 
 
 def _interval(left: float, y: float, scale: _Scale, record: Record) -> list[str]:
     colour = COLOURS[Outcome(record.outcome)]
+    shape, fill = SHAPES[Outcome(record.outcome)], _fill(record, colour)
     low, value, high = (left + scale.x(end) for end in (record.low, record.value, record.high) if end is not None)
     return [
         f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}"/>',
-        f'<circle cx="{value:.1f}" cy="{y}" r="4" fill="{colour}"/>',
+        f'<path d="M{value:.1f} {y:.1f}{shape}" stroke="{colour}" fill="{fill}"/>',
         _text(left + PANEL + 10, y + 4, record.outcome, colour=colour),
     ]
+
+
+def _fill(record: Record, colour: str) -> str:
+    return colour if record.outcome == Outcome.HOLDS else "#ffffff"
 
 
 def _text(

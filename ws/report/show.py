@@ -97,6 +97,16 @@ def write_picture(path: Path, records: Sequence[Record], register: Register) -> 
 
     Raises: DataError if the records are of several claims, or of one that the register does not list.
     """
+    entry = one_claim(records, register)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(forest(records, entry), encoding="utf-8")
+
+
+def one_claim(records: Sequence[Record], register: Register) -> Entry:
+    """The entry of the one claim that the records are of.
+
+    Raises: DataError if the records are of several claims or models, or of one that the register does not list.
+    """
     claims = sorted({record.claim for record in records})
     models = sorted({record.model for record in records})
     if len(claims) != 1 or len(models) != 1 or claims[0] not in register:
@@ -104,5 +114,4 @@ def write_picture(path: Path, records: Sequence[Record], register: Register) -> 
             f"a picture is of one claim of the register on one model, not of {', '.join(claims)} on "
             f"{', '.join(models)}; choose with --claims C05 --models smollm2-135m"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(forest(records, register[claims[0]]), encoding="utf-8")
+    return register[claims[0]]

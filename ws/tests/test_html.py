@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,10 @@ from ws.html.cases import case_of, families_in, short
 from ws.html.controls import controls
 from ws.html.gather import gathered
 from ws.html.page import Content, page
+from ws.html.paper import INK
 from ws.html.scale import MOST_TICKS, scale, ticks
 from ws.html.strip import scale_of, strip
+from ws.report.forest import GREY
 from ws.report.register import Entry
 from ws.report.verdicts import Record, outcomes, recorded
 from ws.tests.conftest import Project
@@ -282,3 +285,51 @@ def test_a_report_where_a_folder_is_is_refused_before_anything_runs(project: Pro
     result = project.run("--report=claims")
     result.stderr.fnmatch_lines(["*--report claims is a folder; give a file, such as claims/report.html"])
     assert project.records == []
+
+
+def figure(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    model = folder / "snapshots" / "smollm2-135m"
+    model.mkdir(parents=True, exist_ok=True)
+    (model / "one.json").write_text(json.dumps(RECORD.to_snapshot()))
+    where = ["--snapshots", str(folder / "snapshots"), "--tests", str(CLAIMS)]
+    monkeypatch.setattr(sys, "argv", ["ws", "report", *where, *options])
+    cli.main()
+
+
+def test_a_plot_for_a_paper_is_dark_on_white_in_both_formats(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    figure("--figure", "c05", monkeypatch=monkeypatch, folder=tmp_path)
+    drawn = (tmp_path / "c05.svg").read_text()
+    assert Page(drawn).faults == []
+    assert INK in drawn
+    assert GREY not in drawn
+    assert "<desc>1 case: 1 HOLDS</desc>" in drawn
+    asked: list[dict[str, object]] = []
+
+    def svg_to_bytes(**options: object) -> list[int]:
+        asked.append(options)
+        return [137, 80, 78, 71]
+
+    monkeypatch.setitem(sys.modules, "resvg_py", SimpleNamespace(svg_to_bytes=svg_to_bytes))
+    figure("--figure", "C05", "--format", "png", "--out", "new/x.png", monkeypatch=monkeypatch, folder=tmp_path)
+    assert (tmp_path / "new" / "x.png").read_bytes() == b"\x89PNG"
+    assert asked == [{"svg_string": drawn, "zoom": 3.0, "background": "#ffffff"}]
+
+
+def test_png_without_its_library_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        figure(
+            "--figure",
+            "C05",
+            "--format",
+            "png",
+            "--out",
+            str(tmp_path / "x.png"),
+            monkeypatch=monkeypatch,
+            folder=tmp_path,
+        )
+    assert "weight-steering-claims[figures]" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()

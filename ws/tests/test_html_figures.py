@@ -18,6 +18,7 @@ from ws.html.figures import Line, Plot, run
 from ws.html.gather import gathered
 from ws.html.log import log
 from ws.html.page import page
+from ws.html.parts import parts
 from ws.html.recipes import Recipes, described
 from ws.html.recorded import NotRecorded, RecordedStore
 from ws.html.rivals import rivals
@@ -94,10 +95,10 @@ def test_families_without_rows_are_told_with_the_command_that_records_them(
     assert raw.charts == ()
     [one] = corrected.charts
     assert (one.family, [row[0] for row in one.rows]) == ("oft", ["-1", "+0", "+1"])
-    [line] = corrected.missing
-    assert "lora, dora" in line
-    assert " oft" not in line
-    assert "`pytest claims/ -k c02 --smoke --snapshot-update --record-evidence`" in line
+    [missing] = corrected.missing
+    assert "lora, dora" in missing.what
+    assert " oft" not in missing.what
+    assert missing.command == "pytest claims/ -k c02 --smoke --snapshot-update --record-evidence"
 
 
 def test_a_chart_is_named_and_described_and_shows_its_band() -> None:
@@ -136,9 +137,25 @@ def test_nothing_recorded_makes_lines_and_no_figure(monkeypatch: pytest.MonkeyPa
     contest = Contest(replace(SUBJECT, behavior_name="honesty"))
     group = rivals(RecordedStore(tmp_path), contest, (0,), "text", ("C08", "C39"))
     assert group.plots == ()
-    assert "`pytest claims/ -k 'c08 or c39' --smoke" in group.missing[0]
+    assert group.missing[0].command.startswith("pytest claims/ -k 'c08 or c39' --smoke ")
     monkeypatch.setattr(answers_module, "FAMILIES", ("lora",))
     assert list(answers(RecordedStore(tmp_path), SUBJECT)) == []
+
+
+def test_a_part_of_which_one_side_is_recorded_is_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def cut(of: Replicates, family: str, part: object = "whole", *, measure: Measure) -> Sweep:
+        if (family, part) not in {("lora", "whole"), ("lora", "drop_top_25"), ("lora", "residual_writes")}:
+            raise NotRecorded(f"{family} {part}")
+        return Sweep(rows(1.0), measure)
+
+    monkeypatch.setattr("ws.html.parts.cut_sweep", cut)
+    spectrum, modules, directions = parts(replicates(tmp_path))
+    [plot] = spectrum.plots
+    assert (plot.family, [line.name for line in plot.lines]) == ("lora", ["top 25"])
+    assert plot.lines[0].told.startswith("drop 1.07 [")
+    assert [line.name for line in modules.plots[0].lines] == ["residual writes"]
+    assert directions.plots == ()
+    assert "lora, dora" in directions.missing[0].what
 
 
 def test_answers_stand_side_by_side(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -110,22 +110,41 @@ def drawn(records: list[Record]) -> Callable[[str], list[ElementTree.Element]]:
     return lambda tag: root.findall(f".//{{http://www.w3.org/2000/svg}}{tag}")
 
 
+def place_of(mark: ElementTree.Element) -> float:
+    return float(str(mark.get("d"))[1:].split()[0])
+
+
+def shape_of(mark: ElementTree.Element) -> str:
+    return str(mark.get("d")).partition("m")[2]
+
+
 def test_a_forest_has_a_mark_per_case_between_the_ends_of_its_interval() -> None:
     corrected = replace(RECORD, case="delora-lora-corrected", measure="corrected", value=-1.0, low=-2.0, high=0.5)
     found = drawn([RECORD, replace(corrected, outcome="REFUTED")])
-    marks, lines = found("circle"), [line for line in found("line") if line.get("stroke") in COLOURS.values()]
-    assert sorted(mark.get("fill") for mark in marks) == sorted([COLOURS["HOLDS"], COLOURS["REFUTED"]])
+    marks, lines = found("path"), [line for line in found("line") if line.get("stroke") in COLOURS.values()]
+    assert [mark.get("stroke") for mark in marks] == [COLOURS["HOLDS"], COLOURS["REFUTED"]]
+    assert len({shape_of(mark) for mark in marks}) == 2
     for mark, line in zip(marks, lines, strict=True):
-        assert float(line.get("x1")) < float(mark.get("cx")) < float(line.get("x2"))
-    raw, corrected_at = (float(mark.get("cx")) for mark in marks)
+        assert float(line.get("x1")) < place_of(mark) < float(line.get("x2"))
+    raw, corrected_at = map(place_of, marks)
     assert LABELS < raw < LABELS + PANEL < corrected_at
     assert [text.text for text in found("text")].count("delora-lora") == 1
 
 
+def test_numbers_below_an_axis_do_not_cover_each_other() -> None:
+    def told(low: float) -> list[str | None]:
+        one = replace(RECORD, measure=None, case="", value=10.0, low=low, high=20.0, threshold=0.0)
+        return [text.text for text in drawn([one])("text") if text.get("text-anchor") == "middle"]
+
+    assert {"0.00", "-8.00", "20.00"} <= set(told(-8.0))
+    assert "-0.50" not in told(-0.5)
+    assert told(0.0).count("0.00") == 1
+
+
 def test_a_forest_draws_what_has_a_number_and_says_when_nothing_has() -> None:
     lone = replace(RECORD, measure=None, case="", value=1.0, low=1.0, high=1.0, threshold=None)
-    assert len(drawn([lone, replace(lone, case="x", value=None)])("circle")) == 1
-    assert len(drawn([RECORD, lone])("circle")) == 1
+    assert len(drawn([lone, replace(lone, case="x", value=None)])("path")) == 1
+    assert len(drawn([RECORD, lone])("path")) == 1
     with pytest.raises(DataError, match="no case of C05 has a number to draw"):
         forest([replace(lone, low=None)], ENTRY)
 
