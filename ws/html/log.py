@@ -33,6 +33,13 @@ class Words(RendererHTML):
 
     link_close = image = link_open
 
+    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: object) -> str:
+        """A wide table scrolls by itself, with a keyboard too."""
+        return '<div class="scroll" role="region" aria-label="Table of the log" tabindex="0"><table>'
+
+    def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: object) -> str:
+        return "</table></div>"
+
 
 def log(text: str, ids: Collection[str]) -> Markup:
     """A log as HTML for the inside of a page: without its title, and with every heading one level down.

@@ -222,6 +222,7 @@ def test_a_log_has_links_to_the_claims_on_the_page_and_no_markup_of_its_own() ->
     assert "<script" not in made
     assert "<i>" not in made
     assert "the page" in found.text
+    assert '<div class="scroll" role="region" aria-label="Table of the log" tabindex="0"><table>' in made
 
 
 def test_the_log_of_this_project_is_on_the_page_of_all_claims_alone() -> None:
