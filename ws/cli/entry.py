@@ -11,7 +11,7 @@ from pathlib import Path
 import ws
 from ws.cli.commands import COMMANDS, below
 from ws.cli.overview import overview
-from ws.cli.parsing import parsed
+from ws.cli.parsing import arguments, parsed
 from ws.errors import CommandError, UnknownNameError, WsError
 
 DISTRIBUTION = "weight-steering-claims"
@@ -57,7 +57,8 @@ def named(words: list[str]) -> tuple[str, list[str]]:
     if second in COMMANDS:
         return second, words[2:]
     following = [name.split()[1] for name in below(first)]
-    if following and words[1:] and not words[1].startswith("-"):
+    takes_words = first in COMMANDS and any(one.is_positional for one in arguments(COMMANDS[first]).values())
+    if following and words[1:] and not words[1].startswith("-") and not takes_words:
         raise UnknownNameError(f"command ws {first}", words[1], following)
     if first in COMMANDS:
         return first, words[1:]

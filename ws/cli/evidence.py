@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import StorePath, TestsPath, opened, tests_folder
+from ws.cli.options import StorePath, TestsPath, check_numbers, opened, tests_folder
 
 Model = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A model as --model names it.")]
 Chosen = Annotated[
@@ -68,7 +68,8 @@ def audit(
     """
     from ws.report import evidence_commands
 
-    if minutes <= 0:
+    check_numbers(least=0, minutes=minutes)
+    if minutes == 0:
         print("no audit: --minutes 0")
         return
     kept = opened(store)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import MODEL, StorePath, opened
+from ws.cli.options import MODEL, StorePath, check_numbers, opened
 
 
 def lenses(
@@ -36,6 +36,7 @@ def lenses(
     from ws.report.joint_text import terminal
     from ws.study.subject import Subject
 
+    check_numbers(least=1, seeds=seeds)
     kept = opened(store)
     chosen = chosen_model(model, kept, device=device)
     count = chosen.seeds if seeds is None else seeds

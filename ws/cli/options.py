@@ -18,6 +18,7 @@ BEHAVIOR = (
     "honesty, sycophancy, or a behavior of your own: a file (NAME.toml or NAME.json), or a name that an installed "
     "package offers."
 )
+Number = int | float
 CLAIMS = "claims"
 Recorded = Annotated[
     str | None, tyro.conf.arg(help="Show the verdicts on a behavior of your own, as --behavior of pytest names it.")
@@ -56,8 +57,26 @@ def tests_folder(chosen: Path | None) -> Path:
     return near or (beside if beside.is_dir() else Path(CLAIMS))
 
 
+def check_files(**options: Path | None) -> None:
+    """Raises: CommandError if what a command is to write a file to, once it is done, is a folder."""
+    for name, path in options.items():
+        if path is not None and path.is_dir():
+            raise CommandError(f"--{name} {path} is a folder; name a file, such as {path / name}")
+
+
+def check_numbers(least: Number = float("-inf"), **options: Number | tuple[Number, ...] | None) -> None:
+    """Raises: CommandError if a number that a command was given is not finite, or less than the least."""
+    for name, given in options.items():
+        for value in given if isinstance(given, tuple) else (given,):
+            if value is not None and not least <= value < float("inf"):
+                expected = "a finite number" if least == float("-inf") else f"a number from {least:g} on"
+                raise CommandError(f"--{name.replace('_', '-')} {value:g}; expected {expected}")
+
+
 def opened(store: StorePath) -> Store:
-    """The store that a command was told of, or the user's."""
+    """The store that a command was told of, or the user's. Raises: CommandError if that is no folder."""
+    if store is not None and store.exists() and not store.is_dir():
+        raise CommandError(f"--store {store} is no folder; name one, there or not")
     return Store(store or default_root())
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import Recorded, StorePath, TestsPath, opened, recorded_folders, tests_folder
+from ws.cli.options import Recorded, StorePath, TestsPath, check_files, opened, recorded_folders, tests_folder
 
 
 def report(
@@ -56,6 +56,7 @@ def report(
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
+    check_files(out=out)
     kept, tests = opened(store), tests_folder(tests)
     homes = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=kept)
     found = [record for folder in homes for record in recorded(folder)]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import BEHAVIOR, MODEL, StorePath, opened
+from ws.cli.options import BEHAVIOR, MODEL, StorePath, check_files, check_numbers, opened
 from ws.errors import WsError
 
 
@@ -88,6 +88,9 @@ def evaluate(
         raise WsError(
             "--ask and --prefill are words around Yes and No; rows of --text have their answers: leave them out"
         )
+    check_files(csv=csv)
+    check_numbers(coeffs=coeffs)
+    check_numbers(least=1, seeds=seeds)
     kept = opened(store)
     of = chosen_behavior(behavior, kept).name
     subject = Subject(chosen_model(model, kept, device=device).name, device, of)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import StorePath, opened
+from ws.cli.options import StorePath, check_numbers, opened
 
 
 def overview(store: StorePath = None) -> None:
@@ -65,6 +65,7 @@ def gc(
     """
     from ws.report import store_commands
 
+    check_numbers(least=0, older_than=older_than)
     print(store_commands.gc(opened(store), dry_run=dry_run, older_than=older_than), end="")
 
 
@@ -91,6 +92,7 @@ def carry(
     """
     from ws.report import store_commands
 
+    check_numbers(least=0, tolerance=tolerance, sample=sample)
     kept = opened(store)
     for text in store_commands.carry(kept, tolerance=tolerance, sample=sample, seed=seed, dry_run=dry_run):
         print(text, flush=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import MODEL, StorePath, opened
+from ws.cli.options import MODEL, StorePath, check_numbers, opened
 from ws.errors import WsError
 
 
@@ -52,6 +52,7 @@ def bench(
     if write is not None:
         write_tables(write)
         return
+    check_numbers(least=1, repeats=repeats)
     kept = opened(store)
     text = run(
         ("claims",) if claims else only,
@@ -82,6 +83,7 @@ def calibrate(
     """
     from ws.calibration.calibrate import calibrate as run
 
+    check_numbers(least=1, trials=trials)
     if broken := run(quick=quick, trials=trials, write=write):
         print("ws: the rules do not keep what they promise:", *broken, sep="\n  ", file=sys.stderr)
         sys.exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import Recorded, StorePath, TestsPath, opened, recorded_folders, tests_folder
+from ws.cli.options import Recorded, StorePath, TestsPath, check_files, opened, recorded_folders, tests_folder
 
 
 def table(
@@ -49,6 +49,7 @@ def table(
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
+    check_files(write=write, picture=picture)
     tests = tests_folder(tests)
     folders = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=opened(store))
     register = read_beside(tests)

@@ -48,7 +48,7 @@ SECONDS_OF_SILENT_WAITING = 5.0
 Contents = tuple[frozenset[str], frozenset[type]]
 """All strings that a recipe holds, and the classes of all values that it holds."""
 
-_UNUSABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
+_UNUSABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR})
 
 
 class StoreWarning(UserWarning):

@@ -51,12 +51,42 @@ MISTAKES = {
     "eval --model": r"--model has no value; expected text behind it",
     "eval --rows a --coeffs 0 one": r"--coeffs '.*' cannot be read; expected a number; see ws eval --help",
     "lenses smollm2-135m --seeds 1.5": r"--seeds '1.5' cannot be read; expected a whole number",
+    "eval": r"--rows None and --text None; give the one or the other",
+    "eval --rows nofile.jsonl --model tiny-random-qwen3": r"cannot read nofile.jsonl: No such file or directory; give",
+    "eval --rows folder --model tiny-random-qwen3": r"folder ends in ''; expected .jsonl",
+    "eval --rows a.txt --model tiny-random-qwen3": r"a.txt ends in '.txt'; expected .jsonl, one object a line, or .csv",
+    "eval --rows a.jsonl --csv folder": r"--csv folder is a folder; name a file, such as folder/csv",
+    "eval --rows a.jsonl --family lora --coeffs nan": r"--coeffs nan; expected a finite number",
+    "eval --rows a.jsonl --family lora --seeds 0": r"--seeds 0; expected a number from 1 on",
+    "eval --rows a.jsonl --family delroa --model tiny-random-qwen3": r"unknown adapter family 'delroa'; .*'delora'",
+    "eval --rows a.jsonl --behavior honsety": r"unknown behavior 'honsety'; known: .* did you mean 'honesty'",
+    "eval --rows a.jsonl --model ./nothere": r".*nothere is no folder and no .gguf file; expected the folder",
+    "search smollm2-135m --families lorra": r"unknown adapter family 'lorra'; .*did you mean 'lora'",
+    "lenses smollm2-135m --seeds 0": r"--seeds 0; expected a number from 1 on",
+    "table --write folder": r"--write folder is a folder; name a file, such as folder/write",
+    "table --claims C05 --write page.md": r"page.md: No such file or directory; expected a file",
+    "table --tests nowhere": r"--tests nowhere is not there; name a folder",
+    "report --out folder": r"--out folder is a folder; name a file",
+    "store why zz": r"'zz' is no key; give its first 4 to 32 hex digits",
+    "store --store file": r"--store file is no folder; name one, there or not",
+    "evidence nomodel": r"unknown model 'nomodel'",
+    "store gc --older-than -1": r"--older-than -1; expected a number from 0 on",
+    "store carry --tolerance nan": r"--tolerance nan; expected a number from 0 on",
+    "calibrate --trials 0": r"--trials 0; expected a number from 1 on",
+    "evidence audit --minutes -3": r"--minutes -3; expected a number from 0 on",
+    "falsify --model smollm2-135m --only nam": r"unknown corruption 'nam'; .*did you mean 'nan'",
     "eval --activation pcaa": r"unknown --activation 'pcaa'; known: mean-difference, pca, persona-vector; did you mean",
 }
 
 
 @pytest.mark.parametrize("line", MISTAKES)
-def test_a_mistake_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str) -> None:
+def test_a_mistake_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WS_STORE", str(tmp_path / "store"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
     text, status = said(monkeypatch, capsys, line)
     assert re.fullmatch(rf"ws: {MISTAKES[line]}.*\n", text)
     assert status == entry.MISTAKE
@@ -173,6 +203,12 @@ def test_examples_stay_as_they_are_and_are_understood(
                 cli.COMMANDS[name], f"ws {name}", [word for word in rest if word != "KEY"] or ["x"][: "KEY" in rest]
             )
         )
+
+
+def test_a_word_behind_a_group_is_its_argument_where_it_takes_one() -> None:
+    assert cli.named(["evidence", "smollm2-135m"]) == ("evidence", ["smollm2-135m"])
+    assert cli.named(["evidence", "check", "smollm2-135m"]) == ("evidence check", ["smollm2-135m"])
+    assert cli.named(["store", "--store", "x"]) == ("store", ["--store", "x"])
 
 
 def test_near_names_are_much_alike_or_longer() -> None:
