@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,6 @@ from ws.models import table
 from ws.models.table import KnownModel, ModelSource, known_model
 from ws.report.register import read
 from ws.report.terminal import terminal
-from ws.scoring.text import read_text_rows
 from ws.stats.sweep import MIN_CLUSTERS, PMASS_GATE
 from ws.stats.tables import RESAMPLES
 from ws.steering.iso_kl import BUDGET_NATS
@@ -33,7 +33,6 @@ from ws.study.subject import (
     TEXT_SEED,
     TEXT_TOKENS,
     VALIDATION_MESSAGES,
-    Subject,
 )
 from ws.tests.conftest import Project
 from ws.tests.documents import DOCS, ROOT, blocks, prose, recorded_verdicts
@@ -258,15 +257,18 @@ def test_the_page_names_the_example_as_it_is_known(no_own_behaviors: None, tmp_p
     assert f'[project.entry-points."{GROUP}"]' in BEHAVIOR.read_text(encoding="utf-8")
 
 
-def test_the_example_is_trained_and_its_text_is_scored(
-    no_own_behaviors: None, tmp_path_factory: pytest.TempPathFactory
+def test_the_script_of_the_page_trains_the_example_and_scores_its_text(
+    no_own_behaviors: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = shared_store(tmp_path_factory)
-    behavior = own_behavior(str(EXAMPLE), store).behavior
-    subject = Subject("tiny-random-qwen3", behavior_name=behavior.name)
-    rows = read_text_rows(store, subject.text_rows(subject.weights("lora", seed=0), seed=0, coeffs=(1.0,)))
-    assert set(rows["cluster"]) == {message.id for message in subject.messages_of("heldout")}
-    assert set(read_pairs(store, subject.pairs(0))["question"]) <= {*behavior.training}
+    store, names = shared_store(tmp_path_factory), dict[str, Any]()
+    monkeypatch.setenv("WS_STORE", str(store.root))
+    monkeypatch.chdir(ROOT)
+    (script,) = blocks(BEHAVIOR, "python")
+    exec(script.replace("smollm2-135m", "tiny-random-qwen3"), names)
+    subject = names["study"].subject
+    assert set(names["swept"].rows["cluster"]) == {message.id for message in subject.messages_of("heldout")}
+    assert set(names["swept"].rows["coeff"]) == {-1.0, 0.0, 1.0}
+    assert set(read_pairs(store, subject.pairs(0))["question"]) <= {*subject.behavior.training}
 
 
 def test_the_lens_of_the_page_cuts_and_is_wrapped_as_any_other(tmp_path_factory: pytest.TempPathFactory) -> None:
