@@ -53,6 +53,8 @@ class Written:
     """What is in it, in words."""
     meant: Steered | None = None
     """The model under what was written, if that is less than was asked for; None if it is all of it."""
+    without: Steered | None = None
+    """The model without it, if what was written changes that too; None if it stays as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,8 @@ class Trip:
     """Under what was written: the same, unless something had to be left out."""
     theirs: Float[Tensor, " rows"]
     """As the other side reads what was written."""
+    without: Float[Tensor, " rows"]
+    """Of the model that what was written starts from: that of `base`, unless its weights are rounded."""
 
     @property
     def off(self) -> float:
@@ -75,8 +79,9 @@ class Trip:
 
     @property
     def lost(self) -> float:
-        """The largest difference between what was asked for and what was written."""
-        return (self.meant - self.ours).abs().max().item()
+        """The largest difference between the effect of what was asked for and of what was written."""
+        effect, left = self._effects()
+        return (left - effect).abs().max().item()
 
     @property
     def moved(self) -> float:
@@ -96,7 +101,7 @@ class Trip:
         return ((effect @ left) / (effect.norm() * left.norm())).item()
 
     def _effects(self) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
-        return (self.ours - self.base).double(), (self.meant - self.base).double()
+        return (self.ours - self.base).double(), (self.meant - self.without).double()
 
 
 @runtime_checkable

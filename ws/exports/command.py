@@ -6,15 +6,38 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from ws.errors import MismatchError
-from ws.exports import peft_lora, placing
+from ws.errors import DataError, MismatchError
+from ws.exports import control_vector, gguf_lora, merged, mlx_lora, peft_lora, placing
 from ws.exports.base import EXACT_NATS, Format, Limits, Trip, Written
 from ws.exports.questions import Asked
-from ws.exports.what import Exported
+from ws.exports.what import Exported, Source
 from ws.store.progress import say
 
-FORMATS: Mapping[str, Format] = {"peft": peft_lora}
+FORMATS: Mapping[str, Format] = {
+    "peft": peft_lora,
+    "merged": merged,
+    "gguf": gguf_lora,
+    "mlx": mlx_lora,
+    "control-vector": control_vector,
+}
 """Every format, by the name that `ws export dw --to` takes."""
+
+WHOLE = (merged, control_vector)
+"""Formats without thin factors."""
+
+
+def check_asked(source: Source, form: Format, limits: Limits) -> None:
+    """Raises: DataError for a steering or a limit that the format has no place for; before anything is trained."""
+    if (form is control_vector) != (source.activation is not None):
+        raise DataError(
+            f"a {form.TITLE} holds {'an activation direction' if form is control_vector else 'dW'}, and "
+            f"{'dW' if source.activation is None else 'an activation direction'} was named; "
+            "--activation goes with --to control-vector, --family or --plus and --minus with the others"
+        )
+    if form in WHOLE and (limits.rank or limits.energy):
+        raise DataError(f"--rank and --energy cut thin factors, of which {form.TITLE} have none; leave them out")
+    if form is not merged and limits.dtype != "float32":
+        raise DataError(f"--dtype {limits.dtype} is for --to merged; a {form.TITLE} is float32, which rounds nothing")
 
 
 def check_place(place: Path, form: Format, *, force: bool) -> None:
@@ -45,14 +68,17 @@ def export(place: Path, what: Exported, form: Format, limits: Limits, asked: Ask
 
 def travelled(place: Path, what: Exported, form: Format, written: Written, asked: Asked) -> Trip:
     """The questions under the model, under what was asked for and written, and under what the other side reads."""
-    base = asked.log_ratios(what.lm)
+    without = base = asked.log_ratios(what.lm)
     with what.ready.at(what.coeff):
         meant = ours = asked.log_ratios(what.lm)
     if written.meant is not None:
         with written.meant() as steered:
             meant = asked.log_ratios(steered)
+    if written.without is not None:
+        with written.without() as plain:
+            without = asked.log_ratios(plain)
     with form.read_back(place, what) as other:
-        return Trip(base, ours, meant, asked.log_ratios(other))
+        return Trip(base, ours, meant, asked.log_ratios(other), without)
 
 
 def check_trip(trip: Trip, form: Format) -> None:
