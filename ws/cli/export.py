@@ -9,14 +9,27 @@ from ws.cli.options import BEHAVIOR, MODEL, StorePath, opened
 
 
 def dw(
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="Folder to write.")],
-    to: Annotated[Literal["peft"], tyro.conf.arg(help="peft: a LoRA in PEFT's layout.")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="Folder or .gguf file to write.")],
+    to: Annotated[
+        Literal["peft", "merged", "gguf", "mlx", "control-vector"],
+        tyro.conf.arg(
+            help="peft, mlx: a LoRA in the layout of PEFT or mlx-lm. merged: the whole model with dW added. gguf: a "
+            "LoRA for llama.cpp. control-vector: an activation direction for llama.cpp."
+        ),
+    ],
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="dW of this family; trains it if need be.")] = None,
     seed: Annotated[int, tyro.conf.arg(help="Of its training.")] = 0,
-    behavior: Annotated[str, tyro.conf.arg(help=f"What --family is for: {BEHAVIOR}")] = "sycophancy",
+    behavior: Annotated[str, tyro.conf.arg(help=f"What --family and --activation are for: {BEHAVIOR}")] = "sycophancy",
     plus: Annotated[Path | None, tyro.conf.arg(help="dW of two folders: adapter or model with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
+    activation: Annotated[
+        Literal["pca", "mean-difference", "persona-vector"] | None,
+        tyro.conf.arg(help="An activation direction, for --to control-vector."),
+    ] = None,
+    blocks: Annotated[
+        tuple[int, ...], tyro.conf.arg(help="Blocks whose output --activation is added to, counted from 0.")
+    ] = (),
     coeff: Annotated[float, tyro.conf.arg(help="How much of it.")] = 1.0,
     rank: Annotated[
         int | None, tyro.conf.arg(help="Keep this many singular directions of each layer (default: all).")
@@ -24,7 +37,15 @@ def dw(
     energy: Annotated[
         float | None, tyro.conf.arg(help="Instead: keep this share of each layer's squared norm, such as 0.99.")
     ] = None,
-    questions: Annotated[int, tyro.conf.arg(help="Held-out questions to compare on.")] = 40,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], tyro.conf.arg(help="Of merged weights; what rounding takes is measured.")
+    ] = "float32",
+    check: Annotated[
+        Path | None, tyro.conf.arg(help="The model's own GGUF file: ask llama.cpp too, with and without the export.")
+    ] = None,
+    questions: Annotated[
+        int | None, tyro.conf.arg(help="Held-out questions to compare on (default: 40, for --check all).")
+    ] = None,
     force: Annotated[bool, tyro.conf.arg(help="Replace an older export in the same place.")] = False,
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="Where to compute.")] = "cpu",
     store: StorePath = None,
@@ -33,29 +54,43 @@ def dw(
 
     A family with thin factors (lora, delora, pissa) is exported exactly, at twice its rank: both signs' factors side by
     side. The others change weights at full rank: say how much to keep, by --rank or --energy; what that leaves out is
-    measured on dW and on log-ratios of held-out questions. Nothing is put in place before it was read back, and nothing
-    but an older export is ever replaced, with --force.
+    measured on dW and on log-ratios of held-out questions. So is what bfloat16 leaves of merged weights. Nothing is put
+    in place before it was read back, and nothing but an older export is ever replaced, with --force.
 
-        ws export dw out/sycophancy --to peft --family lora
-        ws export dw out/honest --to peft --family dora --behavior honesty
+    --check needs llama.cpp, pip install 'weight-steering-claims[llama]'.
+
+        ws export dw out/agreeing --to peft --family lora
+        ws export dw out/honest --to mlx --family dora --energy 0.99
+        ws export dw out/half --to merged --family lora --coeff 0.5
         ws export dw out/mine --to peft --plus adapters/kind --minus adapters/rude
+        ws export dw dw.gguf --to gguf --family lora --check model-Q4_1.gguf
+        ws export dw pca.gguf --to control-vector --activation pca --blocks 14
     """
     from ws.behaviors.own import chosen_behavior
     from ws.engine.loading import loaded
+    from ws.exports import check as llama
     from ws.exports.base import Limits
-    from ws.exports.command import FORMATS, check_place, export
-    from ws.exports.questions import asked
+    from ws.exports.command import FORMATS, check_asked, check_place, export
+    from ws.exports.questions import FEW, asked
     from ws.exports.what import Source, exported
     from ws.models.own import chosen_model
     from ws.study.subject import Subject
 
-    form, limits = FORMATS[to], Limits(rank, energy)
-    source = Source(family, seed, plus, minus, coeff=coeff)
+    form, limits = FORMATS[to], Limits(rank, energy, dtype)
+    source = Source(family, seed, plus, minus, activation, blocks, coeff)
+    check_asked(source, form, limits)
     check_place(out, form, force=force)
+    if check is not None:
+        llama.check_file(check, form)
     kept = opened(store)
     of = chosen_behavior(behavior, kept).name
     subject = Subject(chosen_model(model, kept, device=device).name, device, of)
+    if check is not None:
+        llama.check_asks(subject.behavior)
     lm = loaded(subject.on, kept)
-    held_out = asked(subject, lm, most=questions)
+    few = asked(subject, lm, most=FEW if questions is None else questions)
     what = exported(source, subject, lm, kept)
-    print(export(out, what, form, limits, held_out), end="")
+    print(export(out, what, form, limits, few), end="", flush=True)
+    if check is not None:
+        every = few if questions is not None else asked(subject, lm)
+        print(llama.told(llama.checked(out, check, what, form, every), check), end="")

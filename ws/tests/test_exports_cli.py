@@ -92,6 +92,25 @@ def test_a_source_without_meaning_is_refused(given: dict, message: str) -> None:
         Source(**given)
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--to", "peft", "--activation", "pca", "--blocks", "2"], "a PEFT LoRA holds dW, and an activation direction"),
+        (["--to", "control-vector", "--family", "lora"], "a Control vector holds an activation direction, and dW was"),
+        (["--to", "merged", "--family", "lora", "--rank", "3"], "cut thin factors, of which Merged weights have none"),
+        (["--to", "gguf", "--family", "lora", "--dtype", "bfloat16"], "--dtype bfloat16 is for --to merged"),
+        (["--to", "peft", "--family", "lora", "--check", "m.gguf"], "--check asks llama.cpp, which reads no PEFT LoRA"),
+        (["--to", "gguf", "--family", "lora", "--check", "m.gguf"], "--check m.gguf: no such file"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_at_once(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path, args: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run(str(tmp_path / "out.gguf"), *args)
+    assert message in capsys.readouterr().err
+
+
 def test_a_few_questions_are_some_of_all(lm: LanguageModel) -> None:
     every, few = asked(SUBJECT, lm), asked(SUBJECT, lm, most=7)
     assert len(every.questions) == SUBJECT.scale.rows
