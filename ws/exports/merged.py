@@ -35,7 +35,6 @@ TITLE, READER = "Merged weights", "transformers"
 HOLDS: tuple[str, ...] = (
     *("config.json", "generation_config.json", "*.safetensors", "model.safetensors.index.json"),
     *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "chat_template.jinja"),
-    "additional_chat_templates",
 )
 KINDS: tuple[str, ...] = ()
 

@@ -23,7 +23,7 @@ def folder(place: Path, *, holds: Collection[str]) -> Iterator[Path]:
     with _beside(place) as scratch:
         scratch.mkdir()
         yield scratch
-        for path in scratch.iterdir():
+        for path in filter(Path.is_file, scratch.rglob("*")):
             _readable(path)
         check_folder(place, holds=holds, force=True)
         with _moved_away(place):

@@ -1,5 +1,6 @@
 """llama.cpp, with an exported LoRA on its own file of a model, computes what the model computes here when steered."""
 
+import tomllib
 from pathlib import Path
 
 import gguf
@@ -15,6 +16,7 @@ from ws.exports.base import EXACT_NATS, Limits
 from ws.exports.command import export, share_off, travelled
 from ws.tests import gguf_writing, small
 from ws.tests.architectures import tiny_decoder
+from ws.tests.documents import ROOT
 from ws.tests.exporting import in_llama_cpp, llama_file, of_delta, random_prompts
 
 pytestmark = pytest.mark.usefixtures("told")
@@ -135,6 +137,14 @@ def test_a_file_of_another_model_is_refused(files: Path, tmp_path: Path) -> None
     shallow = tiny_decoder("Qwen3", num_hidden_layers=2)
     with pytest.raises(MismatchError, match=r"has blk.3.ffn_up.weight.lora_a, which Qwen3 has no layer for"):
         gguf_lora.read_file(tmp_path / "deep.gguf", shallow)
+
+
+def test_the_releases_are_those_of_the_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pins = {f"{name}=={release}" for name, release in llama_cpp.RELEASES.items()}
+    assert set(project["project"]["optional-dependencies"]["llama"]) == pins
+    assert pins <= set(project["dependency-groups"]["dev"])
+    assert pins <= set((ROOT / "constraints.txt").read_text(encoding="utf-8").split())
 
 
 def test_another_release_of_llama_cpp_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
