@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 SCALARS = {str: "said", int: 3, float: 0.5, bool: True}
-NOT_OF_RECIPES = ("ws.tests", "ws.bench", "ws.cli")
+NOT_OF_RECIPES = ("ws.tests", "ws.bench", "ws.cli", "ws.__main__")
 """What measures or starts the rest, and is imported by nothing that recipes reach."""
 
 DEPTH = 1
