@@ -26,8 +26,14 @@ Recorded = Annotated[
 StorePath = Annotated[
     Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
 ]
-
-
+Models = Annotated[tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")]
+Claims = Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")]
+SnapshotsPath = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        help="Folder of recorded snapshots (default: __snapshots__ beside the tests, of your own model in the store)."
+    ),
+]
 TestsPath = Annotated[
     Path | None,
     tyro.conf.arg(

@@ -5,15 +5,24 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import Recorded, StorePath, TestsPath, check_files, opened, recorded_folders, tests_folder
+from ws.cli.options import (
+    Claims,
+    Models,
+    Recorded,
+    SnapshotsPath,
+    StorePath,
+    TestsPath,
+    check_files,
+    opened,
+    recorded_folders,
+    tests_folder,
+)
 
 
 def report(
-    models: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
-    ] = ("smollm2-135m",),
+    models: Models = ("smollm2-135m",),
     behavior: Recorded = None,
-    claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
+    claims: Claims = (),
     figure: Annotated[
         str | None, tyro.conf.arg(help="Instead of a page: the plot of this one claim, such as C05, for a paper.")
     ] = None,
@@ -23,13 +32,7 @@ def report(
     out: Annotated[
         Path | None, tyro.conf.arg(help="The file to write (default: report.html, of --figure CLAIM.FORMAT).")
     ] = None,
-    snapshots: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            help="Folder of recorded snapshots (default: __snapshots__ beside the tests, of your own model in the "
-            "store)."
-        ),
-    ] = None,
+    snapshots: SnapshotsPath = None,
     evidence: Annotated[
         Path | None, tyro.conf.arg(help="Folder of evidence (default: __evidence__ beside the tests).")
     ] = None,

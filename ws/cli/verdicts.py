@@ -5,15 +5,24 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import Recorded, StorePath, TestsPath, check_files, opened, recorded_folders, tests_folder
+from ws.cli.options import (
+    Claims,
+    Models,
+    Recorded,
+    SnapshotsPath,
+    StorePath,
+    TestsPath,
+    check_files,
+    opened,
+    recorded_folders,
+    tests_folder,
+)
 
 
 def table(
-    models: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")
-    ] = ("smollm2-135m",),
+    models: Models = ("smollm2-135m",),
     behavior: Recorded = None,
-    claims: Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")] = (),
+    claims: Claims = (),
     form: Annotated[
         Literal["cases", "counts", "plain", "loose"],
         tyro.conf.arg(
@@ -24,13 +33,7 @@ def table(
     write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
     pages: Annotated[Path | None, tyro.conf.arg(help="Folder for a page per theme and one that counts.")] = None,
     picture: Annotated[Path | None, tyro.conf.arg(help="SVG file for a forest plot of the one claim chosen.")] = None,
-    snapshots: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            help="Folder of recorded snapshots (default: __snapshots__ beside the tests, of your own model in the "
-            "store)."
-        ),
-    ] = None,
+    snapshots: SnapshotsPath = None,
     tests: TestsPath = None,
     store: StorePath = None,
 ) -> None:

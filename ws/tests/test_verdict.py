@@ -138,11 +138,23 @@ def test_a_tenth_of_what_may_be_0_refutes_nothing() -> None:
 
 
 def test_an_open_case_says_what_would_decide_it_in_the_direction_in_which_it_leans() -> None:
-    little, much = (judge(between(low, low + 4) + 5 > between(5, 5)) for low in (-2.2, -0.3))
-    assert little.value < 0.5 < much.value
-    assert {little.outcome, much.outcome} == {Outcome.INCONCLUSIVE}
-    # The one is half a unit from what would refute it, the other more than a unit from what would not.
-    assert int(little.needs.removesuffix(" seeds").removeprefix("more than ")) > int(much.needs.removesuffix(" seeds"))
+    little, much = between(-2.2, 0.6), between(-0.3, 3.7)
+    for lead, bound in ((little, 0.5), (much, 0.0)):
+        verdict = judge(lead + 5 > between(5, 5))
+        assert (verdict.outcome, verdict.needs) == (Outcome.INCONCLUSIVE, judge(lead > bound).needs)
+    assert judge(little > 0).needs != judge(little > 0.5).needs
+    assert judge(much > 0).needs != judge(much > 0.5).needs
+
+
+def test_what_is_less_than_a_tenth_more_was_decided_from_one_side_if_the_interval_reaches_the_tenth() -> None:
+    near, far = between(-1, 0.5 - BIT), between(-0.6, 0.1)
+    for lead, reaches in ((near, True), (far, False)):
+        for claim in (lead + 5 > between(5, 5), between(5, 5) < lead + 5):
+            verdict = judge(claim)
+            assert verdict.outcome is Outcome.REFUTED
+            assert ("one-sided" in verdict.sentence) == reaches
+    # Told from the contrary bound by its sign alone.
+    assert judge(far > 0).low < -0.5
 
 
 @pytest.mark.parametrize(
