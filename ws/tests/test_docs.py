@@ -149,6 +149,12 @@ def test_the_architecture_names_every_room_in_the_order_of_imports() -> None:
     assert tuple(re.findall(r"^## `(\w+)`$", page, re.MULTILINE)) == ROOMS
 
 
+def test_the_navigation_lists_every_page_once() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
+    assert sorted(re.findall(r"\S+\.md", navigation)) == sorted(pages)
+
+
 def test_the_glossary_cites_every_family_and_is_in_order() -> None:
     general, families = (DOCS / "glossary.md").read_text(encoding="utf-8").split("## Adapter families")
     told = re.findall(r"^\*\*(\w+)\*\*\n: (.*?)(?=\n\n|\Z)", families, re.MULTILINE | re.DOTALL)
