@@ -7,7 +7,7 @@ Its docstring is its help: the first line goes into the list of commands, and li
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ws.cli import evidence, export, lenses, report, rows, search, store, trust, verdicts
+from ws.cli import changes, evidence, export, lenses, report, rows, search, store, trust, verdicts
 from ws.falsify.command import falsify
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -15,6 +15,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "table": verdicts.table,
     "claims": verdicts.claims,
     "report": report.report,
+    "diff": changes.diff,
     "falsify": falsify,
     "bench": trust.bench,
     "eval": rows.evaluate,

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from scipy.special import ndtri
 
-from ws.report.verdicts import Record, in_words, number
+from ws.report.numbers import told_apart as told_apart
+from ws.report.verdicts import Record, in_words
 from ws.stats.spreads import Spread
 
 FAINT = 1e-6
@@ -113,12 +114,6 @@ def _probit(p: float) -> float:
 
 def _beyond(name: str, old: float | None, new: float | None, limit: float) -> Difference:
     return Difference(name, *told_apart(old, new), f", which is beyond its tolerance of {limit:.2g}")
-
-
-def told_apart(old: float | None, new: float | None) -> tuple[str, str]:
-    """Two numbers as text, with the usual number of digits, or more if they would look equal otherwise."""
-    short = number(old), number(new)
-    return short if short[0] != short[1] else (f"{old:.6g}", f"{new:.6g}")
 
 
 def _apart(old: float | None, new: float | None, limit: float) -> bool:

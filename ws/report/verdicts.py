@@ -14,6 +14,7 @@ from typing import Any
 
 from ws.behaviors.table import BEHAVIORS
 from ws.errors import DataError
+from ws.report.numbers import number as number
 from ws.stats.cases import Sibling
 from ws.stats.spreads import Spread
 from ws.stats.verdict import RULE_OF_ONE, RULE_OF_ROWS, Outcome, Verdict, could_have_told, in_full, one_sided
@@ -200,13 +201,6 @@ def flips(records: list[Record]) -> str:
     found = outcomes(records)
     both = [record for record in records if _at_one(record, found)]
     return f"{sum(flipped_from(record, found) is not None for record in both)} of {len(both)}" if both else ""
-
-
-def number(x: float | None) -> str:
-    """A number as text, with as many digits as are useful."""
-    if x is None:
-        return "n/a"
-    return f"{x:.2f}" if abs(x) >= 0.1 or x == 0 else f"{x:.3f}"
 
 
 def sentence(test: str, behavior: str = "") -> str:

@@ -29,6 +29,7 @@ ROOMS = (
     "exports",
     "report",
     "html",
+    "changes",
     "falsify",
     "calibration",
     "bench",

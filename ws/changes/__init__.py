@@ -1,0 +1,1 @@
+"""What moved between two sides (commits, folders of verdicts, models, evidence, stores), and through which input."""
