@@ -49,7 +49,7 @@ def chosen_steering(
     """
     given = {"--family": family, "--plus": plus, "--system": system, "--activation": activation}
     _check_choice([name for name, it in given.items() if it is not None], pair=(plus, minus), seeds=seeds)
-    _check_blocks(activation, blocks)
+    check_blocks(activation, blocks)
     check_words({"--system": system})
     if family is not None:
         number = seeds or known_model(subject.model).seeds
@@ -92,7 +92,8 @@ def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], se
         )
 
 
-def _check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:
+def check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:
+    """Raises: DataError for an activation direction without blocks to add it in, or blocks without a direction."""
     if (activation is None) != (not blocks):
         raise DataError(
             f"--activation {activation} in the blocks {blocks}; give both: a way to find a direction, and the blocks "

@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from ws.contest.own_steering import check_blocks
 from ws.contest.vectors import vectors_by
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError
@@ -37,11 +38,7 @@ class Source:
             raise DataError(f"{' with '.join(given) or 'nothing'} to export; give one of {'; '.join(ways)}")
         if folders and (self.plus is None or self.minus is None):
             raise DataError("dW needs both adapters; give --plus FOLDER and --minus FOLDER")
-        if (self.activation is None) != (not self.blocks):
-            raise DataError(
-                f"--activation {self.activation} in the blocks {self.blocks}; give both: a way to find a direction, "
-                "and the blocks whose output it is added to, counted from 0, such as --activation pca --blocks 14"
-            )
+        check_blocks(self.activation, self.blocks)
         if not self.coeff:
             raise DataError("--coeff 0 exports the model as it is; give another coefficient")
 

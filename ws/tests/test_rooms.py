@@ -27,6 +27,7 @@ ROOMS = (
     "study",
     "contest",
     "exports",
+    "talk",
     "report",
     "html",
     "changes",

@@ -1,0 +1,1 @@
+"""Talking with a steered model, beside the same model as it is."""
