@@ -1,4 +1,4 @@
-"""What `ws diff` and `ws why` do, from the words of a command line to the text that is printed."""
+"""What `ws diff` does, from the words of a command line to the text that is printed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ def compared(
     place = Place(tests)
     sides = place.side(old), place.now() if new is None else place.side(new)
     before, now = (_of_claims(side, claims, sides) for side in sides)
-    found = diff(before, now, place, stores=_there(store))
+    found = diff(before, now, place, stores=there(store))
     return comment(found) if markdown else on_a_screen(found, whole=whole)
 
 
@@ -43,5 +43,6 @@ def _of_claims(side: Side, claims: Sequence[str], sides: Sequence[Side]) -> Side
     return replace(side, cases={id: case for id, case in side.cases.items() if case.claim in wanted})
 
 
-def _there(store: Path) -> tuple[Path, ...]:
+def there(store: Path) -> tuple[Path, ...]:
+    """The store, if there is one."""
     return (store,) if store.is_dir() else ()

@@ -74,7 +74,7 @@ def diff(old: Side, new: Side, place: Place, *, stores: Sequence[Path] = ()) -> 
         raise DataError(_nothing(old, new))
     roots = [root for root in (old.store, new.store, *stores) if root is not None]
     known = Known((*old.evidence.values(), *new.evidence.values()), tuple(dict.fromkeys(roots)))
-    recordings = Recordings(place.repository, _clone(), place.inside or ".")
+    recordings = Recordings(place.repository, clone_of_library(), place.inside or ".")
     models = tuple(_models(old, new, pair, known, recordings) for pair in pairs)
     only = (*_only("-", old, {a for a, _ in pairs}), *_only("+", new, {b for _, b in pairs}))
     return Diff(old, new, models, only, artifacts)
@@ -133,7 +133,7 @@ def _of_model(side: Side, model: str) -> Mapping[str, Case]:
     return {name: case for (of, name), case in side.cases.items() if of == model}
 
 
-def _clone() -> Path | None:
+def clone_of_library() -> Path | None:
     """The clone that this code runs from; None for an installed package."""
     root = root_of(LIBRARY)
     return root if root is not None and root.resolve() == LIBRARY.resolve() else None

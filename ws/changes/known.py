@@ -46,6 +46,14 @@ class Known:
         found = self.kept(key)
         return found.phrase if found else ""
 
+    def seconds(self, key: str) -> float | None:
+        """How long an artifact took to build, without its inputs; None if nobody says."""
+        there = self.manifest(key)
+        if there is not None:
+            return there.seconds
+        found = (records[key].seconds for records in self._records.values() if key in records)
+        return next((one for one in found if one is not None), None)
+
     def digest(self, accounts: Accounts) -> str:
         """A hash of a recipe with all its inputs, which two keys share if only code or versions tell them apart."""
         return self._digest(accounts.top.recipe, accounts, accounts.top.key)

@@ -127,7 +127,7 @@ def side_of_model(text: str, tests: Path) -> Side:
     """The recorded cases and the evidence of one model."""
     folder = tests / SNAPSHOTS / text
     evidence = {model: one for model, one in _evidence_in(tests / EVIDENCE) if model == text}
-    return Side(text, f"model {text}, as in {folder}", dict(_cases_in(folder)), evidence)
+    return Side(text, f"model {text}, as in {folder}", dict(cases_in(folder)), evidence)
 
 
 def side_of_folder(text: str, folder: Path) -> Side:
@@ -141,9 +141,9 @@ def side_of_folder(text: str, folder: Path) -> Side:
         return _of_own_model(text)
     tests = next((one for one in (folder, folder / "claims") if (one / SNAPSHOTS).is_dir()), None)
     if tests is not None:
-        cases = {id: case for model in _folders(tests / SNAPSHOTS) for id, case in _cases_in(model)}
+        cases = {id: case for model in _folders(tests / SNAPSHOTS) for id, case in cases_in(model)}
         return Side(text, f"claims in {tests}", cases, dict(_evidence_in(tests / EVIDENCE)))
-    cases = dict(_cases_in(folder)) or {id: case for model in _folders(folder) for id, case in _cases_in(model)}
+    cases = dict(cases_in(folder)) or {id: case for model in _folders(folder) for id, case in cases_in(model)}
     if cases:
         return Side(text, f"verdicts in {folder}", cases)
     if evidence := dict(_evidence_in(folder)):
@@ -159,20 +159,20 @@ def _of_own_model(text: str) -> Side:
     from ws.store import Store, default_root
 
     model = named_model(text, Store(default_root()))
-    cases = dict(_cases_in(model.home / "snapshots")) if model.home else {}
+    cases = dict(cases_in(model.home / "snapshots", model=model.name)) if model.home else {}
     if not cases:
         raise DataError(f"nothing is recorded of the model {text}; record it: pytest claims/ --model {text}")
-    return Side(text, f"model {model.name}", {(model.name, name): case for (_, name), case in cases.items()})
+    return Side(text, f"model {model.name}", cases)
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
 
 
-def _cases_in(folder: Path) -> Iterator[tuple[Id, Case]]:
-    """The cases of a folder; files of JSON that are something else are none."""
+def cases_in(folder: Path, *, model: str | None = None) -> Iterator[tuple[Id, Case]]:
+    """The cases of a folder of recorded verdicts, which has the name of the model unless that is given."""
     for path in sorted(folder.glob("test_*.json")):
-        id = folder.resolve().name, path.stem
+        id = model or folder.resolve().name, path.stem
         yield id, Case(id, path.read_bytes(), str(path))
 
 

@@ -15,13 +15,17 @@ GROUPS, CASES, CAUSE_LINES = 4, 2, 3
 """How many groups of causes are told, cases of each, and lines of one cause; the rest is counted."""
 
 
+VALUES = 2
+"""So many changes of one field are told."""
+
+
 def on_a_screen(diff: Diff, *, whole: bool = False) -> str:
     """The comparison as text; with `whole` every case and every definition, however long that gets."""
-    lines = [*_wrapped(f"- {diff.old.asked}: {diff.old.told}"), *_wrapped(f"+ {diff.new.asked}: {diff.new.told}"), ""]
-    lines += [line for model in diff.models for line in _wrapped(counted(model))]
-    lines += [line for one in diff.only for line in _wrapped(f"one side alone: {one}")]
+    lines = [*wrapped(f"- {diff.old.asked}: {diff.old.told}"), *wrapped(f"+ {diff.new.asked}: {diff.new.told}"), ""]
+    lines += [line for model in diff.models for line in wrapped(counted(model))]
+    lines += [line for one in diff.only for line in wrapped(f"one side alone: {one}")]
     if turns := turned(diff.moved):
-        lines += ["", "verdicts", *(line for turn in turns for line in _wrapped(turn, "  "))]
+        lines += ["", "verdicts", *(line for turn in turns for line in wrapped(turn, "  "))]
     groups = diff.by_causes
     shown = groups if whole else groups[:GROUPS]
     lines += [line for causes, cases in shown for line in _group(causes, cases, whole)]
@@ -64,10 +68,19 @@ def through(causes: Sequence[Cause]) -> list[tuple[str, str]]:
         for piece in filter(None, cause.detail.split("; ")):
             place, colon, names = piece.partition(": ")
             places.setdefault(place + colon, {}).update(dict.fromkeys(names.split(", ")))
-    return [
-        (TITLES[what], "; ".join(place + ", ".join(names) for place, names in places.items()))
-        for what, places in details.items()
-    ]
+    return [(TITLES[what], "; ".join(_fewer(places))) for what, places in details.items()]
+
+
+def _fewer(places: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """What is said of each place; of a field with many values in many cases, the first few."""
+    fields: dict[str, list[str]] = {}
+    for place, names in places.items():
+        text = place + ", ".join(names)
+        fields.setdefault(text.split(" ", 1)[0] if " -> " in text else text, []).append(text)
+    for name, texts in fields.items():
+        yield from texts[:VALUES]
+        if len(texts) > VALUES:
+            yield f"{len(texts) - VALUES} other values of {name}"
 
 
 def numbers(moved: Moved) -> str:
@@ -87,16 +100,16 @@ def numbers(moved: Moved) -> str:
 def _group(causes: Sequence[Cause], cases: Sequence[Moved], whole: bool) -> Iterator[str]:
     counts = Counter(one.extent for one in cases)
     yield ""
-    yield from _wrapped(f"{_cases(len(cases))} ({', '.join(extents(counts))}) through")
+    yield from wrapped(f"{_cases(len(cases))} ({', '.join(extents(counts))}) through")
     for title, detail in through(causes) or [(TITLES["unknown"], "nothing that a side recorded differs")]:
-        lines = _wrapped(f"{title}: {detail}" if detail else title, "  ")
+        lines = wrapped(f"{title}: {detail}" if detail else title, "  ")
         yield from lines if whole or len(lines) <= CAUSE_LINES else _shortened(lines)
     if counts.keys() == {Extent.KEYS} and not whole:
         return
     shown = cases if whole else cases[:CASES]
     for one in shown:
-        yield from _wrapped(f"{one.new.claim} {one.new.name}", "    ")
-        yield from _wrapped(f"{one.turn}; {numbers(one)}", "      ")
+        yield from wrapped(f"{one.new.claim} {one.new.name}", "    ")
+        yield from wrapped(f"{one.turn}; {numbers(one)}", "      ")
     if len(cases) > len(shown):
         yield f"    ... and {len(cases) - len(shown)} more"
 
@@ -107,17 +120,17 @@ def _shortened(lines: Sequence[str]) -> list[str]:
 
 
 def _shelves(shelves: Shelves, whole: bool) -> Iterator[str]:
-    yield from _wrapped(f"artifacts: {shelves.same} the same{_more(shelves)}")
+    yield from wrapped(f"artifacts: {shelves.same} the same{_more(shelves)}")
     for causes, kinds in sorted(shelves.rekeyed.items(), key=lambda item: -item[1].total()):
-        yield from _wrapped(f"another key: {_kinds(kinds)}; through", "  ")
+        yield from wrapped(f"another key: {_kinds(kinds)}; through", "  ")
         for title, detail in through(causes):
-            lines = _wrapped(f"{title}: {detail}", "    ")
+            lines = wrapped(f"{title}: {detail}", "    ")
             yield from lines if whole or len(lines) <= CAUSE_LINES else _shortened(lines)
     for name, kinds in (("only in -", shelves.gone), ("only in +", shelves.appeared)):
-        yield from _wrapped(f"{name}: {_kinds(kinds)}", "  ") if kinds else ()
+        yield from wrapped(f"{name}: {_kinds(kinds)}", "  ") if kinds else ()
     shown = shelves.other_files if whole else shelves.other_files[:CASES]
     for one in shown:
-        yield from _wrapped(f"same key, other numbers, so built twice: {one}", "  ")
+        yield from wrapped(f"same key, other numbers, so built twice: {one}", "  ")
     if len(shelves.other_files) > len(shown):
         yield f"  ... and {len(shelves.other_files) - len(shown)} more"
 
@@ -144,7 +157,7 @@ def _cases(n: int) -> str:
     return f"{n} case{'' if n == 1 else 's'}"
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
     """Lines of 80 columns, of which none ends within a name that can be copied, unless that alone is longer."""
     inner = f"{indent}  "
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=inner, break_on_hyphens=False)

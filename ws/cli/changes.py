@@ -1,10 +1,12 @@
 """`ws diff` and `ws why`: what moved, and through which input."""
 
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from ws.cli.options import Claims, StorePath, TestsPath, opened, tests_folder
+from ws.errors import CommandError
 
 SIDE = (
     "A commit, a folder (recorded verdicts, evidence, claims, a store) or a model with recorded verdicts; ./NAME is a "
@@ -22,6 +24,15 @@ def diff(
         bool, tyro.conf.arg(help="Print a comment for a pull request, as .github/actions/diff posts it.")
     ] = False,
     all: Annotated[bool, tyro.conf.arg(help="Print every case and every definition, not one screen.")] = False,
+    bisect: Annotated[
+        str | None,
+        tyro.conf.arg(help="Rebuild this case by both commits, and by the old one with one input changed at a time."),
+    ] = None,
+    python: Annotated[
+        Path | None,
+        tyro.conf.arg(help="With --bisect: the Python of an environment with the new packages."),
+    ] = None,
+    dry_run: Annotated[bool, tyro.conf.arg(help="With --bisect: show the plan and its cost, and run nothing.")] = False,
     tests: TestsPath = None,
     store: StorePath = None,
 ) -> None:
@@ -36,8 +47,40 @@ def diff(
         ws diff smollm2-135m qwen3-0.6b
         ws diff ~/their-store ~/.cache/weight-steering
         ws diff origin/main --markdown
+        ws diff HEAD~3 HEAD --bisect "test_it[lora-raw]" --dry-run
     """
+    place, kept = tests_folder(tests), opened(store)
+    if bisect is not None:
+        from ws.changes.bisect.search import rebuilt
+
+        for text in rebuilt(old, new, bisect, place, kept, python=python, dry_run=dry_run):
+            print(text, end="", flush=True)
+        return
+    if python is not None or dry_run:
+        raise CommandError("--python and --dry-run say how to rebuild a case; name it with --bisect CASE")
     from ws.changes.commands import compared
 
-    place, kept = tests_folder(tests), opened(store)
     print(compared(old, new, place, store=kept.root, claims=claims, markdown=markdown, whole=all), end="")
+
+
+def why(
+    case: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(
+            help="A recorded case as pytest names it: claims/FILE.py::TEST[CASE]; file and model may be left out."
+        ),
+    ],
+    tests: TestsPath = None,
+    store: StorePath = None,
+) -> None:
+    """Explain a recorded case: its number, what it was read from, and what has changed since it was recorded.
+
+    For each artifact behind the number, whether this code gives its recipe the same key; if not, through which code,
+    versions or fields. The code that judges is compared between the commit that recorded it and this one.
+
+        ws why claims/test_families.py::test_delora_pays_with_pmass
+        ws why "test_delora_spreads_further_than_lora[raw]"
+    """
+    from ws.changes.explaining import explained
+
+    print(explained(case, tests_folder(tests), opened(store)), end="")

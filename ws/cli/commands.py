@@ -16,6 +16,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "claims": verdicts.claims,
     "report": report.report,
     "diff": changes.diff,
+    "why": changes.why,
     "falsify": falsify,
     "bench": trust.bench,
     "eval": rows.evaluate,

@@ -135,6 +135,7 @@ def _leftovers(root: Path, kept: Iterable[Standing]) -> Iterator[tuple[Path, str
     yield from ((path, "no artifact is made by it") for path in _entries(root / CODE) if _source(path) not in sources)
     for folder in ("carry", "audits"):
         yield from ((path, "of an audit that was not finished") for path in _entries(root / folder))
+    yield from ((path, "of a bisection of `ws diff`") for path in _entries(root / "bisect"))
     yield from ((home, "its manifest cannot be read") for home in _unreadable(root))
 
 
