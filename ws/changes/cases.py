@@ -15,6 +15,9 @@ ROUNDING = 1e-5
 Id = tuple[str, str]
 """The model of a case, and the name of its file without its ending: `test_x[lora-raw]`."""
 
+Group = tuple[str, str, str, str]
+"""What cases that share an error rate have in common: model, test, measure and footing."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -71,7 +74,7 @@ class Case:
         return found if isinstance(found, dict) else {}
 
     @property
-    def group(self) -> tuple[str, str, str, str]:
+    def group(self) -> Group:
         """What cases that share an error rate have in common."""
         return self.id[0], self.test, str(self.said.get("measure")), str(self.said.get("footing"))
 

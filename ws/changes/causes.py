@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ws.changes.cases import Case, Cause, Extent, Moved
+from ws.changes.cases import Case, Cause, Extent, Group, Moved
 from ws.changes.keys import Rekeyed, code_of, paired, rekeyed, told_of
 from ws.changes.known import Known
 from ws.changes.recordings import Recordings, uncommitted
@@ -43,8 +43,8 @@ class Causes:
 
     known: Known
     recordings: Recordings
-    groups: frozenset[tuple[str, str, str, str]] = frozenset()
-    """Groups of sibling cases of which some number moved, or that got or lost a case."""
+    groups: Mapping[Group, int] = field(default_factory=dict)
+    """For each group of sibling cases, how many came, went, or have another number."""
     _rekeyed: dict[tuple[str, str], Rekeyed] = field(default_factory=dict)
 
     def of(self, moved: Moved) -> tuple[Cause, ...]:
@@ -66,7 +66,7 @@ class Causes:
         schemes = [case.recorded["keys"] for case in (old, new) if "keys" in case.recorded]
         if not old.keys or not new.keys:
             yield Cause("unknown", NO_KEYS)
-            yield from self._judged(old, new)
+            yield from self._judged(moved)
         elif schemes and old.recorded.get("keys") != new.recorded.get("keys"):
             yield Cause("unknown", f"keys of one side are {schemes[0]}, and cannot be compared")
             yield from _versions(old, new)
@@ -75,11 +75,13 @@ class Causes:
             if not moved.has_same_number or moved.extent == Extent.KEYS:
                 yield from self._other_keys(old, new)
             if moved.extent in (Extent.TURNED, Extent.JUDGED):
-                yield from self._judged(old, new)
+                yield from self._judged(moved)
         elif moved.has_same_rows is False:
             yield from _built_again(old, new)
+            if moved.extent in (Extent.TURNED, Extent.JUDGED):
+                yield from self._judgement(moved)
         else:
-            yield from self._judged(old, new)
+            yield from self._judged(moved)
 
     def _other_keys(self, old: Case, new: Case) -> Iterator[Cause]:
         pairs, alone = paired(old.keys, new.keys, self.known)
@@ -114,17 +116,18 @@ class Causes:
             made = self.recordings.making(old.recorded, new.recorded)
             yield Cause("code or settings", made if isinstance(made, str) else told_of(made) or "no file differs")
 
-    def _judged(self, old: Case, new: Case) -> Iterator[Cause]:
-        found = list(self._judgement(old, new))
+    def _judged(self, moved: Moved) -> Iterator[Cause]:
+        found = list(self._judgement(moved))
         yield from found or [Cause("unknown", "nothing that a side recorded differs")]
 
-    def _judgement(self, old: Case, new: Case) -> Iterator[Cause]:
+    def _judgement(self, moved: Moved) -> Iterator[Cause]:
+        old, new = moved.old, moved.new
         yield from _changed("claim", old, new, *ASKED)
         if test := self.recordings.test_of(new.test, old.recorded, new.recorded):
             yield Cause("claim", test)
         if "cases" in old.said and old.said["cases"] != new.said.get("cases"):
             yield Cause("siblings", f"{old.said['cases']} -> {new.said.get('cases')} cases")
-        if new.group in self.groups:
+        if self.groups.get(new.group, 0) > (not moved.has_same_number):
             yield Cause("siblings", "numbers of others moved")
         releases = [case.recorded.get("releases", {}) for case in (old, new)]
         yield from _apart("versions", *({"numpy": one["numpy"]} if "numpy" in one else {} for one in releases))

@@ -110,11 +110,8 @@ def _models(old: Side, new: Side, pair: tuple[str, str], known: Known, recording
     appeared, gone = [now[it] for it in now if it not in before], [before[it] for it in before if it not in now]
     others = [Moved(before[name], now[name]) for name in both if before[name].raw != now[name].raw]
     moved = [one for one in others if one.extent != Extent.SAME]
-    groups = {one.new.group for one in moved if one.extent in (Extent.TURNED, Extent.BEYOND, Extent.WITHIN)}
-    # A verdict that turned with the same number says nothing of its siblings' numbers.
-    groups = {group for group in groups if any(_has_moved(one) for one in moved if one.new.group == group)}
-    groups |= {case.group for case in (*appeared, *gone)}
-    causes = Causes(known, recordings, frozenset(groups))
+    changed = [*(one.new for one in moved if not one.has_same_number), *appeared, *gone]
+    causes = Causes(known, recordings, Counter(case.group for case in changed))
     told = [replace(one, causes=causes.of(one)) for one in moved]
     return Models(
         " -> ".join(dict.fromkeys(pair)),
@@ -123,10 +120,6 @@ def _models(old: Side, new: Side, pair: tuple[str, str], known: Known, recording
         tuple(sorted(told, key=severity)),
         len(both) - len(moved),
     )
-
-
-def _has_moved(moved: Moved) -> bool:
-    return bool(moved.step is None or moved.step > 0 or moved.has_same_rows is False)
 
 
 def _of_model(side: Side, model: str) -> Mapping[str, Case]:

@@ -4,14 +4,13 @@ Records come from whoever opened the pull request. So every word of theirs stand
 neither links nor pictures, and calls nobody by name.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ws.changes.cases import Case, Cause, Moved
 from ws.changes.compare import Diff
-from ws.changes.text import counted, extents, numbers, through, turned
+from ws.changes.text import counted, extents, numbers, printable, through, turned
 
 MOST = 65_536
 """Characters of the longest comment that GitHub takes."""
@@ -19,8 +18,11 @@ MOST = 65_536
 MARK = "<!-- ws diff -->"
 """The first line, by which a comment of an earlier push is found and replaced."""
 
-LONGEST_DETAIL = 1_500
-"""Characters of one cause's detail."""
+LONGEST, LONGEST_DETAIL = 300, 1_500
+"""Characters of one word of a record, and of all that is said of one cause."""
+
+LINES = 20
+"""Lines of one list of the summary."""
 
 ROOM = 400
 """Characters that are kept free for what is said of rows that are left out."""
@@ -70,10 +72,16 @@ def _head(diff: Diff) -> Iterator[str]:
     yield f"from {span(f'{diff.old.asked}: {diff.old.told}')}  "
     yield f"to {span(f'{diff.new.asked}: {diff.new.told}')}"
     yield ""
-    yield from (f"- {span(counted(model))}" for model in diff.models)
-    yield from (f"- one side alone: {span(one)}" for one in diff.only)
-    yield from (f"- **{span(turn)}**" for turn in turned(diff.moved))
-    yield from (f"- {_titles(causes)}: {len(cases)} cases" for causes, cases in diff.by_causes)
+    yield from _few(f"- {span(counted(model))}" for model in diff.models)
+    yield from _few(f"- one side alone: {span(one)}" for one in diff.only)
+    yield from _few(f"- **{span(turn)}**" for turn in turned(diff.moved))
+    yield from _few(f"- {_titles(causes)}: {len(cases)} cases" for causes, cases in diff.by_causes)
+
+
+def _few(lines: Iterable[str]) -> list[str]:
+    """The first lines of a list, and how many more there are."""
+    found = list(lines)
+    return found if len(found) <= LINES else [*found[:LINES], f"- and {len(found) - LINES} more"]
 
 
 def _summed(diff: Diff) -> list[str]:
@@ -111,8 +119,7 @@ def _cells(*texts: str) -> str:
 
 def _lead(causes: Sequence[Cause]) -> Iterator[str]:
     for title, detail in through(causes):
-        shown = detail if len(detail) <= LONGEST_DETAIL else f"{detail[:LONGEST_DETAIL]} ..."
-        yield f"- {title}: {span(shown)}" if shown else f"- {title}"
+        yield f"- {title}: {span(detail, most=LONGEST_DETAIL)}" if detail else f"- {title}"
 
 
 def _folded(section: Section, rows: Sequence[str]) -> str:
@@ -121,13 +128,10 @@ def _folded(section: Section, rows: Sequence[str]) -> str:
     return "\n".join(["", "<details>", summary, "", *section.lead, "", *table, "", "</details>"])
 
 
-ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-"""Characters that end a line, or turn the direction of what follows."""
-
-
-def span(text: str) -> str:
+def span(text: str, *, most: int = LONGEST) -> str:
     """Words that are shown as they are, in one line, whatever they are."""
-    return f"`{ODD.sub(' ', text).replace('`', chr(39)).strip() or ' '}`"
+    shown = printable(text).replace("`", "'").strip()
+    return f"`{shown if len(shown) <= most else f'{shown[:most]} ...'}`" if shown else "` `"
 
 
 def cell(text: str) -> str:

@@ -160,4 +160,9 @@ def _cases(n: int) -> str:
 def wrapped(text: str, indent: str = "") -> list[str]:
     """Lines of 80 columns, of which none ends within a name that can be copied, unless that alone is longer."""
     inner = f"{indent}  "
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=inner, break_on_hyphens=False)
+    return textwrap.wrap(printable(text), WIDTH, initial_indent=indent, subsequent_indent=inner, break_on_hyphens=False)
+
+
+def printable(text: str) -> str:
+    """Words without what moves a cursor, ends a line or turns the direction of writing: records are anybody's."""
+    return "".join(one if one.isprintable() else " " for one in text)

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -247,6 +248,26 @@ def test_numbers_of_siblings_that_moved_are_told_only_where_some_moved(repositor
 
     assert causes(0.7) == ["siblings"]
     assert causes(0.5) == ["unknown"]
+
+
+def test_a_case_is_no_sibling_of_itself(repository: Repository) -> None:
+    found = moved_by(repository, outcome="REFUTED", value=0.7, threshold=0.9)
+    assert found.causes == (Cause("claim", "threshold 0.1 -> 0.9"),)
+
+
+def test_records_move_no_cursor(repository: Repository) -> None:
+    repository.record("a")
+    old = repository.commit("Old \x1b[2J")
+    repository.record("a", outcome="\x1b[31mRED", value=0.7)
+    text = compared(old, None, repository.tests, store=Path("none"))
+    assert "[31mRED" in text
+    assert "\x1b" not in text
+
+
+def test_comparing_loads_no_model_library() -> None:
+    code = "import sys, ws.changes.commands; print({'torch', 'pandas', 'scipy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 SIDES = {
