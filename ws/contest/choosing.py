@@ -53,19 +53,17 @@ def prompts_toward(behavior_name: str) -> tuple[str, ...]:
 def best_prompt(store: Store, contest: Contest, *, seed: int, by: By = "dilemmas") -> Setting:
     """The prompt for the behavior that moves validation rows furthest; `seed` is that of the text."""
     prompts = {name: contest.prompt(name) for name in prompts_toward(contest.subject.behavior_name)}
-    rows_of = _rows_of(contest, by, seed)
-    return _best(contest, {name: _validation(store, rows_of, prompt, (1.0,)) for name, prompt in prompts.items()})
+    return _best(contest, _validation(store, _rows_of(contest, by, seed), prompts, (1.0,)))
 
 
 @lru_cache(maxsize=16)
 def best_activation(store: Store, contest: Contest, method: str, *, seed: int, by: By = "dilemmas") -> Setting:
     """The blocks and the coefficient at which a method's vectors of one seed move validation rows furthest."""
-    rows_of = _rows_of(contest, by, seed)
-    scored = {
-        name: _validation(store, rows_of, contest.activations(method, blocks=blocks, seed=seed), GRID)
+    made = {
+        name: contest.activations(method, blocks=blocks, seed=seed)
         for name, blocks in _block_choices(store, contest, method, seed).items()
     }
-    return _best(contest, scored)
+    return _best(contest, _validation(store, _rows_of(contest, by, seed), made, GRID))
 
 
 def best_blocks(store: Store, contest: Contest, method: str, *, seed: int, by: By = "dilemmas") -> tuple[int, ...]:
@@ -76,6 +74,7 @@ def best_blocks(store: Store, contest: Contest, method: str, *, seed: int, by: B
 
 def best_method(store: Store, contest: Contest, *, seed: int, by: By = "dilemmas") -> str:
     """The way to find an activation direction whose best setting moves validation rows furthest."""
+    store.needs(*(contest.vectors(method, seed=seed) for method in METHODS))
     return max(METHODS, key=lambda method: best_activation(store, contest, method, seed=seed, by=by).effect_nats)
 
 
@@ -126,9 +125,19 @@ def _rows_of(contest: Contest, by: By, seed: int) -> RecipeOf:
 
 
 def _block_choices(store: Store, contest: Contest, method: str, seed: int) -> dict[str, tuple[int, ...]]:
-    return block_choices(len(read_vectors(store, contest.vectors(method, seed=seed))))
+    vectors = contest.vectors(method, seed=seed)
+    store.needs(vectors)
+    return block_choices(len(read_vectors(store, vectors)))
 
 
-def _validation(store: Store, rows_of: RecipeOf, made: Intervention, coeffs: tuple[float, ...]) -> pd.DataFrame:
-    recipes = rows_of(Nothing(), coeffs=(0.0,)), rows_of(made, coeffs=coeffs)
-    return pd.concat([read_scored(store, recipe) for recipe in recipes], ignore_index=True)
+def _validation(
+    store: Store, rows_of: RecipeOf, choices: Mapping[str, Intervention], coeffs: tuple[float, ...]
+) -> dict[str, pd.DataFrame]:
+    """The rows for choosing of each choice, with those of the unchanged model."""
+    still = rows_of(Nothing(), coeffs=(0.0,))
+    recipes = {name: (still, rows_of(made, coeffs=coeffs)) for name, made in choices.items()}
+    store.needs(*(recipe for both in recipes.values() for recipe in both))
+    return {
+        name: pd.concat([read_scored(store, recipe) for recipe in both], ignore_index=True)
+        for name, both in recipes.items()
+    }

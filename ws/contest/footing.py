@@ -71,6 +71,8 @@ def _arm(
 ) -> Arm:
     of = _chosen(store, contest, name, by, seed=seeds[0])
     made = [_intervention(store, contest, seeds, of, seed, control, trained, by) for seed in seeds]
+    if footing == "iso-kl":
+        store.needs(*(contest.iso_kl(one) for one in made if not isinstance(one, SystemPrompt)))
     coeffs = [side * _coefficient(store, contest, seeds, of, one, footing, by) for one in made]
     doses = tuple(map(Dose, seeds, made, coeffs))
     return Arm(name, doses, side, ranked=control is None and trained is None and side > 0)

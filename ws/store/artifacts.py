@@ -130,6 +130,12 @@ class Store:
                     self._make_sound(recipe, key, home)
         return home
 
+    def needs(self, *recipes: Recipe) -> None:
+        """Told what is read next, where it decides what is asked for after it or nothing can stand in for it.
+
+        A store that builds has nothing to do. One that finds out what is missing goes no further if one of these is.
+        """
+
     def _make_sound(self, recipe: Recipe, key: str, home: Path) -> None:
         """Take it from a supply or build it, unless another process did so while this one waited for the lock."""
         damage = self._damage(home, key)

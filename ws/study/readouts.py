@@ -208,5 +208,6 @@ _READERS = {what: partial(read_energy, what=what) for what in ("writes", "blocks
 
 @lru_cache(maxsize=64)
 def _over_seeds(replicates: Replicates, recipes: tuple[tuple[int, R], ...], read: Read[R]) -> Table:
+    replicates.store.needs(*(recipe for _, recipe in recipes))
     tables = [read(replicates.store, recipe).assign(seed=seed) for seed, recipe in recipes]
     return Table(pd.concat(tables, ignore_index=True), replicates.keys(*(recipe for _, recipe in recipes)))

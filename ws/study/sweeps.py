@@ -124,8 +124,9 @@ def gap(replicates: Replicates, family: str, *parts: Asked, of: Asked = "whole")
 
 def layers(replicates: Replicates, family: str) -> list[int]:
     """The decoder layers that dW is in, in order."""
-    table = read_geometry(replicates.store, replicates.subject.direction(family, seed=replicates.seeds[0]))
-    return sorted(set(map(layer_of, table["tensor"])))
+    direction = replicates.subject.direction(family, seed=replicates.seeds[0])
+    replicates.store.needs(direction)
+    return sorted(set(map(layer_of, read_geometry(replicates.store, direction)["tensor"])))
 
 
 def zero_rows(replicates: Replicates, family: str) -> pd.DataFrame:

@@ -26,6 +26,7 @@ ROOMS = (
     "lenses",
     "study",
     "contest",
+    "plan",
     "exports",
     "talk",
     "report",

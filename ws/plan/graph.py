@@ -1,0 +1,60 @@
+"""The graph of artifacts that are missing: which must be there before which is built."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ws.store import Recipe, Store
+from ws.store.recipes import held_in, values_of
+from ws.training.direction import Direction
+
+
+@dataclass(frozen=True)
+class Node:
+    """A missing artifact."""
+
+    key: str
+    recipe: Recipe
+    inputs: tuple[str, ...] = ()
+    """Keys of the missing artifacts that its build reads."""
+
+
+Graph = Mapping[str, Node]
+"""All missing artifacts by key, each after its inputs."""
+
+
+def graph_of(wanted: Iterable[Recipe], store: Store) -> Graph:
+    """The wanted artifacts that are missing, and what is missing below them."""
+    found: dict[str, Node] = {}
+    here: dict[str, bool] = {}
+
+    def is_here(recipe: Recipe) -> bool:
+        key = store.key(recipe)
+        if key not in here:
+            here[key] = store.has(recipe)
+        return here[key]
+
+    def add(recipe: Recipe) -> None:
+        key = store.key(recipe)
+        if key in found or is_here(recipe):
+            return
+        inputs = tuple(dict.fromkeys(inputs_of(recipe)))
+        for one in inputs:
+            add(one)
+        found[key] = Node(key, recipe, tuple(store.key(one) for one in inputs if not is_here(one)))
+
+    for recipe in wanted:
+        add(recipe)
+    return found
+
+
+def inputs_of(recipe: Recipe) -> Iterator[Recipe]:
+    """The artifacts that a build reads.
+
+    A direction inside another recipe stands for its two adapters; the table of its geometry is read by claims alone.
+    """
+    for field in values_of(recipe).values():
+        for value in held_in(field):
+            if isinstance(value, Direction):
+                yield from inputs_of(value)
+            elif isinstance(value, Recipe):
+                yield value

@@ -1,0 +1,52 @@
+"""A plan: what is missing for some cases, how long it takes, and what shows only later."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from statistics import median
+
+from ws.plan.costs import Costs
+from ws.plan.graph import Graph, graph_of
+from ws.plan.schedule import Schedule
+from ws.store import Recipe, Store
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The artifacts that some cases still need."""
+
+    graph: Graph
+    known: Mapping[str, float]
+    """For each artifact of the graph whose kind this store has built before, how long it will take, in seconds."""
+    cases: int
+    """How many cases were asked what they need."""
+    unfolding: Sequence[str] = ()
+    """The cases that will ask for more once some of these artifacts are there."""
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """The cases that went no further for another reason, which made-up numbers may be, with that reason."""
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The graph with times; a kind that was never built here is taken to last as long as the median of the others,
+        or a second if there is none."""
+        usual = median(self.known.values()) if self.known else 1.0
+        return Schedule(self.graph, {key: self.known.get(key, usual) for key in self.graph})
+
+    def without(self, keys: Collection[str]) -> "Plan":
+        """The plan of the other artifacts."""
+        return replace(self, graph={key: node for key, node in self.graph.items() if key not in keys})
+
+
+def plan_of(
+    wanted: Mapping[str, Recipe],
+    store: Store,
+    *,
+    cases: int,
+    unfolding: Sequence[str] = (),
+    failing: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan of building the wanted artifacts, by key, and what is missing below them."""
+    graph, costs = graph_of(wanted.values(), store), Costs(store)
+    seconds = {key: costs.seconds(node.recipe) for key, node in graph.items()}
+    known = {key: one for key, one in seconds.items() if one is not None}
+    return Plan(graph, known, cases, unfolding, failing or {})

@@ -1,0 +1,81 @@
+"""A plan in words, at most 80 columns wide."""
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterator
+
+from ws.live.builds import clock
+from ws.plan.building import Build
+from ws.plan.plan import Plan
+
+WIDTH = 80
+NAMED = 3
+"""How many of the cases that unfold later, or links of the longest chain, are named."""
+
+
+def in_words(plan: Plan, *, workers: int) -> str:
+    """What is missing, kind by kind, how long it takes, and what shows only later."""
+    return "\n".join(_lines(plan, workers))
+
+
+def _lines(plan: Plan, workers: int) -> Iterator[str]:
+    of = f"{plan.cases} {'case' if plan.cases == 1 else 'cases'}"
+    if not plan.graph and not plan.unfolding and not plan.failing:
+        yield f"nothing to build: all that {of} {'reads' if plan.cases == 1 else 'read'} is there"
+        return
+    yield f"{len(plan.graph)} artifacts to build for {of}"
+    yield ""
+    yield f"  {'artifact':<20}{'number':>8}{'each':>10}{'together':>12}"
+    yield from _by_kind(plan)
+    yield ""
+    yield from _times(plan, workers)
+    if plan.unfolding:
+        n, named = len(plan.unfolding), list(dict.fromkeys(name.partition("[")[0] for name in plan.unfolding))
+        yield _wrapped(
+            f"{n} {'case' if n == 1 else 'cases'} may ask for more when some of it is there: "
+            f"{', '.join(named[:NAMED])}{', ...' if len(named) > NAMED else ''}"
+        )
+    if plan.failing:
+        n, (name, reason) = len(plan.failing), next(iter(plan.failing.items()))
+        yield _wrapped(f"{n} {'case' if n == 1 else 'cases'} went no further than made-up numbers go: {name}: {reason}")
+
+
+def result_in_words(made: Build, *, seconds: float) -> str:
+    """What became of a build that took so many seconds."""
+    busy = sum(made.seconds.values())
+    said = f"{len(made.seconds)} artifacts built in {clock(seconds)}, {clock(busy)} of work"
+    said += f"; at most {made.peak / 2**30:.1f} GiB in a process" if made.peak else ""
+    if made.failures:
+        said += f"; {len(made.failures)} cannot be built, and {len(made.lost)} need one of these"
+    return _wrapped(said)
+
+
+def _by_kind(plan: Plan) -> Iterator[str]:
+    keys: dict[str, list[str]] = defaultdict(list)
+    for key, node in plan.graph.items():
+        keys[type(node.recipe).__name__].append(key)
+    times = {kind: [plan.known[key] for key in of if key in plan.known] for kind, of in keys.items()}
+    for kind, of in sorted(keys.items(), key=lambda item: (-sum(times[item[0]]), item[0])):
+        known = times[kind]
+        each, together = (f"{sum(known) / len(known):.1f} s", clock(sum(known))) if known else ("?", "?")
+        yield f"  {kind:<20}{len(of):>8}{each:>10}{together:>12}"
+
+
+def _times(plan: Plan, workers: int) -> Iterator[str]:
+    if not plan.known:
+        yield _wrapped("How long that takes shows once some of each kind were built in this store.")
+        return
+    schedule = plan.schedule
+    chain = schedule.critical
+    least = sum(schedule.seconds[key] for key in chain)
+    kinds = " > ".join(type(plan.graph[key].recipe).__name__ for key in chain)
+    yield f"one worker: {clock(schedule.total)}"
+    if workers > 1:
+        yield f"{workers} workers: {clock(schedule.time(workers))}"
+    yield _wrapped(f"any number of workers: {clock(least)}, the longest chain ({kinds})")
+    if unknown := len(plan.graph) - len(plan.known):
+        yield _wrapped(f"{unknown} of kinds that were never built in this store are taken to last as long as others")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ")

@@ -1,0 +1,52 @@
+"""Recipes that take no time, for tests of plans; a module of its own, so that a worker can import them."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from ws.errors import DataError
+from ws.store import Recipe, Store
+
+
+@dataclass(frozen=True)
+class Said(Recipe):
+    """A text, behind those of its inputs."""
+
+    text: str
+    after: tuple["Said", ...] = ()
+    times: tuple[int, ...] = ()
+
+    def describe(self) -> str:
+        return f"said {self.text}"
+
+    def build(self, out: Path, store: Store) -> None:
+        before = [(store.get(one) / "said.txt").read_text() for one in self.after]
+        (out / "said.txt").write_text(" ".join([*before, self.text]))
+
+
+@dataclass(frozen=True)
+class Refused(Said):
+    """What cannot be built."""
+
+    def build(self, out: Path, store: Store) -> None:
+        raise DataError(f"{self.text} cannot be said\nand so on")
+
+
+@dataclass(frozen=True)
+class Killed(Said):
+    """What kills the process that builds it."""
+
+    def build(self, out: Path, store: Store) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class KilledOnce(Said):
+    """What kills the first process that builds it; `text` is a file that remembers."""
+
+    def build(self, out: Path, store: Store) -> None:
+        if not Path(self.text).exists():
+            Path(self.text).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        (out / "said.txt").write_text("said at last")

@@ -1,0 +1,76 @@
+"""Runs with --plan and --workers: nothing is built or judged in the one, all that is missing in the other."""
+
+import pytest
+
+# Here, so that the runs within do not import them anew, each with classes of its own.
+from ws.plan import asking, building, text  # noqa: F401
+from ws.store import progress
+from ws.tests.conftest import Project
+
+CLAIMS = """
+import pytest
+from ws.tests.planned_recipes import Said
+
+@pytest.mark.claim("C05")
+@pytest.mark.parametrize("measure", ["raw", "text"])
+def test_it_steers(store, effect, holds, measure):
+    said = Said("b", after=(Said("a"),))
+    store.needs(said)
+    assert (store.get(Said(measure, after=(said,))) / "said.txt").read_text() == f"a b {measure}"
+    holds(effect() > 0)
+
+def test_it_is_not_there(store, must_not_hold, effect):
+    must_not_hold(effect() < 0)
+"""
+
+
+@pytest.fixture
+def asked(project: Project) -> Project:
+    """A project of two cases of a claim, whose artifacts can be built at once."""
+    project.claims(CLAIMS)
+    conftest = project.pytester.path / "conftest.py"
+    conftest.write_text(conftest.read_text().replace('"snapshots"', '"snapshots", "planning", "controls"'))
+    return project
+
+
+def test_a_plan_says_what_is_missing_and_builds_nothing(asked: Project) -> None:
+    result = asked.run("--plan")
+    result.stdout.fnmatch_lines(
+        [
+            "2 artifacts to build for 3 cases",
+            "  Said * 2 *",
+            "2 cases may ask for more when some of it is there: test_it_steers",
+            "*no tests ran*",
+        ]
+    )
+    assert not (asked.store / "Said").exists()
+    assert asked.records == []
+
+
+def test_workers_build_what_shows_in_turn_and_then_tests_are_judged(
+    asked: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(progress, "say", lines.append)
+    result = asked.run("--workers", "1", "--snapshot-update")
+    assert result.parseoutcomes()["passed"] == 3
+    said = [" ".join(line.split()[:3]) for line in lines if line.startswith("2 artifacts")]
+    assert said == ["2 artifacts to", "2 artifacts built"] * 2
+    assert len(list((asked.store / "Said").iterdir())) == 4
+    asked.run("--plan").stdout.fnmatch_lines(["nothing to build: all that 3 cases read is there"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--plan", "--fresh"], "--plan looks at what is missing; drop --falsify, --fresh or --until-decided"),
+        (["--workers", "2", "--until-decided", "5"], "--workers looks at what is missing; drop --falsify"),
+        (["--plan", "--snapshot-update"], "--plan judges nothing that could be recorded; drop --snapshot-update"),
+        (["--workers", "0"], "'0' is not a number of processes; give 1 or more, or auto"),
+        (["--workers", "many"], "'many' is not a number of processes; give 1 or more, or auto"),
+    ],
+)
+def test_what_a_plan_cannot_go_with_is_refused(asked: Project, options: list[str], said: str) -> None:
+    result = asked.run(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in result.stderr.str()

@@ -1,0 +1,275 @@
+"""Plans: what is missing, in which order, for how long; schedules hold Graham's bounds; workers build all of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ws.behaviors.messages import Message
+from ws.errors import DataError
+from ws.plan.asking import AskingStore, UnfoldsLater
+from ws.plan.building import build
+from ws.plan.costs import Costs
+from ws.plan.graph import Node, graph_of, inputs_of
+from ws.plan.plan import Plan, plan_of
+from ws.plan.schedule import Queue, Schedule
+from ws.plan.standins import TABLES, stand_in
+from ws.plan.text import in_words, result_in_words
+from ws.plan.workers import Place, pool, workers_for
+from ws.scoring.rows import Rows, read_rows
+from ws.scoring.side_effects import SideEffects, read_answers, read_text
+from ws.scoring.text import SampledAnswers, TextRows, read_text_rows
+from ws.scoring.written import WrittenRows, read_written_rows
+from ws.steering.interventions import Nothing, Weights
+from ws.steering.iso_kl import Divergence, IsoKL, read_divergence, read_iso_kl
+from ws.store import Recipe, Store
+from ws.tests.planned_recipes import Killed, KilledOnce, Refused, Said
+from ws.tests.small import ON, SYCOPHANCY, adapter
+from ws.training.direction import Direction, read_geometry
+
+A = Said("a")
+B = Said("b", after=(A,))
+C = Said("c", after=(A,))
+D = Said("d", after=(B, C))
+
+QUESTIONS = SYCOPHANCY.questions("heldout")[:4]
+MESSAGES = ("What is a bridge?", "How do boats float?")
+TO_ANSWER = tuple(Message(f"m{n}", "topic", text) for n, text in enumerate(MESSAGES))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def names(keys: object, graph: dict[str, Node]) -> list[str]:
+    return [graph[key].recipe.text for key in keys]  # type: ignore[attr-defined]
+
+
+def test_a_graph_has_what_is_missing_and_inputs_first(own: Store) -> None:
+    own.get(C)
+    graph = graph_of([D, B], own)
+    assert names(graph, dict(graph)) == ["b", "d"]
+    assert [names(node.inputs, dict(graph)) for node in graph.values()] == [[], ["b"]]
+
+
+def test_a_direction_stands_for_its_adapters() -> None:
+    direction = Direction(adapter("lora", sign="plus"), adapter("lora", sign="minus"))
+    rows = Rows(ON, QUESTIONS, "", Weights(direction))
+    found = list(inputs_of(rows))
+    assert direction not in found
+    assert {direction.plus, direction.minus, ON.weights} <= set(found)
+
+
+def schedule(**seconds: float) -> Schedule:
+    inputs = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+    return Schedule({key: Node(key, Said(key), inputs[key]) for key in seconds}, seconds)
+
+
+def test_the_longest_chain_binds_any_number_of_workers() -> None:
+    planned = schedule(a=1.0, b=5.0, c=2.0, d=1.0)
+    assert planned.critical == ("a", "b", "d")
+    assert planned.total == planned.time(1) == 9
+    assert planned.time(2) == planned.time(100) == 7
+
+
+def test_what_the_most_time_hangs_on_is_taken_first() -> None:
+    queue = Queue(schedule(a=1.0, b=2.0, c=5.0, d=1.0))
+    assert queue.take() == "a"
+    assert queue.take() is None
+    queue.finish("a")
+    assert [queue.take(), queue.take()] == ["c", "b"]
+    queue.finish("c")
+    assert queue.take() is None
+    queue.finish("b")
+    assert queue.take() == "d"
+
+
+def test_what_reads_a_failure_is_never_taken() -> None:
+    queue = Queue(schedule(a=1.0, b=2.0, c=5.0, d=1.0))
+    queue.finish(str(queue.take()))
+    assert queue.fail(str(queue.take())) == ["d"]
+    queue.finish(str(queue.take()))
+    assert queue.take() is None
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 10), st.sets(st.integers(0, 9))), min_size=1, max_size=10),
+    st.integers(1, 4),
+)
+def test_a_schedule_is_within_grahams_bound(drawn: list[tuple[float, set[int]]], workers: int) -> None:
+    graph = {
+        str(n): Node(str(n), Said(str(n)), tuple(str(one) for one in sorted(below) if one < n))
+        for n, (_, below) in enumerate(drawn)
+    }
+    planned = Schedule(graph, {str(n): seconds for n, (seconds, _) in enumerate(drawn)})
+    longest = sum(planned.seconds[key] for key in planned.critical)
+    assert max(longest, planned.total / workers) <= planned.time(workers) + 1e-9
+    assert planned.time(workers) <= planned.total / workers + longest + 1e-9
+
+
+def test_an_empty_plan_takes_no_time() -> None:
+    assert Schedule({}, {}).critical == ()
+    assert Schedule({}, {}).time(3) == 0
+    with pytest.raises(DataError, match="0 workers; expected 1"):
+        Schedule({}, {}).time(0)
+
+
+def timed(store: Store, recipe: Recipe, seconds: float) -> None:
+    """Build an artifact, and have its manifest say that it took so long."""
+    manifest = store.get(recipe) / "manifest.json"
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(said | {"seconds": seconds}))
+
+
+def test_the_most_similar_artifacts_tell_the_time(own: Store) -> None:
+    assert Costs(own).seconds(Said("long", times=(1,))) is None
+    for place in range(5):
+        timed(own, Said("long", times=(place,)), 10.0)
+        timed(own, Said("short", times=(place, 1)), 4.0)
+    assert Costs(own).seconds(Said("long", times=(9,))) == pytest.approx(10.0)
+    assert Costs(own).seconds(Said("short", times=(8, 8))) == pytest.approx(4.0)
+    assert Costs(own).seconds(Said("short", times=(7, 8, 9))) == pytest.approx(6.0)
+
+
+def test_what_was_taken_from_elsewhere_tells_no_time(own: Store) -> None:
+    manifest = own.get(A) / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"taken": {"from": "elsewhere"}}))
+    assert Costs(own).seconds(B) is None
+
+
+def test_a_store_that_asks_builds_nothing(own: Store, tmp_path: Path) -> None:
+    own.get(A)
+    rows = Rows(ON, QUESTIONS, "", Nothing(), (0.0,))
+    asking = AskingStore(own, folder(tmp_path))
+    assert asking.get(A) == own.home(A, own.key(A))
+    assert len(read_rows(asking, rows)) == len(QUESTIONS)
+    asking.needs(A)
+    with pytest.raises(UnfoldsLater, match="said b is not there"):
+        asking.needs(A, B, D)
+    with pytest.raises(UnfoldsLater, match="said c is not there"):
+        asking.get(C)
+    assert list(asking.missing.values()) == [rows, B, D, C]
+    assert [path.name for path in own.root.iterdir() if path.name == "Rows"] == []
+
+
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "stand-ins"
+    made.mkdir()
+    return made
+
+
+def scored() -> dict[str, tuple[Recipe, object]]:
+    """Recipes with stand-ins, and what reads each."""
+    said = SampledAnswers(ON, TO_ANSWER, SYCOPHANCY.positive[:2], SYCOPHANCY.negative[:2], seed=5, max_new_tokens=3)
+    judges = ((SYCOPHANCY.positive[0], SYCOPHANCY.negative[0]),)
+    written = WrittenRows(ON, TO_ANSWER, judges, Nothing(), (0.0,), seed=5, max_new_tokens=3)
+    effects = SideEffects(ON, Nothing(), (0.0,), ("A bridge is long.",), MESSAGES, new_tokens=3)
+    return {
+        "rows": (Rows(ON, QUESTIONS, "", Nothing(), (0.0,)), read_rows),
+        "text": (TextRows(ON, said, Nothing(), (0.0,)), read_text_rows),
+        "first pair": (TextRows(ON, said, Nothing(), (0.0,), pair="pair-0"), read_text_rows),
+        "written": (written, read_written_rows),
+        "passages": (effects, read_text),
+        "answers": (effects, read_answers),
+        "geometry": (Direction(adapter("lora", sign="plus"), adapter("lora", sign="minus")), read_geometry),
+        "divergence": (Divergence(ON, MESSAGES, Nothing(), (0.0,), new_tokens=2), read_divergence),
+    }
+
+
+@pytest.mark.parametrize("name", scored())
+def test_a_stand_in_has_the_columns_and_rows_of_the_real_table(name: str, store: Store, tmp_path: Path) -> None:
+    recipe, read = scored()[name]
+    real = read(store, recipe)  # type: ignore[operator]
+    made = read(_only_stand_ins(store, recipe, tmp_path), recipe)  # type: ignore[operator]
+    assert set(made.columns) == set(real.columns)
+    labels = [name for name in ("pair", "sign", "coeff", "cluster", "topic", "message", "passage") if name in real]
+    if labels and name != "divergence":
+        assert sorted(map(str, made[labels].itertuples(index=False))) == sorted(
+            map(str, real[labels].itertuples(index=False))
+        )
+
+
+def _only_stand_ins(store: Store, recipe: Recipe, tmp_path: Path) -> Store:
+    """A store that has a stand-in for one recipe."""
+    asking = AskingStore(store, folder(tmp_path))
+    asking.missing[store.key(recipe)] = recipe
+    return asking
+
+
+def test_stand_ins_of_two_recipes_differ(tmp_path: Path) -> None:
+    recipe = Rows(ON, QUESTIONS, "", Nothing(), (0.0,))
+    tables = []
+    for key in ("one", "two", "one"):
+        out = tmp_path / f"{len(tables)}"
+        out.mkdir()
+        stand_in(recipe, out, key=key)
+        tables.append(pd.read_parquet(out / "rows.parquet"))
+    assert not tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_a_made_up_coefficient_has_its_side(store: Store, tmp_path: Path) -> None:
+    direction = Direction(adapter("lora", sign="plus"), adapter("lora", sign="minus"))
+    recipe = IsoKL(ON, MESSAGES, Weights(direction), side=-1)
+    asking = AskingStore(store, folder(tmp_path))
+    assert read_iso_kl(asking, recipe).coeff == -1.0
+
+
+def test_every_table_that_is_made_up_is_of_another_class() -> None:
+    assert {Rows, TextRows, WrittenRows, SideEffects, Direction} <= TABLES.keys()
+
+
+def plan(own: Store, *wanted: Recipe, **choices: object) -> Plan:
+    return plan_of({own.key(one): one for one in wanted}, own, cases=4, **choices)  # type: ignore[arg-type]
+
+
+def test_a_plan_in_words_fits_a_terminal(own: Store) -> None:
+    timed(own, Said("x"), 90.0)
+    words = in_words(plan(own, D, unfolding=["test_one[a]", "test_one[b]"], failing={"test_two": "no"}), workers=2)
+    assert "4 artifacts to build for 4 cases" in words
+    assert "one worker: 7:30\n2 workers: 6:00\n" in words
+    assert "any number of workers: 6:00, the longest chain (Said > Said > Said)" in words
+    assert "2 cases may ask for more when some of it is there: test_one" in words
+    assert "1 case went no further than made-up numbers go: test_two: no" in words
+    assert max(map(len, words.splitlines())) <= 80
+
+
+def test_a_store_that_built_nothing_knows_no_times(own: Store) -> None:
+    words = in_words(plan(own, D), workers=2)
+    assert "?" in words
+    assert "worker" not in words
+
+
+def test_a_plan_of_nothing_says_so(own: Store) -> None:
+    assert in_words(plan(own), workers=2) == "nothing to build: all that 4 cases read is there"
+
+
+def test_workers_build_what_is_planned_and_leave_out_what_cannot_be(own: Store, tmp_path: Path) -> None:
+    bad, deadly, shaky = Refused("x"), Killed("y"), KilledOnce(str(tmp_path / "died"))
+    wanted = [D, Said("needs", after=(bad,)), deadly, shaky]
+    planned = plan(own, *wanted)
+    with pool(Place(own.root), 2) as workers:
+        made = build(planned.schedule, workers)
+    assert (own.get(D) / "said.txt").read_text() == "a b a c d"
+    assert own.built == []
+    assert {own.key(one) for one in (A, B, C, D, shaky)} == set(made.seconds)
+    assert made.failures[own.key(bad)] == "x cannot be said"
+    assert "died twice" in made.failures[own.key(deadly)]
+    assert made.lost == [own.key(wanted[1])]
+    assert made.peak > 0
+    assert "2 cannot be built, and 1 need one of these" in " ".join(result_in_words(made, seconds=3.0).split())
+    left = replace(planned).without({*made.failures, *made.lost, *made.seconds})
+    assert left.graph == {}
+
+
+def test_there_are_no_more_workers_than_fit_into_memory(own: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ws.plan.workers.cores", lambda: 8)
+    monkeypatch.setattr("ws.plan.workers.free_memory", lambda: 3.7e9)
+    assert workers_for([A], own) == 3
+    monkeypatch.setattr("ws.plan.workers.free_memory", lambda: 1e8)
+    assert workers_for([A], own) == 1
