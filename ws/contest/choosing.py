@@ -4,7 +4,7 @@ It takes the choice that moves validation rows furthest towards the behavior: di
 are compared on. No claim reads these rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -53,17 +53,18 @@ def prompts_toward(behavior_name: str) -> tuple[str, ...]:
 def best_prompt(store: Store, contest: Contest, *, seed: int, by: By = "dilemmas") -> Setting:
     """The prompt for the behavior that moves validation rows furthest; `seed` is that of the text."""
     prompts = {name: contest.prompt(name) for name in prompts_toward(contest.subject.behavior_name)}
-    return _best(contest, _validation(store, _rows_of(contest, by, seed), prompts, (1.0,)))
+    rows_of = _rows_of(contest, by, seed)
+    _announce(store, rows_of, prompts.values(), (1.0,))
+    return _best(contest, {name: _validation(store, rows_of, prompt, (1.0,)) for name, prompt in prompts.items()})
 
 
 @lru_cache(maxsize=16)
 def best_activation(store: Store, contest: Contest, method: str, *, seed: int, by: By = "dilemmas") -> Setting:
     """The blocks and the coefficient at which a method's vectors of one seed move validation rows furthest."""
-    made = {
-        name: contest.activations(method, blocks=blocks, seed=seed)
-        for name, blocks in _block_choices(store, contest, method, seed).items()
-    }
-    return _best(contest, _validation(store, _rows_of(contest, by, seed), made, GRID))
+    rows_of, choices = _rows_of(contest, by, seed), _block_choices(store, contest, method, seed)
+    made = {name: contest.activations(method, blocks=blocks, seed=seed) for name, blocks in choices.items()}
+    _announce(store, rows_of, made.values(), GRID)
+    return _best(contest, {name: _validation(store, rows_of, one, GRID) for name, one in made.items()})
 
 
 def best_blocks(store: Store, contest: Contest, method: str, *, seed: int, by: By = "dilemmas") -> tuple[int, ...]:
@@ -130,14 +131,11 @@ def _block_choices(store: Store, contest: Contest, method: str, seed: int) -> di
     return block_choices(len(read_vectors(store, vectors)))
 
 
-def _validation(
-    store: Store, rows_of: RecipeOf, choices: Mapping[str, Intervention], coeffs: tuple[float, ...]
-) -> dict[str, pd.DataFrame]:
-    """The rows for choosing of each choice, with those of the unchanged model."""
-    still = rows_of(Nothing(), coeffs=(0.0,))
-    recipes = {name: (still, rows_of(made, coeffs=coeffs)) for name, made in choices.items()}
-    store.needs(*(recipe for both in recipes.values() for recipe in both))
-    return {
-        name: pd.concat([read_scored(store, recipe) for recipe in both], ignore_index=True)
-        for name, both in recipes.items()
-    }
+def _announce(store: Store, rows_of: RecipeOf, made: Iterable[Intervention], coeffs: tuple[float, ...]) -> None:
+    """Tell the store of all rows that a choice is made by, before the first is read."""
+    store.needs(rows_of(Nothing(), coeffs=(0.0,)), *(rows_of(one, coeffs=coeffs) for one in made))
+
+
+def _validation(store: Store, rows_of: RecipeOf, made: Intervention, coeffs: tuple[float, ...]) -> pd.DataFrame:
+    recipes = rows_of(Nothing(), coeffs=(0.0,)), rows_of(made, coeffs=coeffs)
+    return pd.concat([read_scored(store, recipe) for recipe in recipes], ignore_index=True)

