@@ -41,6 +41,7 @@ class Repository:
 
     def __init__(self, root: Path) -> None:
         self.root, self.tests = root, root / "claims"
+        self.head = ""
         self.git("init", "-q", "-b", "main")
         self.write("ws/stats/verdict.py", "from ws.stats.rule import LIMIT\n\n\ndef judge(p):\n    return p < LIMIT\n")
         self.write("ws/stats/rule.py", "LIMIT = 0.05\n")
@@ -56,14 +57,15 @@ class Repository:
 
     def record(self, case: str, *, model: str = MODEL, **changes: Any) -> None:
         """Write a case as recorded by the latest commit."""
-        recorded = {"commit": self.git("rev-parse", "HEAD"), "machine": MACHINE, "releases": {"numpy": "2.4.6"}}
+        recorded = {"commit": self.head, "machine": MACHINE, "releases": {"numpy": "2.4.6"}}
         said = {**RECORD, "case": case, "model": model, "recorded": recorded, **changes}
         self.write(f"claims/__snapshots__/{model}/{said['test']}[{case}].json", json.dumps(said))
 
     def commit(self, subject: str) -> str:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", subject)
-        return self.git("rev-parse", "HEAD")
+        self.head = self.git("rev-parse", "HEAD")
+        return self.head
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], li
 
 
 MISTAKES = {
-    "tabel": r"unknown command 'tabel'; known: .*, table; did you mean 'table'\?",
+    "tabel": r"unknown command 'tabel'; known: .*, table, why; did you mean 'table'\?",
     "stor": r"unknown command 'stor'.*did you mean 'store'",
     "store wy": r"unknown command ws store 'wy'; known: carry, gc, why; did you mean 'why'\?",
     "--modle x": r"unknown command '--modle'",

@@ -17,7 +17,7 @@ from ws.errors import StoreError, WsError
 from ws.store.recipes import Recipe
 from ws.store.written import Json
 
-SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.upkeep", "ws.evidence")
+SKIPPED = ("ws.tests", "ws.bench", "ws.cli", "ws.report", "ws.changes", "ws.upkeep", "ws.evidence")
 """Packages without recipes, which are not searched; classes of tests are still found if their module is loaded."""
 
 
