@@ -7,7 +7,7 @@ Its docstring is its help: the first line goes into the list of commands, and li
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ws.cli import changes, chat, evidence, export, lenses, report, rows, search, store, trust, verdicts
+from ws.cli import changes, chat, evidence, export, lenses, report, results, rows, search, store, trust, verdicts
 from ws.falsify.command import falsify
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report.report,
     "diff": changes.diff,
     "why": changes.why,
+    "results": results.results,
     "falsify": falsify,
     "bench": trust.bench,
     "eval": rows.evaluate,

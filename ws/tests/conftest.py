@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fixtures.flags import PROPERTY
+from fixtures.properties import record_in
 from ws.report.verdicts import Record
 from ws.store import progress
 from ws.tests.told import Told
@@ -29,7 +29,7 @@ import pytest
 
 from ws.stats.estimate import Estimate
 
-PLUGINS = ("early", "options", "cases", "snapshots", "siblings", "looks", "holds", "terminal")
+PLUGINS = ("early", "options", "cases", "snapshots", "siblings", "looks", "holds", "terminal", "results")
 pytest_plugins = [f"fixtures.{name}" for name in PLUGINS]
 
 
@@ -84,7 +84,7 @@ class Listener:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
-            self.records += [Record(**fields) for name, fields in report.user_properties if name == PROPERTY]
+            self.records += filter(None, [record_in(report.user_properties)])
 
 
 @dataclass

@@ -32,6 +32,7 @@ ROOMS = (
     "report",
     "html",
     "changes",
+    "results",
     "falsify",
     "calibration",
     "bench",
