@@ -25,6 +25,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lenses": lenses.lenses,
     "calibrate": trust.calibrate,
     "export dw": export.dw,
+    "export inspect": export.inspect,
+    "export lm-eval": export.lm_eval,
     "evidence": evidence.overview,
     "evidence check": evidence.check,
     "evidence audit": evidence.audit,

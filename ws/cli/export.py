@@ -1,11 +1,12 @@
-"""`ws export`: a steering as files of other tools."""
+"""`ws export`: a steering, or verdicts, as files of other tools."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import BEHAVIOR, MODEL, StorePath, opened
+from ws.cli.options import BEHAVIOR, MODEL, Claims, Recorded, SnapshotsPath, StorePath, TestsPath, opened
+from ws.cli.results import Chosen, Run, chosen
 
 
 def dw(
@@ -94,3 +95,55 @@ def dw(
     if check is not None:
         every = few if questions is not None else asked(subject, lm)
         print(llama.told(llama.checked(out, check, what, form, every), check), end="")
+
+
+def inspect(
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="Folder of logs to write into.")],
+    models: Chosen = (),
+    behavior: Recorded = None,
+    claims: Claims = (),
+    run: Run = None,
+    snapshots: SnapshotsPath = None,
+    tests: TestsPath = None,
+    store: StorePath = None,
+) -> None:
+    """Write verdicts as logs that Inspect's viewer opens: a log for each model, a sample for each case.
+
+    A sample's scores are its verdict and its numbers; its metadata is the whole verdict, as `ws results` writes it.
+    Inspect is not needed for writing. `inspect view --log-dir OUT` shows the logs.
+
+        ws export inspect logs
+        ws export inspect logs --models smollm2-135m tiny-random-qwen3 --claims C05
+        ws export inspect logs --run run.json
+    """
+    from ws.results.files import put_all
+    from ws.results.inspect_log import logs
+
+    found = chosen(models, behavior, claims, run, snapshots=snapshots, tests=tests, store=store)
+    print("\n".join(put_all(out, logs(*found))))
+
+
+def lm_eval(
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="Folder of results to write into.")],
+    models: Chosen = (),
+    behavior: Recorded = None,
+    claims: Claims = (),
+    run: Run = None,
+    snapshots: SnapshotsPath = None,
+    tests: TestsPath = None,
+    store: StorePath = None,
+) -> None:
+    """Write verdicts in the layout of lm-evaluation-harness: OUT/MODEL/results_DATE.json.
+
+    A claim is a group with the share of its cases that hold; a case is a task with its number, standard error and
+    direction. A task's config has the whole verdict, as `ws results` writes it. The harness is not needed for writing.
+
+        ws export lm-eval results
+        ws export lm-eval results --models smollm2-135m --claims C03 C05
+        ws export lm-eval results --run run.json
+    """
+    from ws.results.files import put_all
+    from ws.results.lm_eval import results_files
+
+    found = chosen(models, behavior, claims, run, snapshots=snapshots, tests=tests, store=store)
+    print("\n".join(put_all(out, results_files(*found))))
