@@ -94,7 +94,8 @@ def numbers(moved: Moved) -> str:
     if moved.step == float("inf"):
         return f"{sides}, which has no tolerance"
     share = "" if moved.share is None else f", {moved.share:.0%} of its interval"
-    return f"{sides}, {moved.step:.2g} times its tolerance{share}"
+    times = f"{moved.step:.0f}" if moved.step >= 10 else f"{moved.step:.2g}"
+    return f"{sides}, {times} times its tolerance{share}"
 
 
 def _group(causes: Sequence[Cause], cases: Sequence[Moved], whole: bool) -> Iterator[str]:
