@@ -73,6 +73,16 @@ def test_what_could_not_be_written_is_refused_before_anything_runs(
     assert project.records == []
 
 
+@pytest.mark.parametrize(
+    ("option", "said"), [("--plan", "judges nothing that --results"), ("--falsify", "spoils it; drop one")]
+)
+def test_a_run_that_judges_nothing_sound_leaves_a_file_alone(project: Project, option: str, said: str) -> None:
+    project.run("--results=run.json")
+    before = (project.pytester.path / "run.json").read_bytes()
+    project.run("--results=run.json", option).stderr.fnmatch_lines([f"*{said}*"])
+    assert (project.pytester.path / "run.json").read_bytes() == before
+
+
 def test_a_run_whose_results_are_lost_fails(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
