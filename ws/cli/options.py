@@ -19,7 +19,7 @@ BEHAVIOR = (
     "package offers."
 )
 Number = int | float
-CLAIMS = "claims"
+CLAIMS, TESTS = "claims", "tests"
 Recorded = Annotated[
     str | None, tyro.conf.arg(help="Show the verdicts on a behavior of your own, as --behavior of pytest names it.")
 ]
@@ -37,8 +37,8 @@ SnapshotsPath = Annotated[
 TestsPath = Annotated[
     Path | None,
     tyro.conf.arg(
-        help="Folder of the claim tests and their register (default: the folder claims here or in a folder above, else "
-        "that of this clone)."
+        help="Folder of the claim tests and their register (default: the folder claims or tests here or in a folder "
+        "above, else that of this clone)."
     ),
 ]
 MARKS = ("register.toml", "__snapshots__")
@@ -57,7 +57,7 @@ def tests_folder(chosen: Path | None) -> Path:
     here = Path.cwd()
     if (here / CLAIMS).is_dir():
         return Path(CLAIMS)
-    above = (place for folder in (here, *here.parents) for place in (folder, folder / CLAIMS))
+    above = (place for folder in (here, *here.parents) for place in (folder, folder / CLAIMS, folder / TESTS))
     near = next((place for place in above if any((place / mark).exists() for mark in MARKS)), None)
     beside = Path(ws.__file__).parents[1] / CLAIMS
     return near or (beside if beside.is_dir() else Path(CLAIMS))

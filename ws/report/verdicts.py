@@ -117,7 +117,10 @@ def recorded(folder: Path) -> list[Record]:
     """
     files = sorted(folder.glob("*.json"))
     if not files:
-        raise DataError(f"no snapshots in {folder}; record them with `pytest claims/ --snapshot-update`")
+        raise DataError(
+            f"no snapshots in {folder}; record them with `pytest --snapshot-update`, or, if they are elsewhere, "
+            "go to the repository that your claims are in, or name the folder of their tests with --tests"
+        )
     return [recorded_in(file) for file in files]
 
 

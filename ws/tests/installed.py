@@ -5,10 +5,13 @@ A fresh virtual environment holds the wheel and borrows all other packages from 
 
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import venv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,19 +19,9 @@ import pytest
 import ws
 
 ROOT = Path(ws.__file__).parents[1]
+TEMPLATE = ROOT / "docs" / "template"
+"""Somebody else's repository, which the documents offer to begin with."""
 TINY = "--model=tiny-random-qwen3"
-CLAIMS = """
-import pytest
-
-@pytest.mark.claim("X01", published="DeLoRA 23.85 vs LoRA 9.76")
-def test_delora_steers_further_than_lora(sweep, holds):
-    holds(sweep("delora").spread > sweep("lora").spread)
-
-@pytest.mark.claim("X02")
-@pytest.mark.parametrize("family", ["lora"])
-def test_the_top_carries_most(family, effect, holds):
-    holds(effect(family, "top_25") > 0.5 * effect(family))
-"""
 OTHERS = """
 import sys
 
@@ -100,40 +93,77 @@ def _python(*args: str, cwd: Path) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Somebody else's repository, with one file of claims."""
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_claims.py").write_text(CLAIMS)
-    return tmp_path
+    """Somebody else's repository, begun with the template."""
+    return shutil.copytree(TEMPLATE, tmp_path / "theirs")
 
 
-def test_one_file_runs_records_compares_and_turns_red(environment: Environment, repository: Path) -> None:
+def steps(repository: Path) -> list[list[str]]:
+    """The arguments of each run of pytest in the repository's workflow."""
+    text = (repository / ".github" / "workflows" / "claims.yml").read_text()
+    return [shlex.split(line) for line in re.findall(r"run: python -m pytest (.*)", text)]
+
+
+def test_the_template_runs_records_compares_and_turns_red(environment: Environment, repository: Path) -> None:
     said = environment.pytest(TINY, cwd=repository, code=1)
     assert "there is no snapshot yet" in said
     assert "--model tiny-random-qwen3 --snapshot-update" in said
-    environment.pytest(TINY, "--snapshot-update", cwd=repository)
-    folder = repository / "tests" / "__snapshots__" / "tiny-random-qwen3"
+    environment.pytest(TINY, "--snapshot-update", "--record-evidence", cwd=repository)
+    folder = repository / "claims" / "__snapshots__" / "tiny-random-qwen3"
     first, second = sorted(folder.iterdir())
     assert first.name == "test_delora_steers_further_than_lora.json"
     assert second.name == "test_the_top_carries_most[lora].json"
     fields = json.loads(first.read_text())
     assert (fields["claim"], fields["published"]) == ("X01", "DeLoRA 23.85 vs LoRA 9.76")
     assert "2 cases" in environment.pytest(TINY, cwd=repository)
-    assert "X02" in environment.pytest(TINY, "-n", "1", cwd=repository)
+    in_workers = environment.pytest(TINY, "-n", "1", cwd=repository)
+    assert "X02" in in_workers
+    assert in_workers.count("plan: 2 cases of 2 claims") == 1
     assert "unused" not in environment.pytest(TINY, "--collect-only", "--snapshot-update", cwd=repository)
     assert (first.is_file(), second.is_file()) == (True, True)
     first.write_text(json.dumps(fields | {"outcome": "HOLDS", "value": fields["value"] + 1}))
     assert "not what its snapshot says" in environment.pytest(TINY, cwd=repository, code=1)
 
 
+def test_the_workflow_of_the_template_judges_what_is_recorded_and_trains_nothing(
+    environment: Environment, repository: Path, tmp_path: Path
+) -> None:
+    environment.pytest(TINY, "--snapshot-update", "--record-evidence", cwd=repository)
+    judged, audited = steps(repository)
+    elsewhere = replace(environment, store=tmp_path / "store")
+    said = elsewhere.pytest(TINY, *judged, cwd=repository)
+    assert "0 were built here" in said
+    assert (repository / "report.html").is_file()
+    assert audited[:2] == ["--recorded", "--audit"]
+    assert not (tmp_path / "store" / "Adapter").exists()
+
+
+def test_a_report_from_the_installed_package_is_of_ones_own_claims(
+    environment: Environment, repository: Path, tmp_path: Path
+) -> None:
+    environment.pytest(TINY, "--snapshot-update", cwd=repository)
+    report = ("-m", "ws", "report", "--models", "tiny-random-qwen3")
+    for folder in (repository, repository / "claims"):
+        done = environment.run(*report, "--out", "mine.html", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        page = (folder / "mine.html").read_text(encoding="utf-8")
+        assert "DeLoRA steers further than LoRA." in page
+        assert "A quarter of the singular directions" in page
+    (repository / "claims").rename(repository / "tests")
+    assert environment.run(*report, cwd=repository).returncode == 0
+    done = environment.run(*report, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "go to the repository that your claims are in, or name the folder of their tests with --tests" in done.stderr
+
+
 def test_a_repository_about_something_else_keeps_its_options_fixtures_and_snapshots(
     environment: Environment, repository: Path
 ) -> None:
-    (repository / "tests" / "test_others.py").write_text(OTHERS)
+    (repository / "claims" / "test_others.py").write_text(OTHERS)
     (repository / "conftest.py").write_text(THEIR_CONFTEST)
-    environment.pytest("-W", "error", "tests/test_others.py", "--gpu", "--snapshot-update", cwd=repository)
-    said = environment.pytest(TINY, "--seeds=theirs", "tests/test_claims.py", "--ws-seeds=1", cwd=repository, code=1)
+    environment.pytest("-W", "error", "claims/test_others.py", "--gpu", "--snapshot-update", cwd=repository)
+    said = environment.pytest(TINY, "--seeds=theirs", "claims/test_mine.py", "--ws-seeds=1", cwd=repository, code=1)
     assert "--model tiny-random-qwen3 --ws-seeds 1 --snapshot-update" in said
-    environment.pytest(TINY, "--snapshot-update", "--deselect=tests/test_others.py::test_nothing_dear", cwd=repository)
+    environment.pytest(TINY, "--snapshot-update", "--deselect=claims/test_others.py::test_nothing_dear", cwd=repository)
 
 
 def test_the_benchmark_is_left_to_clones(environment: Environment, tmp_path: Path) -> None:

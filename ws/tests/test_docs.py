@@ -3,12 +3,14 @@
 import ast
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from ws import cli
 from ws.adapters import FAMILIES
@@ -36,7 +38,7 @@ from ws.study.subject import (
 )
 from ws.tests.conftest import Project
 from ws.tests.documents import DOCS, ROOT, blocks, prose, recorded_verdicts
-from ws.tests.installed import CLAIMS
+from ws.tests.installed import TEMPLATE
 from ws.tests.small import random_update, shared_store, tiny_model
 from ws.tests.test_rooms import ROOMS
 from ws.training.pairs import read_pairs
@@ -232,7 +234,30 @@ def test_the_claim_of_the_page_is_recorded_and_its_control_is_heeded(
 
 def test_the_claim_of_another_repository_is_one_that_the_installed_package_is_tested_with() -> None:
     _, elsewhere = blocks(CLAIM, "python")
-    assert elsewhere.removeprefix("import pytest").strip() in CLAIMS
+    template = (TEMPLATE / "claims" / "test_mine.py").read_text(encoding="utf-8")
+    assert elsewhere.removeprefix("import pytest").strip() in template
+
+
+def test_the_template_asks_for_a_release_that_this_is_and_pins_what_it_runs() -> None:
+    settings = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))
+    (needed,) = map(Requirement, settings["dependency-groups"]["claims"])
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert needed.name == ours["name"]
+    assert needed.specifier.contains(ours["version"])
+    assert settings["project"]["requires-python"] == ours["requires-python"]
+    workflow = (TEMPLATE / ".github" / "workflows" / "claims.yml").read_text(encoding="utf-8")
+    used = re.findall(r"uses: (\S+)", workflow)
+    assert len(used) == 3
+    assert [one for one in used if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", one)] == []
+
+
+def test_the_register_of_the_template_is_of_its_tests() -> None:
+    register = read(TEMPLATE / "claims" / "register.toml")
+    module = ast.parse((TEMPLATE / "claims" / "test_mine.py").read_text(encoding="utf-8"))
+    tests = {f"test_mine.py::{node.name}" for node in module.body if isinstance(node, ast.FunctionDef)}
+    asked = {test for entry in register.values() for test in entry.tests}
+    assert asked < tests
+    assert tests - asked == {"test_mine.py::test_a_random_direction_of_deloras_norm_does_not"}
 
 
 def test_the_id_that_the_page_takes_is_free() -> None:
