@@ -144,6 +144,7 @@ def changed(path: tuple[str | int, ...], value: object) -> dict[str, Any]:
 WRONG: dict[str, tuple[tuple[str | int, ...], object]] = {
     "no-number": (("verdicts", 0, "value"), "1"),
     "no-integer": (("verdicts", 0, "n_rows"), 1.5),
+    "truth-for-a-number": (("verdicts", 0, "n_rows"), True),
     "no-truth": (("verdicts", 0, "rows_alone"), 1),
     "no-text": (("verdicts", 0, "claim"), None),
     "no-verdict": (("verdicts", 0, "outcome"), "MAYBE"),
@@ -203,6 +204,9 @@ def test_a_table_that_pandas_wrote_again_is_read(tmp_path: Path) -> None:
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "new" / "results.json"
     assert files.write(Results([RECORD]), out) == f"{out}, 1 verdict"
+    with out.open() as reading:
+        files.write(Results([RECORD]), out)
+        assert os.fstat(reading.fileno()).st_ino != out.stat().st_ino
     (tmp_path / "plain").touch()
     assert out.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
