@@ -26,7 +26,7 @@ def tokenizer_with(template: str) -> "PreTrainedTokenizerFast":
     return made
 
 
-STYLES = {name: getattr(templates, name) for name in ("QWEN", "HYBRID", "EFFORT", "LLAMA", "CLOCK")}
+STYLES = {name: getattr(templates, name) for name in ("QWEN", "HYBRID", "EFFORT", "LLAMA", "CLOCK", "DEEPSEEK")}
 
 
 @pytest.mark.parametrize("template", STYLES.values(), ids=STYLES)
