@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import fixtures
 from fixtures.properties import record_in
 from ws.report.verdicts import Record
 from ws.store import progress
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ws.models.language import LanguageModel
     from ws.store import Store
 
+BASIC = ("options", "cases", "snapshots", "siblings", "looks", "holds", "terminal", "results")
+"""The plugins of ours that every project has, after `early`."""
+
 CONFTEST = """
 import os
 
@@ -29,8 +33,7 @@ import pytest
 
 from ws.stats.estimate import Estimate
 
-PLUGINS = ("early", "options", "cases", "snapshots", "siblings", "looks", "holds", "terminal", "results")
-pytest_plugins = [f"fixtures.{name}" for name in PLUGINS]
+pytest_plugins = PLUGINS
 
 
 @pytest.fixture
@@ -46,6 +49,14 @@ def effect(settings):
 
     return around
 """
+
+
+def conftest_with(*others: str) -> str:
+    """The conftest of a project that has other plugins of ours besides, in the order of all."""
+    names = [name for name in fixtures.PLUGINS if name.rpartition(".")[2] in {*BASIC, *others}]
+    assert len(names) == len({*BASIC, *others})
+    return CONFTEST.replace("PLUGINS", repr(["fixtures.early", *names]))
+
 
 # Without rewritten asserts a run takes a fifth less time; no test needs the values they show, nor the plugins blocked.
 INI = """
@@ -232,7 +243,7 @@ def project(
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setattr("importlib.metadata.distributions", distributions_with_plugins)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    pytester.makeconftest(CONFTEST)
+    pytester.makeconftest(conftest_with())
     pytester.makeini(INI)
     project = Project(pytester, monkeypatch)
     project.claims()

@@ -10,7 +10,7 @@ from beartype.roar import BeartypeCallHintViolation
 
 from fixtures import early, snapshots
 from ws.delta.weight_delta import WeightDelta
-from ws.tests.conftest import CONFTEST, INI, Project
+from ws.tests.conftest import INI, Project, conftest_with
 from ws.training import direction as delta
 
 RUNS = {
@@ -150,7 +150,7 @@ def test_our_own_damaged_artifact_is_only_told_of(dependent: Project) -> None:
 def test_what_a_conftest_imports_is_judged_alike(dependent: Project, args: str, goes_on: bool) -> None:
     clone(dependent)
     old = "import dependency\ndependency.old(FutureWarning)\n"
-    dependent.pytester.makeconftest(old + CONFTEST)
+    dependent.pytester.makeconftest(old + conftest_with())
     assert (dependent.run("--collect-only", *args.split()).ret == pytest.ExitCode.OK) == goes_on
 
 

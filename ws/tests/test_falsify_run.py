@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import fixtures.falsify  # noqa: F401  What is loaded before an inner run is not loaded anew for each.
-from ws.tests.conftest import CONFTEST, Project
+from ws.tests.conftest import Project, conftest_with
 
 LAB = """
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def a_table(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def lab(a_table: None, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with a claim that reads its evidence, and one that does not."""
-    project.pytester.makeconftest(CONFTEST.replace('"holds", ', '"evidence", "holds", "falsify", '))
+    project.pytester.makeconftest(conftest_with("evidence", "falsify"))
     (project.pytester.path / "lab.py").write_text(LAB)
     project.claims(CLAIMS)
     monkeypatch.syspath_prepend(project.pytester.path)

@@ -6,7 +6,7 @@ from ws.adapters import FAMILIES
 from ws.errors import UnknownNameError
 from ws.lenses.spectrum import EqualSpectrum
 from ws.study.cuts import Along, Part, why_not
-from ws.tests.conftest import CONFTEST, Project
+from ws.tests.conftest import Project, conftest_with
 
 CLAIMS = """
 import pytest
@@ -36,7 +36,7 @@ NOTE = "not collected, as the lens has no meaning for the family:"
 @pytest.fixture
 def claims(project: Project) -> Project:
     """Claims on a lens for families in factors, on one for all, and on a part that two families have."""
-    project.pytester.makeconftest(CONFTEST.replace('"terminal")', '"terminal", "families")'))
+    project.pytester.makeconftest(conftest_with("families"))
     project.claims(CLAIMS)
     return project
 

@@ -10,7 +10,7 @@ import torch
 from fixtures.flags import SMOKE_MODEL
 from fixtures.options import Settings
 from ws.models.table import MODELS
-from ws.tests.conftest import CONFTEST, Project
+from ws.tests.conftest import Project, conftest_with
 
 SHOWS = """
 import json
@@ -152,13 +152,13 @@ def test_lenses_have_fewer_seeds_unless_seeds_are_asked_for(
     project: Project, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], few: int
 ) -> None:
     monkeypatch.setitem(MODELS, SMOKE_MODEL, replace(MODELS[SMOKE_MODEL], seeds=4, lens_seeds=2))
-    project.pytester.makeconftest(CONFTEST.replace('"terminal")', '"terminal", "models")'))
+    project.pytester.makeconftest(conftest_with("models"))
     project.claims(f"def test_seeds(of_lenses, replicates): assert of_lenses.seeds == replicates.seeds[:{few}]")
     project.run("--smoke", *asked).assert_outcomes(passed=1)
 
 
 def test_comparisons_with_the_embedded_model_are_not_made_on_itself(project: Project) -> None:
-    project.pytester.makeconftest(CONFTEST.replace('"terminal")', '"terminal", "models")'))
+    project.pytester.makeconftest(conftest_with("models"))
     project.claims("def test_pair(smaller, subject): assert smaller.subject.model != subject.model")
     project.run().assert_outcomes(deselected=1)
     project.run("--model", "qwen2.5-coder-0.5b").assert_outcomes(passed=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ws.tests.behavior_files import JUDGES, PROMPTS, of_questions, of_text, written
-from ws.tests.conftest import CONFTEST, Project
+from ws.tests.conftest import Project, conftest_with
 
 EVERY_KIND = """
 import pytest
@@ -50,8 +50,7 @@ HONESTY = "are about honesty (its dilemmas, its rivals) or about sycophancy besi
 @pytest.fixture
 def mixed(project: Project) -> Project:
     """A project whose tests read every kind of rows."""
-    plugins = '"terminal", "models", "behaviors")'
-    project.pytester.makeconftest(CONFTEST.replace('"terminal")', plugins))
+    project.pytester.makeconftest(conftest_with("models", "behaviors"))
     project.claims(EVERY_KIND)
     return project
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ws.store import progress
-from ws.tests.conftest import Project
+from ws.tests.conftest import Project, conftest_with
 
 CLAIMS = """
 import pytest
@@ -25,8 +25,7 @@ def test_it_pays(effect, holds):
 def planned(project: Project) -> Project:
     """A project of three cases of two claims, two of which have a record that names what they were read from."""
     project.claims(CLAIMS)
-    conftest = project.pytester.path / "conftest.py"
-    conftest.write_text(conftest.read_text().replace('"snapshots"', '"snapshots", "plan"'))
+    project.pytester.makeconftest(conftest_with("plan"))
     project.record()
     [pays] = project.pytester.path.rglob("test_it_pays.json")
     pays.unlink()

@@ -5,7 +5,7 @@ import pytest
 # Here, so that the runs within do not import them anew, each with classes of its own.
 from ws.plan import asking, building, text  # noqa: F401
 from ws.store import progress
-from ws.tests.conftest import Project
+from ws.tests.conftest import Project, conftest_with
 
 CLAIMS = """
 import pytest
@@ -28,8 +28,7 @@ def test_it_is_not_there(store, must_not_hold, effect):
 def asked(project: Project) -> Project:
     """A project of two cases of a claim, whose artifacts can be built at once."""
     project.claims(CLAIMS)
-    conftest = project.pytester.path / "conftest.py"
-    conftest.write_text(conftest.read_text().replace('"snapshots"', '"snapshots", "planning", "controls"'))
+    project.pytester.makeconftest(conftest_with("planning", "controls"))
     return project
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ws.report import evidence_commands
-from ws.tests.conftest import CONFTEST, Project
+from ws.tests.conftest import Project, conftest_with
 
 assert evidence_commands  # Imported before any inner run of pytest, which would forget what it imports first.
 
@@ -55,7 +55,7 @@ def a_table(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def lab(a_table: None, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose claims read artifacts."""
-    project.pytester.makeconftest(CONFTEST.replace('"snapshots", ', '"snapshots", "evidence", '))
+    project.pytester.makeconftest(conftest_with("evidence"))
     (project.pytester.path / "lab.py").write_text(LAB)
     project.claims(STEERS)
     monkeypatch.syspath_prepend(project.pytester.path)

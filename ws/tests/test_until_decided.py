@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.flags import SMOKE_MODEL
 from ws.models.table import MODELS
-from ws.tests.conftest import CONFTEST, Project
+from ws.tests.conftest import Project, conftest_with
 
 CASES = """
 import os
@@ -14,6 +14,7 @@ import os
 import pandas as pd
 import pytest
 
+from ws.models.table import known_model
 from ws.stats.estimate import Estimate
 
 
@@ -41,7 +42,7 @@ def test_it_steers(of_seeds, holds, seeds, mean):
 
 
 def test_seeds_without_a_claim(model_name, seeds):
-    assert len(seeds) == int(os.environ.get("SEEDS", "3"))
+    assert len(seeds) == int(os.environ.get("SEEDS", known_model(model_name).seeds))
 """
 """No number of seeds decides the first case, three the second, and more the third."""
 DECIDED = {"0.0": ("INCONCLUSIVE", 13, 3), "2.0": ("HOLDS", 3, 3), "0.1": ("HOLDS", 13, 3)}
@@ -111,7 +112,7 @@ def test_claims_that_look_into_dw_get_all_seeds_of_a_look_and_other_tests_their_
     cases: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(MODELS, SMOKE_MODEL, replace(MODELS[SMOKE_MODEL], seeds=4, lens_seeds=2))
-    cases.pytester.makeconftest(CONFTEST.replace('"terminal")', '"terminal", "models")'))
+    cases.pytester.makeconftest(conftest_with("models"))
     cases.claims(
         CASES.replace("def test_it_steers(of_seeds", "def test_it_steers(of_lenses, of_seeds").replace(
             "    holds(", "    assert len(of_lenses.seeds) == len(seeds)\n    holds("
