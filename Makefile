@@ -33,7 +33,7 @@ mkdocs := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey mutants calibrate falsify bench clean
+.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey mutants calibrate falsify bench browser readers clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,15 @@ smoke: $(installed) ## every claim's whole path, on a tiny random model
 plugin: $(installed) ## the installed package and its pytest plugin in a repository of somebody else
 	$(pytest) ws/tests/installed.py $(ARGS)
 
+browser: $(installed) ## the report in Chromium: filters, links, a phone, paper, axe; needs a chromium on the PATH
+	$(pip) --group browser
+	OMP_NUM_THREADS=1 $(pytest) ws/tests/test_html_browser.py $(ARGS)
+
+readers: $(installed) ## what Inspect and lm-evaluation-harness read of our exports, from .venv-readers
+	$(bin)/python -m venv .venv-readers
+	.venv-readers/bin/python -m pip install $(if $(CI),--quiet --quiet) --group readers
+	OMP_NUM_THREADS=1 $(pytest) ws/tests/test_results_exports.py $(ARGS)
+
 # What is newest changes from day to day, so pip looks again each time.
 newest: ## the project's own tests with the newest releases that pyproject.toml allows, in .venv-newest
 	rm -f .venv-newest/installed
@@ -71,6 +80,7 @@ lint: $(installed) ## check style and layout with ruff, and types with mypy
 
 table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture of C05, and some into README.md
 	$(bin)/ws table --pages docs/verdicts
+	$(bin)/ws results --write docs/results.md
 	$(bin)/ws table --claims C05 --picture docs/pictures/c05.svg
 	$(bin)/ws table --claims C02 C05 C08 C14 C23 --form counts --write README.md
 
@@ -101,7 +111,7 @@ bench: $(installed) ## measure speed and memory against the plain way; 40 minute
 	$(bin)/ws bench --write docs/speed.md
 
 clean: ## remove environments and caches, never the store of trained adapters
-	rm -rf .venv .venv-newest .venv-lowest .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis __pycache__
+	rm -rf .venv .venv-newest .venv-lowest .venv-docs .venv-readers site .pytest_cache .mypy_cache .ruff_cache .hypothesis __pycache__
 	find ws fixtures claims -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(installed): pyproject.toml $(versions) | $(bin)/python
