@@ -2,7 +2,7 @@
 
 import pytest
 
-from ws.tests.conftest import Project
+from ws.tests.conftest import Project, conftest_with
 
 CLAIMS = """
 import pytest
@@ -23,8 +23,7 @@ def test_delora_pays_with_pmass(effect, holds):
 def several(project: Project) -> Project:
     """A project with cases of three families, one of which is named by its test alone."""
     project.claims(CLAIMS)
-    conftest = project.pytester.path / "conftest.py"
-    conftest.write_text(conftest.read_text().replace('"cases"', '"cases", "choosing"'))
+    project.pytester.makeconftest(conftest_with("choosing"))
     return project
 
 
