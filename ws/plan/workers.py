@@ -34,6 +34,8 @@ class Place:
     """As a command line names them."""
     behavior: str | None = None
     device: str = "cpu"
+    fresh: bool = False
+    """Whether each artifact is built anew once a run, which WS_RUN_ID names for all processes."""
 
     def store(self) -> Store:
         """The store, with models and behaviors of one's own made known to this process."""
@@ -42,7 +44,8 @@ class Place:
         from ws.evidence.supply import EvidenceSupply
         from ws.models.own import chosen_model
 
-        store = Store(self.root, supplies=tuple(EvidenceSupply(Evidence(folder)) for folder in self.evidence))
+        supplies = tuple(EvidenceSupply(Evidence(folder)) for folder in self.evidence)
+        store = Store(self.root, fresh=self.fresh, supplies=supplies)
         for text in self.models:
             if text not in MODELS:
                 chosen_model(text, store, device=self.device)

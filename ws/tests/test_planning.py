@@ -59,11 +59,22 @@ def test_workers_build_what_shows_in_turn_and_then_tests_are_judged(
     asked.run("--plan").stdout.fnmatch_lines(["nothing to build: all that 3 cases read is there"])
 
 
+def test_a_fresh_run_plans_and_builds_anew_what_is_there(asked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "say", lambda line: None)
+    asked.run("--snapshot-update").assert_outcomes(passed=3)
+    before = {path: path.stat().st_mtime_ns for path in asked.store.glob("Said/*/said.txt")}
+    asked.run("--plan", "--fresh").stdout.fnmatch_lines(["2 artifacts to build for 3 cases"])
+    asked.run("--workers", "1", "--fresh").assert_outcomes(passed=3)
+    after = {path: path.stat().st_mtime_ns for path in asked.store.glob("Said/*/said.txt")}
+    assert before.keys() == after.keys()
+    assert all(after[path] > before[path] for path in before)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--plan", "--fresh"], "--plan looks at what is missing; drop --falsify, --fresh or --until-decided"),
-        (["--workers", "2", "--until-decided", "5"], "--workers looks at what is missing; drop --falsify"),
+        (["--plan", "--falsify"], "--plan looks at what is missing beforehand; drop --falsify or --until-decided"),
+        (["--workers", "2", "--until-decided", "5"], "--workers looks at what is missing beforehand; drop"),
         (["--plan", "--snapshot-update"], "--plan judges nothing that could be recorded; drop --snapshot-update"),
         (["--workers", "0"], "'0' is not a number of processes; give 1 or more, or auto"),
         (["--workers", "many"], "'many' is not a number of processes; give 1 or more, or auto"),
