@@ -8,6 +8,7 @@ from ws.store import progress
 from ws.tests.conftest import Project, conftest_with
 
 CLAIMS = """
+import os
 import pytest
 from ws.tests.planned_recipes import Said
 
@@ -19,14 +20,18 @@ def test_it_steers(store, effect, holds, measure):
     assert (store.get(Said(measure, after=(said,))) / "said.txt").read_text() == f"a b {measure}"
     holds(effect() > 0)
 
+@pytest.mark.claim("C07")
+def test_it_pays(effect, holds):
+    holds(effect() > 0)
+
 def test_it_is_not_there(store, must_not_hold, effect):
-    must_not_hold(effect() < 0)
+    must_not_hold(effect(float(os.environ.get("CONTROL", "-1"))) > 0)
 """
 
 
 @pytest.fixture
 def asked(project: Project) -> Project:
-    """A project of two cases of a claim, whose artifacts can be built at once."""
+    """A project of three cases of two claims; the artifacts of two cases can be built."""
     project.claims(CLAIMS)
     project.pytester.makeconftest(conftest_with("planning", "controls"))
     return project
@@ -36,7 +41,7 @@ def test_a_plan_says_what_is_missing_and_builds_nothing(asked: Project) -> None:
     result = asked.run("--plan")
     result.stdout.fnmatch_lines(
         [
-            "2 artifacts to build for 3 cases",
+            "2 artifacts to build for 4 cases",
             "  Said * 2 *",
             "2 cases may ask for more when some of it is there: test_it_steers",
             "*no tests ran*",
@@ -52,19 +57,25 @@ def test_workers_build_what_shows_in_turn_and_then_tests_are_judged(
     lines: list[str] = []
     monkeypatch.setattr(progress, "say", lines.append)
     result = asked.run("--workers", "1", "--snapshot-update")
-    assert result.parseoutcomes()["passed"] == 3
+    assert result.parseoutcomes()["passed"] == 4
     said = [" ".join(line.split()[:3]) for line in lines if line.startswith("2 artifacts")]
     assert said == ["2 artifacts to", "2 artifacts built"] * 2
     assert len(list((asked.store / "Said").iterdir())) == 4
-    asked.run("--plan").stdout.fnmatch_lines(["nothing to build: all that 3 cases read is there"])
+    asked.run("--plan").stdout.fnmatch_lines(["nothing to build: all that 4 cases read is there"])
+
+
+def test_a_plan_judges_nothing(asked: Project) -> None:
+    result = asked.run("--plan", CONTROL="1")
+    assert "went no further" not in result.stdout.str()
+    asked.run("-k", "not_there", CONTROL="1").assert_outcomes(failed=1)
 
 
 def test_a_fresh_run_plans_and_builds_anew_what_is_there(asked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "say", lambda line: None)
-    asked.run("--snapshot-update").assert_outcomes(passed=3)
+    asked.run("--snapshot-update").assert_outcomes(passed=4)
     before = {path: path.stat().st_mtime_ns for path in asked.store.glob("Said/*/said.txt")}
-    asked.run("--plan", "--fresh").stdout.fnmatch_lines(["2 artifacts to build for 3 cases"])
-    asked.run("--workers", "1", "--fresh").assert_outcomes(passed=3)
+    asked.run("--plan", "--fresh").stdout.fnmatch_lines(["2 artifacts to build for 4 cases"])
+    asked.run("--workers", "1", "--fresh").assert_outcomes(passed=4)
     after = {path: path.stat().st_mtime_ns for path in asked.store.glob("Said/*/said.txt")}
     assert before.keys() == after.keys()
     assert all(after[path] > before[path] for path in before)

@@ -73,6 +73,7 @@ def schedule(**seconds: float) -> Schedule:
 def test_the_longest_chain_binds_any_number_of_workers() -> None:
     planned = schedule(a=1.0, b=5.0, c=2.0, d=1.0)
     assert planned.critical == ("a", "b", "d")
+    assert schedule(a=1.0, b=2.0, c=5.0, d=1.0).critical == ("a", "c", "d")
     assert planned.total == planned.time(1) == 9
     assert planned.time(2) == planned.time(100) == 7
 
