@@ -220,8 +220,15 @@ def test_yes_is_asked_for_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -
 # Ctrl-C
 
 
-def test_ctrl_c_ends_an_answer_at_its_next_token_and_a_second_one_at_once() -> None:
-    before = signals.signal.getsignal(signals.signal.SIGINT)
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C interrupts, even if the tests run where it is ignored, as behind nohup."""
+    before = signals.signal.signal(signals.signal.SIGINT, signals.signal.default_int_handler)
+    yield
+    signals.signal.signal(signals.signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_an_answer_at_its_next_token_and_a_second_one_at_once(heard: None) -> None:
     with stopping() as check:
         check()
         signals.signal.raise_signal(signals.signal.SIGINT)
@@ -229,4 +236,4 @@ def test_ctrl_c_ends_an_answer_at_its_next_token_and_a_second_one_at_once() -> N
             check()
         with pytest.raises(KeyboardInterrupt):
             signals.signal.raise_signal(signals.signal.SIGINT)
-    assert signals.signal.getsignal(signals.signal.SIGINT) is before
+    assert signals.signal.getsignal(signals.signal.SIGINT) is signals.signal.default_int_handler
