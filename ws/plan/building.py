@@ -24,7 +24,8 @@ class Build:
     """What became of a graph."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    """For each artifact that was built, how long it took; with those that a recipe asked for besides its inputs."""
+    """For each artifact that was built, how long it took, with those that a recipe asked for besides its inputs; 0 for
+    one that was just there when a worker beside its own died."""
     failures: dict[str, str] = field(default_factory=dict)
     """For each artifact that could not be built, the reason."""
     lost: list[str] = field(default_factory=list)
@@ -72,6 +73,7 @@ class _Shift:
     def finish(self, key: str, done: Done) -> None:
         for one, seconds in done.built:
             self.made.seconds[one] = seconds
+        self.made.seconds.setdefault(key, 0.0)
         self.made.peak = max(self.made.peak, done.peak)
         progress.built(self.name(key), dict(done.built).get(key, 0.0), key)
         self.queue.finish(key)
