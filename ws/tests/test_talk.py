@@ -403,12 +403,13 @@ def test_training_is_offered_with_its_cost_and_refused_with_what_to_run(tmp_path
         check_wanted(replace(wanted, chosen=Chosen(activation="pca", blocks=(2,))), store, Page(), build=True)
 
 
-def test_a_family_that_is_not_trained_is_asked_about_while_talking(session: Talk, store: Store) -> None:
-    asking = Talk(session.conversation, Page(yes=False), build=True)
+def test_a_family_that_is_not_trained_is_asked_about_while_talking(setting: Setting, tmp_path: Path) -> None:
+    # A store of its own, since other tests may have trained the family in the one that all share.
+    asking = Talk(Conversation.of(setting, Store(tmp_path)), Page(yes=False), build=True)
     with pytest.raises(DataError, match="is not in the store"):
         obeyed(asking, "/family boft")
     assert len(asking.screen.asked) == 1
-    assert session.setting.chosen.family is None
+    assert asking.setting.chosen.family is None
 
 
 # Keeping it
