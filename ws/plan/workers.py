@@ -20,8 +20,8 @@ OWN_BYTES, PER_WEIGHT_BYTE = 1.2e9, 2.2
 """What a process takes: for itself, and for each byte of the model's weights in fp32. Measured on the embedded model
 (0.54 GB of weights, 2.1 GB) and on one of 0.5 billion parameters (2 GB, 5.4 GB)."""
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "WS_QUIET": "1"}
-"""The environment of a worker; the process that started it says what is built."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""The environment in which a worker starts, since libraries read it once, when they are loaded."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,8 @@ _store: Store | None = None
 
 def _begin(place: Place) -> None:
     global _store
+    # The process that started this one says what is built.
+    os.environ["WS_QUIET"] = "1"
     _store = place.store()
 
 

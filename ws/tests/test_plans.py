@@ -29,6 +29,7 @@ from ws.steering.iso_kl import Divergence, IsoKL, read_divergence, read_iso_kl
 from ws.store import Recipe, Store
 from ws.tests.planned_recipes import Killed, KilledOnce, Refused, Said
 from ws.tests.small import ON, SYCOPHANCY, adapter
+from ws.tests.told import Told
 from ws.training.direction import Direction, read_geometry
 
 A = Said("a")
@@ -250,7 +251,7 @@ def test_a_plan_of_nothing_says_so(own: Store) -> None:
     assert in_words(plan(own), workers=2) == "nothing to build: all that 4 cases read is there"
 
 
-def test_workers_build_what_is_planned_and_leave_out_what_cannot_be(own: Store, tmp_path: Path) -> None:
+def test_workers_build_what_is_planned_and_leave_out_what_cannot_be(own: Store, tmp_path: Path, told: Told) -> None:
     bad, deadly, shaky = Refused("x"), Killed("y"), KilledOnce(str(tmp_path / "died"))
     wanted = [D, Said("needs", after=(bad,)), deadly, shaky]
     planned = plan(own, *wanted)
@@ -263,6 +264,7 @@ def test_workers_build_what_is_planned_and_leave_out_what_cannot_be(own: Store, 
     assert "died twice" in made.failures[own.key(deadly)]
     assert made.lost == [own.key(wanted[1])]
     assert made.peak > 0
+    assert "cannot build said x: x cannot be said" in told
     assert "2 cannot be built, and 1 need one of these" in " ".join(result_in_words(made, seconds=3.0).split())
     left = replace(planned).without({*made.failures, *made.lost, *made.seconds})
     assert left.graph == {}
