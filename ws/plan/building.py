@@ -6,7 +6,7 @@ build that was stopped goes on where it was.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from ws.plan.workers import Done, Pool
 from ws.store import progress
 
 MOST_DEATHS = 2
-"""How often a worker may die of an artifact."""
+"""Of how many deaths of a worker that built nothing beside it an artifact is guilty."""
 
 
 @dataclass
@@ -54,7 +54,9 @@ class _Shift:
     def __post_init__(self) -> None:
         self.queue = Queue(self.schedule)
         self.again: list[str] = []
-        """What a worker died of, or beside, and is to be begun anew."""
+        """What is to be begun anew, alone."""
+        self.suspects: set[str] = set()
+        """What was being built when a worker died."""
 
     def name(self, key: str) -> str:
         return self.schedule.graph[key].recipe.describe()
@@ -83,22 +85,23 @@ class _Shift:
         self.made.failures[key] = reason
         self.made.lost += [one for one in self.queue.fail(key) if one not in self.made.lost]
 
-    def died(self, keys: Collection[str]) -> None:
-        """A worker died while these were built, of one of them."""
-        self.deaths.update(keys)
+    def died(self, keys: Sequence[str]) -> None:
+        """A worker died of one of these: each is begun anew, alone, so that it shows of which."""
+        if len(keys) == 1:
+            self.deaths.update(keys)
         for key in keys:
-            if self.deaths[key] < MOST_DEATHS or len(keys) > 1:
+            if self.deaths[key] < MOST_DEATHS:
                 self.again.append(key)
             else:
                 self.fail(key, "its worker died twice, as it does for want of memory; give it more, or fewer --workers")
+        self.suspects.update(keys)
         self.pool.start_again()
 
 
 def _run(shift: _Shift) -> None:
     under_way: dict[Future[Done], str] = {}
     while True:
-        # What two workers died beside is tried alone, so that it is known which of the two it was.
-        alone = any(shift.deaths[key] >= MOST_DEATHS for key in (*shift.again, *under_way.values()))
+        alone = bool(shift.again) or not shift.suspects.isdisjoint(under_way.values())
         while len(under_way) < (1 if alone else shift.pool.size) and (key := shift.take()) is not None:
             under_way[shift.begin(key)] = key
         if not under_way:
