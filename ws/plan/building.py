@@ -1,8 +1,8 @@
 """Building a graph of artifacts with a pool of workers: what the most time hangs on is begun first.
 
-A worker that dies, as for want of memory, is replaced, and what it built is begun anew; what kills two of them is left
-out. An artifact that cannot be built takes with it only what reads it. What is finished is in the store, so that a
-build that was stopped goes on where it was.
+A worker that dies, as for want of memory, is replaced, and what was being built is begun anew, alone; what kills two
+workers that way is left out. An artifact that cannot be built takes with it only what reads it. What is finished is in
+the store, so that a build that was stopped goes on where it was.
 """
 
 from collections import Counter
