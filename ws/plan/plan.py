@@ -6,7 +6,7 @@ from functools import cached_property
 from statistics import median
 
 from ws.plan.costs import Costs
-from ws.plan.graph import Graph, graph_of
+from ws.plan.graph import Graph, Node, graph_of
 from ws.plan.schedule import Schedule
 from ws.store import Recipe, Store
 
@@ -33,8 +33,14 @@ class Plan:
         return Schedule(self.graph, {key: self.known.get(key, usual) for key in self.graph})
 
     def without(self, keys: Collection[str]) -> "Plan":
-        """The plan of the other artifacts."""
-        return replace(self, graph={key: node for key, node in self.graph.items() if key not in keys})
+        """The plan of the other artifacts that need none of these."""
+        gone, left = set(keys), dict[str, Node]()
+        for key, node in self.graph.items():
+            if key in gone or not gone.isdisjoint(node.inputs):
+                gone.add(key)
+            else:
+                left[key] = node
+        return replace(self, graph=left)
 
 
 def plan_of(

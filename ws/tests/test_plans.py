@@ -251,6 +251,12 @@ def test_a_plan_of_nothing_says_so(own: Store) -> None:
     assert in_words(plan(own), workers=2) == "nothing to build: all that 4 cases read is there"
 
 
+def test_a_plan_without_an_artifact_is_without_all_that_need_it(own: Store) -> None:
+    left = plan(own, D).without({own.key(B)})
+    assert names(left.graph, dict(left.graph)) == ["a", "c"]
+    assert left.schedule.critical == (own.key(A), own.key(C))
+
+
 def test_workers_build_what_is_planned_and_leave_out_what_cannot_be(own: Store, tmp_path: Path, told: Told) -> None:
     bad, deadly, shaky = Refused("x"), Killed("y"), KilledOnce(str(tmp_path / "died"))
     wanted = [D, Said("needs", after=(bad,)), deadly, shaky]
