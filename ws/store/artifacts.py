@@ -32,6 +32,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
+from ws.code.sources import reached, source_hash
 from ws.errors import StoreError
 from ws.store import manifests, progress
 from ws.store.known import KnownSources
@@ -39,7 +40,6 @@ from ws.store.manifests import made_here, write_manifest
 from ws.store.memory import give_back
 from ws.store.origin import versions
 from ws.store.recipes import Recipe, check_recipe, held_in, values_of
-from ws.store.sources import reached, source_hash
 from ws.store.supplies import Supply
 from ws.store.texts import keep_texts
 

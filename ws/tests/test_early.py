@@ -176,7 +176,7 @@ def test_every_module_that_names_shapes_is_checked() -> None:
     shaped = [path for path in (root / "ws").rglob("*.py") if "from jaxtyping import" in path.read_text()]
     names = {".".join(path.relative_to(root).with_suffix("").parts) for path in shaped}
     assert {name for name in names if not name.startswith("ws.tests.")} <= checked
-    assert not {"ws.tests", "ws.store.sources"} & checked
+    assert not {"ws.tests", "ws.code", "ws.code.sources"} & checked
 
 
 def test_what_a_run_only_collects_is_no_snapshot_to_delete(project: Project) -> None:

@@ -186,7 +186,7 @@ def test_a_budget_out_of_reach_names_the_intervention(store: Store, monkeypatch:
 
 
 def test_a_key_covers_how_answers_are_given(store: Store) -> None:
-    from ws.store.sources import reached
+    from ws.code.sources import reached
 
     covered = reached(IsoKL.build, owners=(IsoKL, Activations))
     assert {

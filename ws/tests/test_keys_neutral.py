@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import ws
-from ws.store.code.machinery import MACHINERY
+from ws.code.machinery import MACHINERY
 from ws.tests.refactorings import NEUTRAL, Trees
 
 HOME = Path(ws.__file__).parent
@@ -56,7 +56,7 @@ def _keys_here(root: Path) -> dict[str, str]:
     # Hashes of code that an earlier run kept would prove nothing.
     importlib.import_module("ws.store.known").code_digest = lambda: None
     store = importlib.import_module("ws.store").Store(Path("unused"))
-    assert Path(sys.modules["ws.store.sources"].__file__).is_relative_to(root)
+    assert Path(sys.modules["ws.code.sources"].__file__).is_relative_to(root)
     return {name: store.key(made) for name, made in samples.items()}
 
 

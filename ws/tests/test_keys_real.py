@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from ws.code.graph import graph_of
+from ws.code.items import Item
+from ws.code.normal import form_of
+from ws.code.values import SCALARS
 from ws.store import Recipe, Store
-from ws.store.code.graph import graph_of
-from ws.store.code.items import Item
-from ws.store.code.normal import form_of
-from ws.store.code.values import SCALARS
 from ws.tests.mutations import Mutation, mutations, other_value
 from ws.tests.recipe_samples import recipe_samples
 
@@ -42,7 +42,7 @@ def reaching() -> dict[str, list[str]]:
 
 def parts(recipe: Recipe) -> dict[str, str]:
     only, owners = keyed()._contents(recipe)
-    return importlib.import_module("ws.store.sources").reached(type(recipe).build, only=only, owners=owners)
+    return importlib.import_module("ws.code.sources").reached(type(recipe).build, only=only, owners=owners)
 
 
 @cache

@@ -10,6 +10,7 @@ import ws
 ROOMS = (
     "errors",
     "live",
+    "code",
     "store",
     "upkeep",
     "evidence",

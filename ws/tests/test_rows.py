@@ -163,7 +163,7 @@ def test_a_key_covers_the_intervention_and_its_code(store: Store) -> None:
 
 
 def reached_by(recipe: Rows) -> set[str]:
-    from ws.store.sources import reached
+    from ws.code.sources import reached
 
     return set(reached(Rows.build, owners=(type(recipe), type(recipe.intervention))))
 

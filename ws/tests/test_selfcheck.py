@@ -9,6 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from ws.code.sources import reached
 from ws.delta import steering as steer
 from ws.engine import loading as outcome
 from ws.engine import selfcheck
@@ -21,7 +22,6 @@ from ws.errors import ModelError
 from ws.models.language import LanguageModel, load
 from ws.scoring.rows import Rows
 from ws.store import Store
-from ws.store.sources import reached
 from ws.tests.architectures import PACKED, PLAIN, WINDOWED, tiny_decoder
 from ws.tests.small import ON, fingerprint, shared_store
 from ws.tests.told import Told

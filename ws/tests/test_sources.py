@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
+from ws.code.sources import reached, source_hash
 from ws.errors import StoreError
-from ws.store.sources import reached, source_hash
 
 LAB = {
     "__init__": "",

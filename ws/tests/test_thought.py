@@ -250,7 +250,7 @@ def test_thinking_leaves_the_model_as_it_was(
 
 
 def test_a_key_covers_whose_thought_it_is_and_how_it_is_found(store: Store) -> None:
-    from ws.store.sources import reached
+    from ws.code.sources import reached
 
     one = rows(VECTORS, 1.0)
     changed = [replace(one, policy="off"), replace(one, new_tokens=9), replace(one, prefill=""), rows(WEIGHTS, 1.0)]

@@ -3,10 +3,10 @@
 import ast
 from types import ModuleType
 
-from ws.store.code.forms import Ref
-from ws.store.code.machinery import is_machinery
-from ws.store.code.names import live
-from ws.store.code.trees import package_of
+from ws.code.forms import Ref
+from ws.code.machinery import is_machinery
+from ws.code.names import live
+from ws.code.trees import package_of
 
 _CARRIERS = (StopIteration, StopAsyncIteration, SystemExit)
 """Exceptions whose arguments are a result, not wording."""

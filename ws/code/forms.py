@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ws.store.code.trees import Import
+from ws.code.trees import Import
 
 
 class Ref(NamedTuple):

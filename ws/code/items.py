@@ -6,8 +6,8 @@ from functools import cached_property
 from types import ModuleType
 from typing import NamedTuple
 
-from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature, joined
-from ws.store.code.names import Guard
+from ws.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature, joined
+from ws.code.names import Guard
 
 
 class Edge(NamedTuple):

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, ClassVar
 
-from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature, joined
-from ws.store.code.scopes import Scope
-from ws.store.code.trees import package_of
-from ws.store.code.wording import is_bare_constant
+from ws.code.forms import Callee, Form, Keyword, Parameter, Ref, Signature, joined
+from ws.code.scopes import Scope
+from ws.code.trees import package_of
+from ws.code.wording import is_bare_constant
 
 _IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_params", "returns", "annotation"})
 _BODIES = frozenset({"body", "orelse", "finalbody"})

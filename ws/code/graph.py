@@ -7,13 +7,13 @@ from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
+from ws.code.forms import Form, Ref
+from ws.code.items import Edge, Item, Meanings, Piece, Resolved
+from ws.code.names import MISSING, Foreign, Guard, Own, Unknown, meaning
+from ws.code.normal import form_of, statements_form
+from ws.code.trees import changed, statements_of, tree_of, written
+from ws.code.values import Opaque, Values, is_registry, name_of
 from ws.errors import StoreError
-from ws.store.code.forms import Form, Ref
-from ws.store.code.items import Edge, Item, Meanings, Piece, Resolved
-from ws.store.code.names import MISSING, Foreign, Guard, Own, Unknown, meaning
-from ws.store.code.normal import form_of, statements_form
-from ws.store.code.trees import changed, statements_of, tree_of, written
-from ws.store.code.values import Opaque, Values, is_registry, name_of
 
 _MARK = "\0"
 """Around what stands for an edge; no text in a normal form has it, since strings are written with escapes."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ws.store.code.forms import Ref
-from ws.store.code.trees import imports_of, package_of, tree_of
+from ws.code.forms import Ref
+from ws.code.trees import imports_of, package_of, tree_of
 
 MISSING = object()
 """What a module holds under a name that it does not have."""

@@ -3,7 +3,9 @@
 from functools import cache
 from typing import Any
 
-MACHINERY = frozenset({"ws.store", "ws.errors", "ws.live", "ws.models.downloads", "ws.engine.loading:checked"})
+MACHINERY = frozenset(
+    {"ws.store", "ws.code", "ws.errors", "ws.live", "ws.models.downloads", "ws.engine.loading:checked"}
+)
 """Rooms, modules, and definitions (`module:name`) that cannot change a result.
 
 They store results, report on them, fetch files of a known sha256, or choose between ways that differ only by rounding.

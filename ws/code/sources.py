@@ -1,7 +1,7 @@
 """The source code behind a result, as one hash that changes exactly if the code could change the result.
 
 The walk starts at one function and follows every global name to code or constants of `ws` or of the function's own
-package, until nothing new is found. Definitions are hashed in their normal form (`ws.store.code.normal`), in which they
+package, until nothing new is found. Definitions are hashed in their normal form (`ws.code.normal`), in which they
 refer to each other by the number at which the walk found them. So their names, modules and order do not matter.
 Constants are hashed by value, things of other libraries by the name they are imported under. Not followed: other
 libraries, data files and modules imported under a computed name.
@@ -12,11 +12,11 @@ A dict of modules, functions, classes or records is a registry: code that asks f
 from collections.abc import Callable, Collection
 from typing import Any
 
+from ws.code.graph import graph_of
+from ws.code.names import package_names
+from ws.code.values import Opaque, name_of
+from ws.code.walk import Walk
 from ws.errors import StoreError
-from ws.store.code.graph import graph_of
-from ws.store.code.names import package_names
-from ws.store.code.values import Opaque, name_of
-from ws.store.code.walk import Walk
 
 
 def source_hash(fn: Callable[..., Any], *, only: Collection[str] = (), owners: Collection[type] = ()) -> str:

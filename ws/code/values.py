@@ -11,9 +11,9 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from ws.store.code.forms import Signature, signature_of
-from ws.store.code.machinery import is_machinery
-from ws.store.code.trees import written
+from ws.code.forms import Signature, signature_of
+from ws.code.machinery import is_machinery
+from ws.code.trees import written
 
 SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, range})
 

@@ -2,7 +2,7 @@
 
 It leaves out docstrings, comments, annotations, import lines, messages of exceptions, warnings and progress, and
 methods that make text for people. Locals and parameters are replaced by numbers in order of appearance, so that their
-names do not matter. Names from outside are holes (`ws.store.code.forms`). Names of attributes and methods stay.
+names do not matter. Names from outside are holes (`ws.code.forms`). Names of attributes and methods stay.
 """
 
 import ast
@@ -13,13 +13,13 @@ from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar
 
-from ws.store.code.forms import Callee, Form, Keyword, Parameter, Ref, signature_of
-from ws.store.code.machinery import WORDING, only_talks
-from ws.store.code.names import live
-from ws.store.code.scopes import COMPREHENSION, parameters_of, scope_of
-from ws.store.code.trees import DEFINITION, FUNCTION, imported, package_of
-from ws.store.code.wording import is_message, is_text
-from ws.store.code.writer import Writer
+from ws.code.forms import Callee, Form, Keyword, Parameter, Ref, signature_of
+from ws.code.machinery import WORDING, only_talks
+from ws.code.names import live
+from ws.code.scopes import COMPREHENSION, parameters_of, scope_of
+from ws.code.trees import DEFINITION, FUNCTION, imported, package_of
+from ws.code.wording import is_message, is_text
+from ws.code.writer import Writer
 
 _MARKERS = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
 """Annotations that decide how a dataclass treats a field."""

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ws.store.code.trees import FUNCTION, Import, imported
+from ws.code.trees import FUNCTION, Import, imported
 
 COMPREHENSION = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 

@@ -7,14 +7,14 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
+from ws.code.forms import Signature
+from ws.code.graph import Graph, split
+from ws.code.items import Edge, Named, Piece, Resolved
+from ws.code.machinery import WORDING
+from ws.code.names import Foreign, Own
+from ws.code.trees import tree_of, uses, written
+from ws.code.values import Opaque, member_of
 from ws.errors import StoreError
-from ws.store.code.forms import Signature
-from ws.store.code.graph import Graph, split
-from ws.store.code.items import Edge, Named, Piece, Resolved
-from ws.store.code.machinery import WORDING
-from ws.store.code.names import Foreign, Own
-from ws.store.code.trees import tree_of, uses, written
-from ws.store.code.values import Opaque, member_of
 
 _CHECKS = "__post_init__"
 """What refuses bad fields; it changes nothing that a key does not say."""
