@@ -12,7 +12,7 @@ from ws.evidence.files import Files
 from ws.evidence.folder import FILES, Evidence
 from ws.evidence.records import Kept
 from ws.evidence.tables import Tables
-from ws.store.manifests import Untrusted, inside
+from ws.store.manifests import Damaged, inside
 from ws.store.origin import now
 
 
@@ -49,7 +49,7 @@ class EvidenceSupply:
         assert part is not None
         try:
             path = inside(out, name)
-        except Untrusted as refused:
+        except Damaged as refused:
             raise StoreError(
                 f"the evidence in {self.name} cannot be trusted: in {kept.phrase} {refused}; remove that folder"
             ) from refused

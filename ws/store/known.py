@@ -3,7 +3,7 @@
 Following all code behind the recipes of all claims takes a second. The hashes depend only on the files of the package
 and the interpreter, so a store keeps them under a digest of both:
 
-    <root>/sources/<digest>     a line per kind of recipe: the arguments, and the hash of the code
+    <root>/sources/<digest>     a line per kind of recipe: the arguments, the hash of the code, a check of both
 """
 
 import hashlib
@@ -52,19 +52,27 @@ class KnownSources:
     def _keep(self, asked: str, source: str) -> None:
         assert self._file is not None
         try:
+            if self._file.exists() and not self._file.is_file():
+                return
             self._file.parent.mkdir(exist_ok=True)  # Without parents: asking for a key makes no store.
             with self._file.open("a", encoding="ascii") as out:
-                out.write(f"{asked} {source}\n")
+                out.write(f"{asked} {source} {_check(asked, source)}\n")
         except OSError:
             return  # A store that cannot be written to raises when something is built.
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The complete lines of a file; a killed process may have left half a line at its end."""
+    """What the sound lines of a file say; a killed process or a disk may have left others."""
     if not file.is_file():
         return {}
     lines = (line.split() for line in file.read_text(encoding="ascii", errors="replace").splitlines())
-    return {words[0]: words[1] for words in lines if len(words) == 2 and len(words[0]) == len(words[1]) == 64}
+    sound = (words for words in lines if len(words) == 3 and words[2] == _check(words[0], words[1]))
+    return {asked: source for asked, source, _ in sound}
+
+
+def _check(asked: str, source: str) -> str:
+    """What no other line ends with."""
+    return hashlib.sha256(f"{asked} {source}".encode()).hexdigest()[:16]
 
 
 def _digest(kind: type, only: Collection[str], owners: Collection[type]) -> str:

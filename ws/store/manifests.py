@@ -1,5 +1,6 @@
 """The manifest beside an artifact's files: what they are, what made them where, and what its key is made of.
 
+    sha256                    of all that follows it in this file
     class, key, files         which artifact this is; name, sha256 and size of each file
     recipe, inputs            the recipe without loss; an input is its key, and `inputs` has every one's recipe
     source, versions          what the key covers beside the recipe: `ws.store.texts` has the code behind `source`
@@ -8,12 +9,15 @@
     carried                   only if it was re-keyed by audit: from which key, by what evidence
     taken                     only if it was built elsewhere: the supply that it was taken from, and when
 
-Stores of older versions have manifests with `fields` in place of recipe and inputs, and no source.
+Manifests of older versions begin with the class and have no hash of their own; still older ones have `fields` in place
+of recipe and inputs, and no source.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,6 +28,16 @@ from ws.store.recipes import Recipe
 from ws.store.written import Keys, written_down
 
 MANIFEST = "manifest.json"
+
+MOST_BYTES = 64 << 20
+"""A manifest has some 10 KB, one with thousands of questions some MB."""
+
+SEAL = re.compile(rb'\{\n "sha256": "([0-9a-f]{64})",\n')
+"""How a manifest begins that has a hash of its own."""
+
+
+class Damaged(Exception):
+    """What is wrong with an artifact, in words."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +79,9 @@ class Manifest:
 def read_manifest(home: Path) -> Manifest | None:
     """The manifest of an artifact; None if there is none or it cannot be read."""
     try:
-        said = json.loads(inside(home, MANIFEST).read_text(encoding="utf-8"))
-        found = Manifest(home, said)
+        found = Manifest(home, _said(home))
         whole = isinstance(found.key + found.kind + found.created, str) and found.bytes + found.seconds >= 0
-    except (OSError, Untrusted, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, Damaged, ValueError, LookupError, TypeError, AttributeError):
         return None
     return found if whole and found.key == home.name else None
 
@@ -97,50 +110,86 @@ def made_here(seconds: float, notes: dict[str, str]) -> dict[str, Any]:
 
 
 def write_said(home: Path, said: Mapping[str, Any]) -> None:
-    """Write a manifest beside the artifact's files, a line for each field."""
-    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in said.items())
-    (home / MANIFEST).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    """Write a manifest beside the artifact's files, a line for each field, behind the hash of all these lines."""
+    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in said.items()) + "\n}\n"
+    seal = hashlib.sha256(lines.encode()).hexdigest()
+    (home / MANIFEST).write_bytes(f'{{\n "sha256": "{seal}",\n{lines}'.encode())
 
 
 def damage(home: Path, key: str) -> str | None:
     """The first thing that does not match the manifest, in words; None if everything does."""
-    if home.is_symlink() or not home.is_dir():
-        return "it is not a folder"
     try:
-        manifest = json.loads(inside(home, MANIFEST).read_text(encoding="utf-8"))
-        if manifest["key"] != key:
-            return f"its manifest is of {manifest['key']}"
-        listed = {name: (inside(home, name), entry["sha256"]) for name, entry in manifest["files"].items()}
-    except (FileNotFoundError, IsADirectoryError):
-        return f"{MANIFEST} is missing"
-    except Untrusted as error:
-        return str(error)
+        said = _said(home)
+        if said["key"] != key:
+            return f"its manifest is of {said['key']}"
+        listed = {name: (inside(home, name), entry["sha256"]) for name, entry in said["files"].items()}
+    except Damaged as found:
+        return str(found)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return f"its manifest cannot be read ({error!r})"
+    return next(_damages(home, listed), None)
+
+
+def is_sealed(home: Path) -> bool:
+    """Whether an artifact's manifest has a hash of its own, which those of older versions have not."""
+    return SEAL.match((home / MANIFEST).read_bytes()) is not None
+
+
+def kind_in(home: Path) -> str:
+    """The class that the manifest of a sound artifact names, without its module, wherever the artifact lies."""
+    return Manifest(home, _said(home)).kind
+
+
+def _said(home: Path) -> dict[str, Any]:
+    """What the manifest of an artifact says. Raises: Damaged if it is none, or not what was written."""
+    if home.is_symlink() or not home.is_dir():
+        raise Damaged("it is not a folder")
+    path = inside(home, MANIFEST)
+    status = path.lstat() if path.exists() else None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        raise Damaged(f"{MANIFEST} is {'missing' if status is None else 'no file'}")
+    if status.st_size > MOST_BYTES:
+        raise Damaged(f"its manifest has {status.st_size:,} bytes, and {MOST_BYTES:,} are the most")
+    text = path.read_bytes()
+    seal = SEAL.match(text)
+    if seal is not None and hashlib.sha256(text[seal.end() :]).hexdigest().encode() != seal[1]:
+        raise Damaged("its manifest does not have the sha256 that it begins with")
+    try:
+        said = json.loads(text)
+        first = said.pop("sha256") if seal is not None else next(iter(said))
+    except (ValueError, StopIteration, TypeError, AttributeError, RecursionError) as error:
+        raise Damaged(f"its manifest cannot be read ({type(error).__name__}: {str(error)[:60]})") from error
+    if seal is None and first != "class":
+        raise Damaged("its manifest has lost its own sha256")
+    return said
+
+
+def _damages(home: Path, listed: Mapping[str, tuple[Path, object]]) -> Iterator[str]:
+    """What does not match, in words."""
     if not listed:
-        return "its manifest lists no files"
+        yield "its manifest lists no files"
     for name, (path, digest) in listed.items():
         if not path.is_file():
-            return f"{name} is missing"
-        if sha256(path) != digest:
-            return f"{name} does not have the sha256 of the manifest"
-    return None
-
-
-class Untrusted(Exception):
-    """A file name that would lead out of its artifact."""
+            yield f"{name} is {'no file' if path.exists() else 'missing'}"
+        elif sha256(path) != digest:
+            yield f"{name} does not have the sha256 of the manifest"
+    # Some systems leave files of their own in folders, all with a dot.
+    files = (path for path in sorted(home.rglob("[!.]*")) if path.is_symlink() or not path.is_dir())
+    for name in (path.relative_to(home).as_posix() for path in files):
+        if name not in listed and name != MANIFEST:
+            yield f"{name} is not in its manifest"
 
 
 def inside(home: Path, name: str) -> Path:
-    """The path of an artifact's file, refusing names that lead elsewhere."""
+    """The path of an artifact's file. Raises: Damaged if its name leads elsewhere."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or not pure.parts:
-        raise Untrusted(f"the file name {name!r} leads out of it")
+        raise Damaged(f"the file name {name!r} leads out of it")
     path = home
     for part in pure.parts:
         path = path / part
         if path.is_symlink():
-            raise Untrusted(f"{name} is a symbolic link")
+            raise Damaged(f"{name} is a symbolic link")
     return path
 
 

@@ -242,7 +242,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of a small project with three commits: an artifact, a constant that changed, a recipe that is gone."""
     root = tmp_path_factory.mktemp("project")
     source = Path(ws.__file__).parent
-    for name in ("live", "store", "upkeep"):
+    for name in ("live", "code", "store", "upkeep"):
         shutil.copytree(source / name, root / "ws" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("__init__.py", "errors.py"):
         shutil.copyfile(source / name, root / "ws" / name)
