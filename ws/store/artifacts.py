@@ -5,7 +5,7 @@ versions of the libraries that it uses; so an artifact of other code is never se
 Layout of a store:
 
     <root>/<RecipeClass>/<key>/   the files a recipe wrote, and manifest.json
-    <root>/locks/                 one lock a key: parallel workers build an artifact once
+    <root>/locks/                 the locks of keys that are being built: parallel workers build an artifact once
     <root>/tmp/                   artifacts being built; a finished one is renamed into place
     <root>/damaged/               artifacts that no longer match their manifest
     <root>/code/                  the code behind keys, for `ws store why`
@@ -13,12 +13,10 @@ Layout of a store:
     <root>/runs/                  which keys a `fresh` run has rebuilt already
 """
 
-import errno
 import hashlib
 import json
 import os
 import re
-import shutil
 import threading
 import time
 import uuid
@@ -30,25 +28,22 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from ws.code.sources import reached, source_hash
 from ws.errors import StoreError
-from ws.store import manifests, progress
+from ws.store import locks, manifests, progress, resuming, scratch, trouble
 from ws.store.known import KnownSources
 from ws.store.manifests import made_here, write_manifest
 from ws.store.memory import give_back
 from ws.store.origin import versions
+from ws.store.placing import make_folder, move_into_place
 from ws.store.recipes import Recipe, check_recipe, held_in, values_of
+from ws.store.steady import steady
 from ws.store.supplies import Supply
 from ws.store.texts import keep_texts
 
-SECONDS_OF_SILENT_WAITING = 5.0
-
 Contents = tuple[frozenset[str], frozenset[type]]
 """All strings that a recipe holds, and the classes of all values that it holds."""
-
-_UNUSABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR})
 
 
 class StoreWarning(UserWarning):
@@ -84,6 +79,7 @@ class Store:
         self._sources: dict[tuple[type, frozenset[str], frozenset[type]], str] = {}
         self._earlier = KnownSources(self.root)
         self._under_way = threading.local()
+        self._is_tidy = False
 
     def key(self, recipe: Recipe) -> str:
         """The name of the artifact: 32 hex digits that change with anything that could change its content.
@@ -126,9 +122,17 @@ class Store:
             self.asked[key] = recipe
         with self.usable():
             if self._is_due(key) or self._damage(home, key) is not None:
+                self.tidy()
                 with self.building(recipe, key):
                     self._make_sound(recipe, key, home)
         return home
+
+    def tidy(self) -> None:
+        """Clear away what killed builds left, once, and say what goes on from where; `get` does before it builds."""
+        if not self._is_tidy and self.root.is_dir():
+            with self.usable():
+                resuming.go_on(self.root)
+        self._is_tidy = True
 
     def needs(self, *recipes: Recipe) -> None:
         """Told what is read next, where it decides what is asked for after it or nothing can stand in for it.
@@ -163,7 +167,9 @@ class Store:
         with self._scratch(key) as out:
             earlier, started = len(self.built), time.perf_counter()
             with self._noting() as notes, progress.under_way(recipe.describe()):
-                recipe.build(out, self)
+                with trouble.writing(out):
+                    recipe.build(out, self)
+                steady(out)
             seconds = time.perf_counter() - started - sum(inner.seconds for inner in self.built[earlier:])
             source = self.source(recipe)
             keep_texts(self.root, source, lambda: self.code(recipe))
@@ -175,16 +181,12 @@ class Store:
 
     @contextmanager
     def _scratch(self, key: str) -> Iterator[Path]:
-        """An empty folder for the files of an artifact, without what killed processes left of it."""
-        out = self.root / "tmp" / f"{key}-{os.getpid()}"
-        for orphan in out.parent.glob(f"{key}-*"):
-            shutil.rmtree(orphan)
-        out.mkdir(parents=True)
-        try:
-            yield out
-        finally:
-            shutil.rmtree(out, ignore_errors=True)
-            give_back()
+        """An empty folder for the files of an artifact; memory that making it took is given back."""
+        with scratch.folder_for(self.root, key) as out:
+            try:
+                yield out
+            finally:
+                give_back()
 
     def note(self, **facts: str) -> None:
         """Add facts that the key does not cover to the manifest of the artifact being built, if one is being built."""
@@ -203,7 +205,7 @@ class Store:
 
     def _set_aside(self, recipe: Recipe, key: str, home: Path, damage: str) -> None:
         aside = self.root / "damaged" / f"{type(recipe).__name__}-{key}-{time.time_ns()}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(aside.parent)
         os.replace(home, aside)
         warnings.warn(
             f"the artifact {home} is damaged: {damage}; it is now {aside} and is built again",
@@ -234,34 +236,18 @@ class Store:
         mine: set[str] = self._under_way.__dict__.setdefault("keys", set())
         if key in mine:
             raise StoreError(f"{recipe.describe()} asks for itself while it is built; a recipe is no input of itself")
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{key}.lock")
-        try:
-            lock.acquire(timeout=SECONDS_OF_SILENT_WAITING)
-        except Timeout:
-            progress.say(f"waiting for another process to build {recipe.describe()}")
-            lock.acquire()
-        mine.add(key)
-        try:
-            yield
-        finally:
-            mine.remove(key)
-            lock.release()
+        with locks.held(self.root, key, what=recipe.describe()):
+            mine.add(key)
+            try:
+                yield
+            finally:
+                mine.remove(key)
 
     @contextmanager
     def usable(self) -> Iterator[None]:
-        """Raise errors with advice if the disk is read-only or full, or the store belongs to someone else."""
-        try:
+        """Raise errors with advice if the disk is full, read-only or broken, or the store belongs to someone else."""
+        with trouble.usable(self.root):
             yield
-        except OSError as error:
-            path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else self.root
-            if error.errno not in _UNUSABLE or not path.is_relative_to(self.root):
-                raise
-            raise StoreError(
-                f"cannot use the store: {os.strerror(error.errno)}: {path}; "
-                "choose a folder with room that you may write to, with --store PATH or WS_STORE=PATH"
-            ) from error
 
     def source(self, recipe: Recipe) -> str:
         """The hash of all the code that makes an artifact."""
@@ -323,19 +309,3 @@ def _run_id() -> str:
     if re.fullmatch(r"\w[\w.-]*", name) is None:
         raise StoreError(f"WS_RUN_ID={name!r} cannot name a folder; use letters, digits, '-' and '_'")
     return name
-
-
-def move_into_place(new: Path, home: Path) -> None:
-    """Rename a finished artifact to its home; one that was there before is removed only after that."""
-    home.parent.mkdir(parents=True, exist_ok=True)
-    if not os.path.lexists(home):
-        os.replace(new, home)
-        return
-    old = new.with_name(f"{new.name}-old")
-    os.replace(home, old)
-    try:
-        os.replace(new, home)
-    except BaseException:
-        os.replace(old, home)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from ws.tests.told import Told
 if TYPE_CHECKING:
     from ws.models.language import LanguageModel
     from ws.store import Store
+
+# Stores of tests need not outlast a loss of power, and waiting for the disk takes longer than most builds here.
+os.environ["WS_SYNC"] = "0"
 
 BASIC = ("options", "cases", "snapshots", "siblings", "looks", "holds", "terminal", "results")
 """The plugins of ours that every project has, after `early`."""

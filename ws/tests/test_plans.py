@@ -1,6 +1,5 @@
 """Plans: what is missing, in which order, for how long; schedules hold Graham's bounds; workers build all of it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from ws.scoring.written import WrittenRows, read_written_rows
 from ws.steering.interventions import Nothing, Weights
 from ws.steering.iso_kl import Divergence, IsoKL, read_divergence, read_iso_kl
 from ws.store import Recipe, Store
+from ws.tests.manifest_words import say
 from ws.tests.planned_recipes import Killed, KilledOnce, Refused, Said
 from ws.tests.small import ON, SYCOPHANCY, adapter
 from ws.tests.told import Told
@@ -123,9 +123,7 @@ def test_an_empty_plan_takes_no_time() -> None:
 
 def timed(store: Store, recipe: Recipe, seconds: float) -> None:
     """Build an artifact, and have its manifest say that it took so long."""
-    manifest = store.get(recipe) / "manifest.json"
-    said = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(said | {"seconds": seconds}))
+    say(store.get(recipe), seconds=seconds)
 
 
 def test_the_most_similar_artifacts_tell_the_time(own: Store) -> None:
@@ -139,8 +137,7 @@ def test_the_most_similar_artifacts_tell_the_time(own: Store) -> None:
 
 
 def test_what_was_taken_from_elsewhere_tells_no_time(own: Store) -> None:
-    manifest = own.get(A) / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"taken": {"from": "elsewhere"}}))
+    say(own.get(A), taken={"from": "elsewhere"})
     assert Costs(own).seconds(B) is None
 
 

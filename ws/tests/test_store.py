@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,13 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from ws.errors import StoreError
 from ws.live.builds import Builds
 from ws.store import MANIFEST, Recipe, Store, StoreWarning, default_root, manifests, progress, versions
 from ws.store import artifacts as store
 from ws.store.texts import keep_texts, kept_texts
+from ws.tests.manifest_words import say
 
 GREETING = "hello"
 
@@ -348,19 +346,10 @@ def test_a_build_that_fails_leaves_nothing_behind(
     assert files_of(root / "tmp") == {}
     assert not made.has(recipe)
     assert made.built == []
-    FileLock(root / "locks" / f"{made.key(recipe)}.lock").acquire(timeout=0).lock.release()
+    assert list((root / "locks").iterdir()) == []
     flag.unlink()
     assert (made.get(recipe) / "other.txt").exists()
     assert json.loads((made.get(recipe) / MANIFEST).read_text())["notes"] == {"trouble": "none yet"}
-
-
-def test_leftovers_of_a_killed_process_are_swept(root: Path) -> None:
-    made = Store(root)
-    orphan = root / "tmp" / f"{made.key(Text('a'))}-1"
-    orphan.mkdir(parents=True)
-    (orphan / "text.txt").write_text("half")
-    made.get(Text("a"))
-    assert list((root / "tmp").iterdir()) == []
 
 
 def flip_a_bit(home: Path) -> None:
@@ -373,8 +362,17 @@ def manifest_with(**entries: object) -> Callable[[Path], object]:
     """Change entries of the manifest."""
 
     def change(home: Path) -> None:
-        manifest = json.loads((home / MANIFEST).read_text())
-        (home / MANIFEST).write_text(json.dumps(manifest | entries))
+        say(home, **entries)
+
+    return change
+
+
+def in_place(name: str, make: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Put something else under the name of a file."""
+
+    def change(home: Path) -> None:
+        (home / name).unlink()
+        make(home / name)
 
     return change
 
@@ -410,6 +408,15 @@ def linked(name: str) -> Callable[[Path], object]:
         (lambda home: (home / "more" / "name.txt").unlink(), r"more/name\.txt is missing"),
         (lambda home: (home / MANIFEST).unlink(), r"manifest\.json is missing"),
         (lambda home: (home / MANIFEST).write_text('{"key": '), "manifest cannot be read"),
+        (lambda home: (home / MANIFEST).write_text("[" * 200_000), "manifest cannot be read"),
+        (lambda home: (home / MANIFEST).write_text("{}"), "manifest cannot be read"),
+        (lambda home: (home / MANIFEST).write_text('{"key": "a"}'), "manifest has lost its own sha256"),
+        (lambda home: os.truncate(home / MANIFEST, 2**40), "1,099,511,627,776 bytes, and 67,108,864 are the most"),
+        (in_place(MANIFEST, os.mkfifo), r"manifest\.json is no file"),
+        (in_place(MANIFEST, os.mkdir), r"manifest\.json is no file"),
+        (in_place("text.txt", os.mkfifo), r"text\.txt is no file"),
+        (lambda home: (home / "config.json").write_text("{}"), r"config\.json is not in its manifest"),
+        (lambda home: (home / "config.json").symlink_to("text.txt"), r"config\.json is not in its manifest"),
         (manifest_with(files={}), "manifest lists no files"),
         (manifest_with(key="0" * 32), "manifest is of 0000"),
         (manifest_with(files=["text.txt"]), "manifest cannot be read"),
@@ -528,28 +535,9 @@ def test_two_processes_build_a_key_once(root: Path, tmp_path: Path) -> None:
     assert log.read_text() == "built\n"
 
 
-def test_waiting_for_another_process_is_said_once(
-    root: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "SECONDS_OF_SILENT_WAITING", 0.02)
-    made = Store(root)
-    (root / "locks").mkdir(parents=True)
-    lock = FileLock(root / "locks" / f"{made.key(Text('a'))}.lock")
-    with lock:
-        waiting = threading.Thread(target=made.get, args=(Text("a"),))
-        waiting.start()
-        deadline = time.monotonic() + 10
-        while "waiting" not in said.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.1)
-        assert said.getvalue() == "waiting for another process to build Text a times 1.0\n"
-    waiting.join(timeout=10)
-    assert made.has(Text("a"))
-
-
 def test_a_fresh_run_builds_each_key_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Store(root).get(Pair(Text("a")))
-    (home / "stray.txt").write_text("of the old artifact")
+    (home / ".stray.txt").write_text("of the old artifact")
     monkeypatch.setenv("WS_RUN_ID", "first")
     worker, other = Store(root, fresh=True), Store(root, fresh=True)
     assert not worker.has(Pair(Text("a")))
@@ -559,7 +547,7 @@ def test_a_fresh_run_builds_each_key_once(root: Path, monkeypatch: pytest.Monkey
     assert worker.has(Pair(Text("a")))
     other.get(Pair(Text("a")))
     assert other.built == []
-    assert not (home / "stray.txt").exists()
+    assert not (home / ".stray.txt").exists()
     assert list((root / "tmp").iterdir()) == []
 
 

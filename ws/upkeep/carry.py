@@ -19,9 +19,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ws.errors import StoreError
-from ws.store import Recipe, Store
+from ws.store import Recipe, Store, scratch
 from ws.store.manifests import Manifest, damage, read_manifest, write_said
 from ws.store.origin import committed, now, own_checkout, versions
+from ws.store.placing import move_into_place
 from ws.store.progress import say, track
 from ws.store.recipes import values_of
 from ws.store.texts import keep_texts
@@ -200,17 +201,17 @@ class _Inputs(Store):
 
 
 def _rebuild(move: Move, built: Path, inputs: Store) -> None:
-    scratch = built.with_name(f"{built.name}.unfinished")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    half = built.with_name(f"{built.name}.unfinished")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
     try:
-        move.recipe.build(scratch, inputs)
+        move.recipe.build(half, inputs)
     except Exception as error:
         raise StoreError(
             f"nothing was carried: {move.recipe.describe()} cannot be built with today's code ({error}); what an "
             "audit cannot build it cannot compare"
         ) from error
-    os.replace(scratch, built)
+    os.replace(half, built)
 
 
 def _carry(store: Store, move: Move, entry: Mapping[str, Any]) -> bool:
@@ -219,14 +220,11 @@ def _carry(store: Store, move: Move, entry: Mapping[str, Any]) -> bool:
     with store.building(move.recipe, move.key):
         if read_manifest(home) is not None:
             return False
-        out = store.root / "tmp" / f"{move.key}-{os.getpid()}"
-        shutil.rmtree(out, ignore_errors=True)
-        for name in move.manifest.said["files"]:
-            _link(move.manifest.home / name, out / name)
-        write_said(out, _said(store, move, entry))
-        home.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(home, ignore_errors=True)
-        os.replace(out, home)
+        with scratch.folder_for(store.root, move.key) as out:
+            for name in move.manifest.said["files"]:
+                _link(move.manifest.home / name, out / name)
+            write_said(out, _said(store, move, entry))
+            move_into_place(out, home)
     return True
 
 

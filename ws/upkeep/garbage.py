@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ws.errors import StoreError
-from ws.store import Store
+from ws.store import Store, locks
 from ws.store.known import FOLDER as KNOWN
 from ws.store.known import code_digest
 from ws.store.manifests import read_manifest
@@ -28,7 +28,7 @@ from ws.upkeep.standing import KEY, Standing, homes_in, standings
 DAY = 24 * 3600.0
 """Seconds. A run with --fresh may take as long as this between two artifacts, which it notes in runs/."""
 
-LOCKS, CARRY_LOCK = "locks", "carry.lock"
+CARRY_LOCK = "carry.lock"
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,12 @@ def _leftovers(root: Path, kept: Iterable[Standing]) -> Iterator[tuple[Path, str
     yield from (
         (path, "of code that has changed since") for path in _entries(root / KNOWN) if path.name != code_digest()
     )
-    yield from ((path, "no artifact has its key") for path in _entries(root / LOCKS) if path.stem not in keys)
-    yield from ((path, "no artifact is made by it") for path in _entries(root / CODE) if _source(path) not in sources)
+    yield from ((path, "no artifact has its key") for path in _entries(root / locks.FOLDER) if path.stem not in keys)
+    for path in _entries(root / CODE):
+        if not path.name.endswith(".json.gz"):
+            yield path, "of a build that was killed"
+        elif _source(path) not in sources:
+            yield path, "no artifact is made by it"
     for folder in ("carry", "audits"):
         yield from ((path, "of an audit that was not finished") for path in _entries(root / folder))
     yield from ((path, "of a bisection of `ws diff`") for path in _entries(root / "bisect"))
@@ -164,22 +168,37 @@ def _files(path: Path) -> Iterator[os.stat_result]:
 @contextmanager
 def _free(root: Path, path: Path) -> Iterator[None]:
     """Hold the lock of what a path belongs to, so that nobody builds it meanwhile."""
-    key = KEY.match(path.name)
-    lock = root / CARRY_LOCK if path.parent.name == "carry" else root / LOCKS / f"{key and key[0]}.lock"
-    if not lock.exists():
+    if path.parent.name == "carry":
+        with _carried(root, path):
+            yield
+    elif (key := KEY.match(path.name)) is None:
+        yield
+    else:
+        with locks.held_if_free(root, key[0]) as is_free:
+            if not is_free:
+                raise _in_use(path)
+            yield
+
+
+@contextmanager
+def _carried(root: Path, path: Path) -> Iterator[None]:
+    """Hold the lock of all audits, if there ever was one."""
+    if not (root / CARRY_LOCK).exists():
         yield
         return
-    held = FileLock(lock)
+    held = FileLock(root / CARRY_LOCK)
     try:
         held.acquire(timeout=0)
     except Timeout:
-        raise StoreError(
-            f"{path} is in use: another process builds or carries it; run this again when that is done"
-        ) from None
+        raise _in_use(path) from None
     try:
         yield
     finally:
         held.release()
+
+
+def _in_use(path: Path) -> StoreError:
+    return StoreError(f"{path} is in use: another process builds or carries it; run this again when that is done")
 
 
 def _delete(path: Path) -> None:

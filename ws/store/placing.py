@@ -1,0 +1,71 @@
+"""Putting finished files in their place so that they are there after a loss of power, whole.
+
+A rename is one step to everybody who looks, but it promises nothing of what the disk keeps: files and folders are
+waited for first, and the folders that name them afterwards. WS_SYNC=0 leaves out the waiting, for stores that need not
+last.
+"""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+
+def move_into_place(new: Path, home: Path) -> None:
+    """Rename a finished artifact to its home; one that was there before is removed only after that."""
+    settle(new)
+    make_folder(home.parent)
+    if not os.path.lexists(home):
+        os.replace(new, home)
+        _sync_folder(home.parent)
+        return
+    old = new.with_name(f"{new.name}-old")
+    os.replace(home, old)
+    try:
+        os.replace(new, home)
+    except BaseException:
+        os.replace(old, home)
+        raise
+    _sync_folder(home.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_file(new: Path, path: Path) -> None:
+    """Rename a finished file to its path, in the place of one that is there."""
+    settle(new)
+    make_folder(path.parent)
+    os.replace(new, path)
+    _sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _sync_folder(one.parent)
+
+
+def settle(path: Path) -> None:
+    """Wait until the disk has a file, or a folder with all that is in it."""
+    if not path.is_dir():
+        _sync(path)
+        return
+    for below in path.iterdir():
+        settle(below)
+    _sync_folder(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems and Windows have no such thing for folders
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    if os.environ.get("WS_SYNC") == "0":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
