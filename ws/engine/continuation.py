@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ws.engine.caches import cache_name, check_filled
 from ws.engine.depth import prefilled
+from ws.engine.generating import Processor, generated
 from ws.engine.packing import pack
 from ws.engine.passes import Begun, until
 from ws.models.language import LanguageModel
@@ -35,7 +36,13 @@ class PackedBegun(Begun):
     """Keys and values, a pair a layer."""
 
     def continued(
-        self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
+        self,
+        batch: Sequence[int],
+        *,
+        ends: Sequence[int],
+        new_tokens: int,
+        do_sample: bool = False,
+        processors: Sequence[Processor] = (),
     ) -> list[list[int]]:
         """They run together, padded on the left."""
         width = max(len(self.prompts[place]) for place in batch)
@@ -49,15 +56,16 @@ class PackedBegun(Begun):
             attention[row, start:] = 1
             columns[row, start:] = self.columns[place]
         cache, model = self._cache(columns.to(self.lm.device)), self.lm.model
-        output = model.generate(
-            input_ids=ids.to(self.lm.device),
-            attention_mask=attention.to(self.lm.device),
+        output = generated(
+            model,
+            ids.to(self.lm.device),
+            attention.to(self.lm.device),
+            ends=ends,
+            new_tokens=new_tokens,
+            do_sample=do_sample,
+            processors=processors,
             # `generate` passes this to `forward` unread, so the name is the one that `forward` uses.
             **{cache_name(model.forward): cache},
-            max_new_tokens=new_tokens,
-            pad_token_id=ends[0],
-            eos_token_id=list(ends),
-            **how,
         )
         # The last token is generated, but never read.
         check_filled(cache, tokens=output.shape[1] - 1, by=f"generate of {self.lm.name}")

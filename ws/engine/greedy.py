@@ -6,9 +6,6 @@ from ws.engine.choice import begun
 from ws.models.chat import turn_ends
 from ws.models.language import LanguageModel
 
-GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "repetition_penalty": 1.0}
-"""Settings for `generate` that override what a model's own config asks for: sampling and repetition penalties."""
-
 
 def greedy_answers(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, new_tokens: int) -> list[list[int]]:
     """The greedy continuation of each prompt, up to and including its end of turn; in the order given.
@@ -16,4 +13,4 @@ def greedy_answers(lm: LanguageModel, prompts: Sequence[Sequence[int]], *, new_t
     All prompts run together where they can, by the model as it is now: steered if the caller steers it.
     Raises: DataError if there is no prompt, or one is empty.
     """
-    return begun(lm, prompts).continued(range(len(prompts)), ends=turn_ends(lm), new_tokens=new_tokens, **GREEDY)
+    return begun(lm, prompts).continued(range(len(prompts)), ends=turn_ends(lm), new_tokens=new_tokens)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ws.engine.generating import Processor
 from ws.errors import DataError
 from ws.models.language import LanguageModel
 
@@ -58,11 +59,18 @@ class Begun(ABC):
 
     @abstractmethod
     def continued(
-        self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
+        self,
+        batch: Sequence[int],
+        *,
+        ends: Sequence[int],
+        new_tokens: int,
+        do_sample: bool = False,
+        processors: Sequence[Processor] = (),
     ) -> list[list[int]]:
-        """What follows each of these prompts, up to and including a token of `ends`; `how` goes to `generate`.
+        """What follows each of these prompts, up to and including a token of `ends`: what is likeliest, or is drawn.
 
         batch: places of the prompts to continue; they run together if the implementation can do that.
+        processors: change the scores that each token is chosen by.
         """
 
 

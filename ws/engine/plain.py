@@ -6,7 +6,7 @@ runs by itself, and for every token of a continuation the whole text is read ane
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ws.engine.blocks import Output, watched, with_stream
+from ws.engine.generating import Processor, generated
 from ws.engine.packing import BUDGET
 from ws.engine.passes import Batch, Begun, Logits, Spans, check_prompts, until
 from ws.errors import MismatchError
@@ -102,32 +103,30 @@ class PlainBegun(Begun):
     together: bool = True
 
     def continued(
-        self, batch: Sequence[int], *, ends: Sequence[int], new_tokens: int, **how: object
+        self,
+        batch: Sequence[int],
+        *,
+        ends: Sequence[int],
+        new_tokens: int,
+        do_sample: bool = False,
+        processors: Sequence[Processor] = (),
     ) -> list[list[int]]:
+        how = {"ends": ends, "new_tokens": new_tokens, "do_sample": do_sample, "processors": processors}
         said: dict[int, list[int]] = {}
         for places in groups(self.prompts, batch, together=self.together):
             texts = [self.prompts[place] for place in places]
-            if self.together:
-                answers = self._generated(texts, ends=ends, new_tokens=new_tokens, **how)
-            else:
-                answers = [said_alone(self.lm, texts[0], ends=ends, new_tokens=new_tokens, **how)]
+            answers = said_together(self.lm, texts, **how) if self.together else [said_alone(self.lm, texts[0], **how)]
             said.update(zip(places, answers, strict=True))
         return [said[place] for place in batch]
 
-    def _generated(
-        self, texts: Sequence[Sequence[int]], *, ends: Sequence[int], new_tokens: int, **how: object
-    ) -> list[list[int]]:
-        """By transformers' `generate`, with whatever the model itself caches."""
-        ids = torch.tensor([list(text) for text in texts], device=self.lm.device)
-        output = self.lm.model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=new_tokens,
-            pad_token_id=ends[0],
-            eos_token_id=list(ends),
-            **how,
-        )
-        return [until(ends, tokens) for tokens in output[:, ids.shape[1] :].tolist()]
+
+def said_together(
+    lm: LanguageModel, texts: Sequence[Sequence[int]], *, ends: Sequence[int], **how: object
+) -> list[list[int]]:
+    """What follows texts of one length, by transformers' `generate`, with whatever the model itself caches."""
+    ids = torch.tensor([list(text) for text in texts], device=lm.device)
+    output = generated(lm.model, ids, torch.ones_like(ids), ends=ends, **how)
+    return [until(ends, tokens) for tokens in output[:, ids.shape[1] :].tolist()]
 
 
 def said_alone(
@@ -137,21 +136,15 @@ def said_alone(
     ends: Sequence[int],
     new_tokens: int,
     do_sample: bool,
-    logits_processor: Iterable[Callable[..., Tensor]] = (),
-    **neutral: object,
+    processors: Sequence[Processor],
 ) -> list[int]:
-    """What follows a text, by one whole forward pass a token.
-
-    Raises: MismatchError for a setting of `generate` that would change the answer and is not known here.
-    """
-    if unknown := {name: value for name, value in neutral.items() if value not in (None, 0, 1)}:
-        raise MismatchError(f"{unknown} for {lm.name}; expected logits_processor to do that: hand one over")
+    """What follows a text, by one whole forward pass a token."""
     said: list[int] = []
     while len(said) < new_tokens and not (said and said[-1] in ends):
         ids = torch.tensor([[*text, *said]], device=lm.device)
         with torch.no_grad():
             scores = own_logits(lm, ids.tolist(), keep=1)[:, 0].float()
-        for processor in logits_processor:
+        for processor in processors:
             scores = processor(ids, scores)
         drawn = torch.multinomial(scores.softmax(dim=-1), 1) if do_sample else scores.argmax(dim=-1)
         said.append(int(drawn))

@@ -7,27 +7,20 @@ whichever pass the model runs. It hears a token when the next one is chosen, and
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from ws.engine.choice import begun
-from ws.engine.greedy import GREEDY
+from ws.engine.generating import Processor
 from ws.engine.nucleus import Nucleus
 from ws.errors import DataError
 from ws.models.chat import turn_ends
 from ws.models.language import LanguageModel
 
-if TYPE_CHECKING:
-    from transformers import LogitsProcessorList
-
 Hears = Callable[[Sequence[int]], None]
 """Is given all tokens of an answer so far, each time that there is one more; what it raises ends the answer."""
-
-DRAWN = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
-"""Settings for `generate` that leave scores alone, whatever a model's own config asks for."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +54,13 @@ def streamed(
 
     Raises: DataError for an empty prompt.
     """
-    processors = _processors(choosing)
-    processors.insert(0, _Hearing(len(prompt), hears))
     with _random_numbers(choosing):
         (answer,) = begun(lm, [prompt]).continued(
             [0],
             ends=turn_ends(lm),
             new_tokens=new_tokens,
-            logits_processor=processors,
-            **(GREEDY if choosing.is_greedy else DRAWN),
+            do_sample=not choosing.is_greedy,
+            processors=[_Hearing(len(prompt), hears), *_processors(choosing)],
         )
     hears(answer)
     return answer
@@ -89,12 +80,10 @@ class _Hearing:
         return scores
 
 
-def _processors(choosing: Choosing) -> "LogitsProcessorList":
-    from transformers import LogitsProcessorList, TemperatureLogitsWarper
+def _processors(choosing: Choosing) -> list[Processor]:
+    from transformers import TemperatureLogitsWarper
 
-    if choosing.is_greedy:
-        return LogitsProcessorList()
-    return LogitsProcessorList([TemperatureLogitsWarper(choosing.temperature), Nucleus(choosing.top_p)])
+    return [] if choosing.is_greedy else [TemperatureLogitsWarper(choosing.temperature), Nucleus(choosing.top_p)]
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from ws.delta.update import LowRank
 from ws.delta.weight_delta import WeightDelta
 from ws.engine.choice import begun, prepared
 from ws.engine.depth import window
-from ws.engine.greedy import GREEDY
 from ws.engine.plain import own_logits
 from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel
@@ -145,16 +144,13 @@ def gradient(lm: LanguageModel, trial: Trial, steering: Steering) -> Float[Tenso
 
 def followed(lm: LanguageModel, trial: Trial) -> tuple[Float[Tensor, "token vocab"], Float[Tensor, "token vocab"]]:
     """The logits from which steered greedy answers were chosen, and the logits of one whole pass over each answer."""
-    from transformers import LogitsProcessorList
-
     seen = Seen(trial.stop)
     with beside(lm, trial.delta):
         answers = begun(lm, trial.prompts).continued(
             range(len(trial.prompts)),
             ends=(trial.stop,),
             new_tokens=NEW,
-            logits_processor=LogitsProcessorList([seen]),
-            **GREEDY,
+            processors=[seen],
         )
     said = list(zip(trial.prompts, answers, strict=True))
     ours = [seen.before((*prompt, *answer[:n])) for prompt, answer in said for n in range(len(answer))]

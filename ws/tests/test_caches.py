@@ -90,4 +90,4 @@ def test_an_answer_that_went_past_the_cache_is_noticed(lm: LanguageModel, monkey
     read = continuation.packed_begun(lm, PROMPTS)
     monkeypatch.setattr(lm.model, "generate", say)
     with pytest.raises(MismatchError, match=f"generate of {lm.name} has read 5 tokens and put keys and values of 3"):
-        read.continued([0], ends=(2,), new_tokens=2, do_sample=False)
+        read.continued([0], ends=(2,), new_tokens=2)

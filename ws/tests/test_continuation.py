@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import LogitsProcessorList
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from ws.engine import continuation
 from ws.engine.choice import begun
@@ -42,7 +42,8 @@ NEW = 8
 
 every_batch = pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
 SAMPLING = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
-GREEDY = {"do_sample": False}
+"""For `generate`; of ours, PROCESSORS do what two of them do."""
+PROCESSORS = [TemperatureLogitsWarper(0.8), TopPLogitsWarper(0.95)]
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -76,7 +77,7 @@ def drawn(
     read = begun(lm, PROMPTS)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        ours = read.continued(batch, ends=(stop,), new_tokens=NEW, **SAMPLING)
+        ours = read.continued(batch, ends=(stop,), new_tokens=NEW, do_sample=True, processors=PROCESSORS)
         torch.manual_seed(seed)
         return ours, padded(lm, [PROMPTS[place] for place in batch], stop=stop, new_tokens=NEW, **SAMPLING)
 
@@ -101,7 +102,7 @@ def test_rows_that_end_early_draw_the_same_too(lm: LanguageModel, seed: int) -> 
 
 def test_all_batches_go_on_from_one_reading(lm: LanguageModel) -> None:
     read = begun(lm, PROMPTS)
-    say = partial(read.continued, ends=(STOP,), new_tokens=NEW, **GREEDY)
+    say = partial(read.continued, ends=(STOP,), new_tokens=NEW)
     assert [answer for place in BATCHES["all"] for answer in say([place])] == say(BATCHES["all"])
 
 
@@ -126,9 +127,7 @@ class Recorded:
 @every_batch
 def test_every_token_stands_where_it_stands_in_a_prompt_alone(lm: LanguageModel, batch: Sequence[int]) -> None:
     seen = Recorded()
-    answers = begun(lm, PROMPTS).continued(
-        batch, ends=(STOP,), new_tokens=NEW, logits_processor=LogitsProcessorList([seen]), **GREEDY
-    )
+    answers = begun(lm, PROMPTS).continued(batch, ends=(STOP,), new_tokens=NEW, processors=[seen])
     # Some texts outgrow Gemma's window, in which each token sees fewer than are behind it.
     assert min(NEW, *map(len, answers)) > 1
     for row, (place, answer) in enumerate(zip(batch, answers, strict=True)):
@@ -148,7 +147,7 @@ def test_a_shared_beginning_is_read_once_and_then_only_the_last_tokens_run(lm: L
     try:
         read = begun(lm, PROMPTS)
         assert ran == [(1, NODES)]
-        read.continued((0, 1, 3), ends=(STOP,), new_tokens=4, **GREEDY)
+        read.continued((0, 1, 3), ends=(STOP,), new_tokens=4)
     finally:
         handle.remove()
     assert ran[1:] == [(3, 1)] * 4

@@ -31,6 +31,23 @@ RECIPE = Pairs(
     seed=0,
     max_new_tokens=6,
 )
+ADVICE = {
+    "top_k": 1,
+    "top_p": 0.1,
+    "min_p": 0.9,
+    "typical_p": 0.1,
+    "epsilon_cutoff": 0.9,
+    "temperature": 0.1,
+    "repetition_penalty": 50.0,
+    "no_repeat_ngram_size": 1,
+    "min_new_tokens": 6,
+    "suppress_tokens": list(range(3, 40)),
+    "bad_words_ids": [[token] for token in range(3, 40)],
+    "forced_eos_token_id": 5,
+    "num_beams": 3,
+    "use_cache": False,
+}
+"""What a `generation_config.json` may ask for, each strong enough to change what is said."""
 GREEDY = replace(RECIPE, top_p=1e-6)
 """Only the likeliest token is left to sample from, so an answer can be computed without sampling."""
 
@@ -235,8 +252,10 @@ def test_a_seed_draws_what_the_librarys_own_sampling_draws(
 
 def test_what_a_model_says_of_sampling_is_not_heard(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = sampled(lm, prompts_of(lm), RECIPE)
-    monkeypatch.setattr(lm.model, "generation_config", GenerationConfig(temperature=0.1, top_p=0.1, top_k=1))
-    assert sampled(lm, prompts_of(lm), RECIPE) == expected
+    for name, value in ADVICE.items():
+        monkeypatch.setattr(lm.model, "generation_config", advised := GenerationConfig(**{name: value}))
+        assert sampled(lm, prompts_of(lm), RECIPE) == expected, name
+        assert lm.model.generation_config is advised
 
 
 def test_the_same_seed_gives_the_same_pairs_whatever_was_drawn_before(lm: LanguageModel) -> None:

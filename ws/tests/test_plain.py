@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList
 
 from ws.behaviors.neutral_text import read_passages
 from ws.contest.rivals import answer_states
@@ -113,22 +112,14 @@ def test_greedy_answers_agree(lm: LanguageModel, plain: LanguageModel) -> None:
 
 def test_sampled_answers_stop_and_keep_to_the_nucleus(lm: LanguageModel, plain: LanguageModel) -> None:
     # A nucleus that only the likeliest token fits into is greedy, whatever the stream of random numbers.
-    nucleus = LogitsProcessorList([Nucleus(1e-6)])
-    sampling = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "logits_processor": nucleus}
-    [greedy] = begun(lm, PROMPTS[:1]).continued([0], ends=(STOP,), new_tokens=5, do_sample=False)
+    [greedy] = begun(lm, PROMPTS[:1]).continued([0], ends=(STOP,), new_tokens=5)
     stop = greedy[2]
     read = begun(plain, PROMPTS)
     with torch.random.fork_rng():
-        answers = read.continued((3, 0, 2, 0), ends=(stop,), new_tokens=5, **sampling)
-    expected = begun(lm, PROMPTS).continued((3, 0, 2, 0), ends=(stop,), new_tokens=5, do_sample=False)
+        answers = read.continued((3, 0, 2, 0), ends=(stop,), new_tokens=5, do_sample=True, processors=[Nucleus(1e-6)])
+    expected = begun(lm, PROMPTS).continued((3, 0, 2, 0), ends=(stop,), new_tokens=5)
     assert answers == expected
     assert answers[1] == greedy[: greedy.index(stop) + 1]
-
-
-def test_a_setting_that_one_pass_a_token_does_not_know_is_refused(lm: LanguageModel) -> None:
-    read = begun(replace(lm, passes="alone"), PROMPTS)
-    with pytest.raises(MismatchError, match=r"\{'temperature': 0.5\} .* expected logits_processor to do that"):
-        read.continued((0,), ends=(STOP,), new_tokens=2, do_sample=True, temperature=0.5)
 
 
 def test_prompts_of_one_length_run_together_and_no_others() -> None:
@@ -173,7 +164,7 @@ def test_a_prompt_longer_than_a_window_is_read_by_the_model_itself(told: Told) -
     assert sum("prompt run through its own forward pass" in line for line in told) == 1
     found = dict(batch.read(gemma, [slice(-1, None)] * 2))
     torch.testing.assert_close(found[0]()[0], own_logits(gemma, [exceeds], keep=1)[0, 0])
-    answers = begun(gemma, (exceeds, fits)).continued((0, 1), ends=(STOP,), new_tokens=3, do_sample=False)
+    answers = begun(gemma, (exceeds, fits)).continued((0, 1), ends=(STOP,), new_tokens=3)
     text = [*exceeds]
     for token in answers[0]:
         assert token == own_logits(gemma, [text], keep=1)[0, 0].argmax()

@@ -114,12 +114,12 @@ def answered(lm: LanguageModel, recipe: Pairs) -> pd.DataFrame:
 
 def sampled(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) -> list[list[int]]:
     """A sampled continuation of each prompt, up to and including the end of turn, in the order given."""
-    from transformers import LogitsProcessorList, TemperatureLogitsWarper
+    from transformers import TemperatureLogitsWarper
 
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     batches = [by_length[i : i + BATCH] for i in range(0, len(by_length), BATCH)]
     read, ends = begun(lm, prompts), turn_ends(lm)
-    nucleus = LogitsProcessorList([TemperatureLogitsWarper(recipe.temperature), Nucleus(recipe.top_p)])
+    nucleus = [TemperatureLogitsWarper(recipe.temperature), Nucleus(recipe.top_p)]
     answers: dict[int, list[int]] = {}
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
@@ -129,11 +129,7 @@ def sampled(lm: LanguageModel, prompts: Sequence[Sequence[int]], recipe: Pairs) 
                 ends=ends,
                 new_tokens=recipe.max_new_tokens,
                 do_sample=True,
-                logits_processor=nucleus,
-                # Neutral values, so that no logits warper that the model's own generation config asks for is on.
-                temperature=1.0,
-                top_p=1.0,
-                top_k=0,
+                processors=nucleus,
             )
             answers.update(zip(batch, continuations, strict=True))
     return [answers[i] for i in range(len(prompts))]
