@@ -61,7 +61,8 @@ def garbage(found: Garbage, *, dry: bool) -> str:
 def carried_plan(plan: Plan) -> str:
     """What would be carried, and the cost of the audit."""
     strata = Counter(move.stratum[0] for move in plan.moves)
-    sampled, numbers = Counter(move.stratum[0] for move in plan.sample), Counter(m.stratum for m in plan.moves)
+    sampled = Counter(move.stratum[0] for move in plan.sample)
+    numbers = {move.stratum for move in plan.moves if not move.follows}
     seconds: dict[str, float] = defaultdict(float)
     for move in plan.sample:
         seconds[move.stratum[0]] += move.manifest.seconds
@@ -73,6 +74,9 @@ def carried_plan(plan: Plan) -> str:
     whole = fsum(move.manifest.seconds for move in plan.moves)
     lines = table([("artifact", "moved", "strata", "sample", "to build"), *rows]) if rows else []
     lines += ["", f"{len(plan.moves)} artifacts have another key today, {len(plan.pending)} of them not yet carried"]
+    if follow := sum(move.follows for move in plan.moves):
+        why = "their own code is as it was, so none is built"
+        lines += wrapped(f"{follow} of them only follow their inputs: {why}", "")
     lines.append(f"{plan.reached} have the key that they had, {len(plan.gone)} no recipe any more")
     lines += [f"{len(plan.damaged)} are damaged and stay where they are"] * bool(plan.damaged)
     lines += wrapped(

@@ -3,6 +3,10 @@
 A stratified random sample is built again with today's code, from inputs as they are stored, and compared with the
 stored artifacts. Only if all of the sample agrees within the tolerance do all artifacts get their new keys. Strata are
 the class of the recipe, the model, the adapter family and whatever else a recipe holds by name, such as a lens.
+
+Sampled are artifacts whose own code, fields or libraries are others today. Where only the keys of inputs moved, code
+that is as it was would read files that are as they were: those artifacts follow their inputs, and building one would
+show nothing.
 """
 
 import hashlib
@@ -12,7 +16,7 @@ import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +28,7 @@ from ws.store.manifests import Manifest, damage, read_manifest, write_said
 from ws.store.origin import committed, now, own_checkout, versions
 from ws.store.placing import move_into_place
 from ws.store.progress import say, track
-from ws.store.recipes import values_of
+from ws.store.recipes import held_in, values_of
 from ws.store.texts import keep_texts
 from ws.store.written import named, written_down
 from ws.upkeep.compare import Gap, gaps
@@ -50,11 +54,13 @@ class Move:
     key: str
     """Today's key."""
     stratum: tuple[str, ...]
+    follows: bool = False
+    """Whether only the keys of its inputs moved its own."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be carried, and the sample that decides it."""
+    """What would be carried, and the sample that decides about it."""
 
     moves: tuple[Move, ...]
     """All artifacts with another key today, including those that an earlier audit has carried."""
@@ -103,11 +109,13 @@ def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: i
             latest[one.key] = Move(one.manifest, one.recipe, one.key, stratum(one.recipe))
     candidates = sorted(latest.values(), key=lambda move: move.manifest.key)
     places = [(move, read_manifest(store.home(move.recipe, move.key))) for move in candidates]
-    moves = [move for move, there in places if there is None or _carried_from(there) == move.manifest.key]
+    moves = _parted(
+        [move for move, there in places if there is None or _carried_from(there) == move.manifest.key], store
+    )
     return Plan(
         tuple(moves),
         tuple(move for move, there in places if there is None),
-        tuple(drawn(moves, sample=sample, seed=seed)),
+        tuple(drawn([move for move in moves if not move.follows], sample=sample, seed=seed)),
         tolerance,
         seed,
         sum(one.is_reached for one in found),
@@ -149,7 +157,7 @@ def audit(store: Store, plan: Plan) -> list[Finding]:
 
 def agrees(plan: Plan, findings: Sequence[Finding]) -> bool:
     """Whether the whole sample is within the tolerance."""
-    return bool(findings) and all(one.largest <= plan.tolerance for one in findings)
+    return len(findings) == len(plan.sample) and all(one.largest <= plan.tolerance for one in findings)
 
 
 def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
@@ -157,9 +165,9 @@ def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
     entry = {
         **committed(own_checkout()),
         **{"date": now(), "audit": plan.id, "seed": plan.seed},
-        **{"tolerance": plan.tolerance, "largest_difference": max(one.largest for one in findings)},
+        **{"tolerance": plan.tolerance, "largest_difference": max((one.largest for one in findings), default=0.0)},
         **{"of": len(plan.moves), "sample": sorted(one.move.manifest.key for one in findings)},
-        "strata": len({move.stratum for move in plan.moves}),
+        "strata": len({move.stratum for move in plan.moves if not move.follows}),
     }
     done = sum(_carry(store, move, entry) for move in track(plan.pending, "carrying"))
     shutil.rmtree(store.root / "carry" / plan.id, ignore_errors=True)
@@ -246,6 +254,48 @@ def _link(file: Path, link: Path) -> None:
         os.link(file, link)
     except OSError:
         shutil.copyfile(file, link)
+
+
+def _parted(moves: Sequence[Move], store: Store) -> list[Move]:
+    """The moves, with those marked that only follow their inputs, all of which are there to be followed."""
+    carried = {move.key for move in moves}
+
+    def is_there(recipe: Recipe) -> bool:
+        return store.key(recipe) in carried or store.has(recipe)
+
+    return [
+        replace(move, follows=_is_as_it_was(move.manifest.said, move.recipe, store))
+        if all(map(is_there, _inputs(move.recipe)))
+        else move
+        for move in moves
+    ]
+
+
+def _inputs(recipe: Recipe) -> list[Recipe]:
+    held = (value for field in values_of(recipe).values() for value in held_in(field))
+    return [value for value in held if isinstance(value, Recipe)]
+
+
+def _is_as_it_was(said: Mapping[str, Any], recipe: Recipe, store: Store) -> bool:
+    """Whether a recipe's own code, fields and libraries are those of a manifest, whatever the keys of its inputs."""
+    described, _ = written_down(recipe, store.key)
+    today = (store.source(recipe), versions(), _bare(described))
+    return today == (said["source"], said["versions"], _bare(said["recipe"]))
+
+
+def _bare(described: object) -> object:
+    """A recipe of a manifest without the keys of its inputs and the modules of its classes."""
+    match described:
+        case {"input": _}:
+            return None
+        case {"class": str(name), **rest}:
+            return name.rpartition(".")[-1], {key: _bare(value) for key, value in rest.items()}
+        case dict():
+            return {key: _bare(value) for key, value in described.items()}
+        case list():
+            return [_bare(value) for value in described]
+        case _:
+            return described
 
 
 def _carried_from(manifest: Manifest) -> str | None:
