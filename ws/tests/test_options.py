@@ -1,13 +1,11 @@
 """The options decide which tests run, on which models and with which store."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from fixtures.flags import SMOKE_MODEL
 from fixtures.options import Settings
 from ws.models.table import MODELS
 from ws.tests.conftest import Project, conftest_with
@@ -145,16 +143,6 @@ def test_smoke_is_refused_beside_another_choice_of_models(shown: Project, other:
 def test_seeds_and_fresh_reach_the_settings(shown: Project) -> None:
     shown.run("--seeds", "5", "--fresh")
     assert (settings(shown)["seeds"], settings(shown)["fresh"]) == (5, True)
-
-
-@pytest.mark.parametrize(("asked", "few"), [((), 2), (("--seeds", "5"), 5)], ids=["table", "asked"])
-def test_lenses_have_fewer_seeds_unless_seeds_are_asked_for(
-    project: Project, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], few: int
-) -> None:
-    monkeypatch.setitem(MODELS, SMOKE_MODEL, replace(MODELS[SMOKE_MODEL], seeds=4, lens_seeds=2))
-    project.pytester.makeconftest(conftest_with("models"))
-    project.claims(f"def test_seeds(of_lenses, replicates): assert of_lenses.seeds == replicates.seeds[:{few}]")
-    project.run("--smoke", *asked).assert_outcomes(passed=1)
 
 
 def test_comparisons_with_the_embedded_model_are_not_made_on_itself(project: Project) -> None:

@@ -1,12 +1,8 @@
 """A run with --until-decided adds seeds to each case until it is decided, and leaves snapshots alone."""
 
-from dataclasses import replace
-
 import pytest
 
-from fixtures.flags import SMOKE_MODEL
-from ws.models.table import MODELS
-from ws.tests.conftest import Project, conftest_with
+from ws.tests.conftest import Project
 
 CASES = """
 import os
@@ -106,20 +102,6 @@ def test_a_case_that_fails_at_a_look_fails_and_leaves_the_others_alone(cases: Pr
 
 def test_seeds_are_as_many_as_said_where_nothing_is_to_be_decided(cases: Project) -> None:
     cases.run("--seeds", "5", "-k", "without", SEEDS="5").assert_outcomes(passed=1)
-
-
-def test_claims_that_look_into_dw_get_all_seeds_of_a_look_and_other_tests_their_few(
-    cases: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(MODELS, SMOKE_MODEL, replace(MODELS[SMOKE_MODEL], seeds=4, lens_seeds=2))
-    cases.pytester.makeconftest(conftest_with("models"))
-    cases.claims(
-        CASES.replace("def test_it_steers(of_seeds", "def test_it_steers(of_lenses, of_seeds").replace(
-            "    holds(", "    assert len(of_lenses.seeds) == len(seeds)\n    holds("
-        )
-    )
-    cases.claims("def test_few(of_lenses): assert of_lenses.seeds == (0, 1)", name="test_few")
-    cases.run("--smoke", "--until-decided", "5", SEEDS="4").assert_outcomes(passed=5)
 
 
 @pytest.mark.parametrize(
