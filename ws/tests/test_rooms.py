@@ -27,6 +27,7 @@ ROOMS = (
     "lenses",
     "study",
     "contest",
+    "constructed",
     "plan",
     "exports",
     "talk",
