@@ -138,7 +138,7 @@ def insist(found: Audit, store: Store) -> None:
 
 
 def candidates_of(evidence: Evidence, store: Store) -> tuple[list[Candidate], int]:
-    """Every artifact of the evidence that has the same key today, and the number of all others."""
+    """What has the same key today, of the evidence, and can be built here; and how much of it is stale."""
     found, stale = [], 0
     for group in evidence.groups:
         records = evidence.group(group, recipes=True)
@@ -151,6 +151,9 @@ def candidates_of(evidence: Evidence, store: Store) -> tuple[list[Candidate], in
                 continue
             if store.key(recipe) != one.key:
                 stale += 1
+                continue
+            if why := recipe.why_not_here():
+                say(f"not audited, {one.phrase}: {why}")
                 continue
             found.append(Candidate(one, recipe, stratum(recipe), {key: known[key] for key in _behind(one.key, known)}))
     return sorted(found, key=lambda one: one.kept.key), stale

@@ -141,17 +141,17 @@ def tensor_names(lm: LanguageModel, paths: Iterable[str]) -> Mapping[str, str]:
 
 def interleaved(lm: LanguageModel, path: str, left: Float[Tensor, "d_out r"]) -> Float[Tensor, "d_out r"]:
     """Rows in the order of llama.cpp's file: of a Llama's queries and keys the two halves of each head take turns."""
-    heads = _heads(lm, path)
+    heads = heads_of(lm, path)
     return rearrange(left, "(head half pair) r -> (head pair half) r", head=heads, half=2) if heads else left
 
 
 def straightened(lm: LanguageModel, path: str, left: Float[Tensor, "d_out r"]) -> Float[Tensor, "d_out r"]:
     """The inverse of `interleaved`."""
-    heads = _heads(lm, path)
+    heads = heads_of(lm, path)
     return halves(left, heads) if heads else left
 
 
-def _heads(lm: LanguageModel, path: str) -> int | None:
+def heads_of(lm: LanguageModel, path: str) -> int | None:
     """How many heads' rows a layer makes, if their halves are interleaved in llama.cpp's file."""
     if architecture(lm) not in INTERLEAVED:
         return None

@@ -3,11 +3,12 @@
 The declarations lay out structures in memory, so both must be of one release of llama.cpp; any other pair is refused.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -88,22 +89,45 @@ class LlamaCpp:
     context: Any
     longest: int
     """The most tokens that a prompt may have."""
+    held: list[int] = field(default_factory=list)
+    """The tokens in its cache."""
 
     @property
     def vocab_size(self) -> int:
         lib = self.native.lib
         return int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self.model)))
 
-    def ends(self, prompts: Sequence[Sequence[int]]) -> Iterator[Float[Tensor, " vocab"]]:
+    def ends(self, prompts: Iterable[Sequence[int]]) -> Iterator[Float[Tensor, " vocab"]]:
         """The logits after the last token of each prompt, with whatever is added to the model now."""
-        ffi, lib = self.native.ffi, self.native.lib
         for prompt in prompts:
-            lib.llama_memory_clear(lib.llama_get_memory(self.context), True)
-            tokens = ffi.new("llama_token[]", list(prompt))
-            if status := lib.llama_decode(self.context, lib.llama_batch_get_one(tokens, len(prompt))):
-                raise ModelFileError(f"llama.cpp read no prompt of {len(prompt)} tokens (status {status}){self._why()}")
-            logits = lib.llama_get_logits_ith(self.context, -1)
-            yield torch.frombuffer(bytearray(ffi.buffer(logits, 4 * self.vocab_size)), dtype=torch.float32)
+            yield self.logits(prompt, last=1)[0]
+
+    def logits(self, prompt: Sequence[int], *, last: int) -> Float[Tensor, "last vocab"]:
+        """The logits after each of the last tokens of a prompt, with whatever is added to the model now.
+
+        What it begins with as the prompt before it did is not read again.
+        """
+        ffi, lib = self.native.ffi, self.native.lib
+        alike = takewhile(lambda both: both[0] == both[1], zip(self.held, prompt, strict=False))
+        shared = min(sum(1 for _ in alike), len(prompt) - last)
+        lib.llama_memory_seq_rm(lib.llama_get_memory(self.context), 0, shared, -1)
+        rest = prompt[shared:]
+        tokens = ffi.new("llama_token[]", list(rest))
+        batch = lib.llama_batch_get_one(tokens, len(rest))
+        asked = ffi.new("int8_t[]", [place >= len(rest) - last for place in range(len(rest))])
+        batch.logits = asked
+        if status := lib.llama_decode(self.context, batch):
+            self._forget()
+            raise ModelFileError(f"llama.cpp read no prompt of {len(prompt)} tokens (status {status}){self._why()}")
+        self.held[:] = prompt
+        rows = [lib.llama_get_logits_ith(self.context, place) for place in range(len(rest) - last, len(rest))]
+        found = [torch.frombuffer(bytearray(ffi.buffer(row, 4 * self.vocab_size)), dtype=torch.float32) for row in rows]
+        return torch.stack(found)
+
+    def _forget(self) -> None:
+        """Empty the cache, which belongs to the model with what was added to it."""
+        self.native.lib.llama_memory_clear(self.native.lib.llama_get_memory(self.context), True)
+        self.held.clear()
 
     @contextmanager
     def with_lora(self, file: Path, *, scale: float = 1.0) -> Iterator[None]:
@@ -124,6 +148,7 @@ class LlamaCpp:
 
     def _add(self, adapters: list[Any], scales: list[float]) -> None:
         ffi, lib = self.native.ffi, self.native.lib
+        self._forget()
         made = ffi.new("struct llama_adapter_lora *[]", adapters)
         if lib.llama_set_adapters_lora(self.context, made, len(adapters), ffi.new("float[]", scales)):
             raise ModelFileError(f"llama.cpp does not add the adapter{self._why()}")
@@ -135,6 +160,7 @@ class LlamaCpp:
         Raises: ModelFileError if llama.cpp refuses them.
         """
         ffi, lib = self.native.ffi, self.native.lib
+        self._forget()
         flat = steps.float().contiguous().flatten()
         data = ffi.from_buffer("float[]", flat.numpy())
         if lib.llama_set_adapter_cvec(self.context, data, len(flat), steps.shape[1], 1, len(steps)):
@@ -142,6 +168,7 @@ class LlamaCpp:
         try:
             yield
         finally:
+            self._forget()
             lib.llama_set_adapter_cvec(self.context, ffi.NULL, 0, steps.shape[1], 0, 0)
 
     def _why(self) -> str:

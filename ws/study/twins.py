@@ -42,11 +42,8 @@ def moved_alike(replicates: Replicates, family: str, *, control: Control | None 
     Both read the answers that were sampled for the first seed of a couple, at coefficient 1.
     """
     first, second = (_swept(replicates, family, "text", place, control) for place in (0, 1))
-    one, other = (_standardised(_changes(swept)) for swept in (first, second))
-    lines = (one * other).rename("value").reset_index().rename(columns={"question_id": "row"})
-    clusters = first.rows.drop_duplicates("question_id").set_index("question_id")["cluster"]
-    whole = Estimate.of(lines.assign(cluster=lines["row"].map(clusters)))
-    return whole.made_of(*(swept.at(coeff) for swept in (first, second) for coeff in (1.0, 0.0)))
+    one, other = (standardised(changes(swept)) for swept in (first, second))
+    return of_changes(one * other, first, second)
 
 
 def mean_retained(replicates: Replicates, family: str, *, measure: Measure = "corrected") -> Estimate:
@@ -81,13 +78,22 @@ def _scored(replicates: Replicates, measure: Measure, interventions: Mapping[int
     return sweep_of(replicates, steered, measure)
 
 
-def _changes(swept: Sweep) -> pd.Series:
-    """How far each answer's log-probability moves from coefficient 0 to 1, by seed and answer."""
-    at = {coeff: rows.set_index(ROW)["log_p"] for coeff, rows in swept.rows.groupby("coeff")}
+def changes(swept: Sweep) -> pd.Series:
+    """How far each row moves from coefficient 0 to 1, by seed and row; in nats of the column that the measure reads."""
+    column = "log_p" if swept.measure == "text" else "log_ratio"
+    at = {coeff: rows.set_index(ROW)[column] for coeff, rows in swept.rows.groupby("coeff")}
     return (at[1.0] - at[0.0]).sort_index()
 
 
-def _standardised(changes: pd.Series) -> pd.Series:
+def standardised(moved: pd.Series) -> pd.Series:
     """Changes of each seed with mean 0 and variance 1."""
-    by_seed = changes.groupby(level="seed")
-    return (changes - by_seed.transform("mean")) / by_seed.transform("std", ddof=0)
+    by_seed = moved.groupby(level="seed")
+    return (moved - by_seed.transform("mean")) / by_seed.transform("std", ddof=0)
+
+
+def of_changes(values: pd.Series, *swept: Sweep) -> Estimate:
+    """The mean of values, by seed and row, that were computed from the changes of sweeps of the same rows."""
+    clusters = swept[0].rows.drop_duplicates("question_id").set_index("question_id")["cluster"]
+    lines = values.rename("value").reset_index().rename(columns={"question_id": "row"})
+    whole = Estimate.of(lines.assign(cluster=lines["row"].map(clusters)))
+    return whole.made_of(*(one.at(coeff) for one in swept for coeff in (1.0, 0.0)))

@@ -18,6 +18,7 @@ from ws.evidence.pack import pack
 from ws.evidence.records import Kept
 from ws.report import evidence_commands, evidence_text
 from ws.store import BuiltArtifact, Recipe, Store
+from ws.tests.told import Told
 
 ROUNDING = "TEST_ROUNDING"
 """The environment variable by which two machines differ: no key covers it."""
@@ -323,3 +324,13 @@ def test_numbers_of_json_are_compared(tmp_path: Path, new: object, agrees: bool)
 def test_a_file_that_is_not_made_any_more_does_not_agree(tmp_path: Path) -> None:
     [found] = columns(tmp_path, tmp_path, {"gone.parquet": ""})
     assert found.fault == "it is not made any more"
+
+
+def test_what_needs_an_absent_library_is_left_out_and_told(
+    store: Store, evidence: Evidence, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    monkeypatch.setattr(Rows, "why_not_here", lambda recipe: "no llama" if recipe.plus.family == "oft" else None)
+    found = audit(evidence, store, minutes=10.0, seed=0)
+    assert set(families(found)) == {"lora", "delora"}
+    assert (found.artifacts, found.stale) == (4, 0)
+    assert sum(line.startswith("not audited, ") and line.endswith(": no llama") for line in told) == 2
