@@ -156,9 +156,9 @@ def side_of_folder(text: str, folder: Path) -> Side:
 def _of_own_model(text: str) -> Side:
     """The verdicts on a model of one's own, which lie in the user's store."""
     from ws.models.own import named_model
-    from ws.store import Store, default_root
+    from ws.remote import open_store
 
-    model = named_model(text, Store(default_root()))
+    model = named_model(text, open_store())
     cases = dict(cases_in(model.home / "snapshots", model=model.name)) if model.home else {}
     if not cases:
         raise DataError(f"nothing is recorded of the model {text}; record it: pytest claims/ --model {text}")

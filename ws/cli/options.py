@@ -8,7 +8,8 @@ import tyro
 
 import ws
 from ws.errors import CommandError
-from ws.store import Store, default_root
+from ws.remote import is_url, open_store
+from ws.store import Store
 
 MODEL = (
     "A model of the table in ws/models/table.py, or of your own: a folder (./NAME), a GGUF file (./NAME.gguf), a "
@@ -24,7 +25,12 @@ Recorded = Annotated[
     str | None, tyro.conf.arg(help="Show the verdicts on a behavior of your own, as --behavior of pytest names it.")
 ]
 StorePath = Annotated[
-    Path | None, tyro.conf.arg(help="Where artifacts are kept (default: WS_STORE, else the user's cache).")
+    str | None,
+    tyro.conf.arg(
+        help="Where artifacts are kept: a folder, or a URL that machines share, such as s3://BUCKET/PREFIX (default: "
+        "WS_STORE, else the user's cache).",
+        metavar="PATH|URL",
+    ),
 ]
 Models = Annotated[tuple[str, ...], tyro.conf.arg(help="Models whose snapshots are shown, as --model names them.")]
 Claims = Annotated[tuple[str, ...], tyro.conf.arg(help="Claims to show, such as C05; all by default.")]
@@ -80,10 +86,10 @@ def check_numbers(least: Number = float("-inf"), **options: Number | tuple[Numbe
 
 
 def opened(store: StorePath) -> Store:
-    """The store that a command was told of, or the user's. Raises: CommandError if that is no folder."""
-    if store is not None and store.exists() and not store.is_dir():
+    """The store that a command was told of, or the user's. Raises: CommandError if that is neither folder nor URL."""
+    if store is not None and not is_url(store) and Path(store).exists() and not Path(store).is_dir():
         raise CommandError(f"--store {store} is no folder; name one, there or not")
-    return Store(store or default_root())
+    return open_store(store or None)
 
 
 def recorded_folders(

@@ -89,7 +89,7 @@ def chosen(
     *,
     snapshots: Path | None,
     tests: Path | None,
-    store: Path | None,
+    store: StorePath,
 ) -> "tuple[Results, Register]":
     """The verdicts that a command line chooses, and the register that their claims are of."""
     from ws.report import show

@@ -23,7 +23,9 @@ def falsify(
         tuple[Path, ...], tyro.conf.arg(help="Files of claims (default: the folder claims, or pytest's testpaths).")
     ] = (),
     write: Annotated[Path | None, tyro.conf.arg(help="File for the table as Markdown.")] = None,
-    store: Annotated[Path | None, tyro.conf.arg(help="Folder of artifacts (WS_STORE, else the user's cache).")] = None,
+    store: Annotated[
+        str | None, tyro.conf.arg(help="Folder or URL of artifacts (WS_STORE, else the user's cache).")
+    ] = None,
 ) -> None:
     """Judge every case of a model on spoilt evidence: each must turn red, INVALID or to another verdict.
 
@@ -38,7 +40,7 @@ def falsify(
 
 
 def arguments(
-    model: str, *, only: tuple[str, ...], k: str, paths: tuple[Path, ...], write: Path | None, store: Path | None
+    model: str, *, only: tuple[str, ...], k: str, paths: tuple[Path, ...], write: Path | None, store: str | None
 ) -> list[str]:
     """The command line of pytest. Raises: UnknownNameError for a corruption that there is not."""
     for name in only:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ws.errors import DataError
 from ws.models.table import MODELS
 from ws.models.weights import ModelWeights
+from ws.remote import open_store
 from ws.store import Recipe, Store
 from ws.store.recipes import held_in, values_of
 
@@ -28,7 +29,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 class Place:
     """Where workers build: which store, and what must be known of models and behaviors of one's own."""
 
-    root: Path
+    root: str | Path
+    """The folder of the store, or its URL."""
     evidence: tuple[Path, ...] = ()
     models: tuple[str, ...] = ()
     """As a command line names them."""
@@ -45,7 +47,7 @@ class Place:
         from ws.models.own import chosen_model
 
         supplies = tuple(EvidenceSupply(Evidence(folder)) for folder in self.evidence)
-        store = Store(self.root, fresh=self.fresh, supplies=supplies)
+        store = open_store(self.root, fresh=self.fresh, supplies=supplies)
         for text in self.models:
             if text not in MODELS:
                 chosen_model(text, store, device=self.device)

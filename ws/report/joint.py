@@ -14,11 +14,12 @@ import pandas as pd
 from ws.adapters import FAMILIES
 from ws.errors import DataError, UnknownNameError
 from ws.models.table import known_model
+from ws.remote import place_of, spelled
 from ws.scoring.rows import Rows, read_rows
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure, Sweep
 from ws.steering.interventions import Weights
-from ws.store import Recipe, Store, default_root
+from ws.store import Recipe, Store
 from ws.store.progress import track
 from ws.study.cuts import Along, Named, cut_of, why_not
 from ws.study.subject import Subject
@@ -238,8 +239,8 @@ def check(asked: Asked, store: Store) -> None:
     if missing:
         first = next(iter(missing)).describe()
         raise DataError(
-            f"{len(missing)} of {len(recipes)} artifacts of this table are not in {store.root}, the first is: {first}; "
-            f"`{_command(asked, store, missing.values())}` builds what these claims read, --build all of it"
+            f"{len(missing)} of {len(recipes)} artifacts of this table are not in {place_of(store)}, the first is: "
+            f"{first}; `{_command(asked, store, missing.values())}` builds what these claims read, --build all of it"
         )
 
 
@@ -248,7 +249,8 @@ def _command(asked: Asked, store: Store, claims: Iterable[tuple[str, ...]]) -> s
     gpu = "--gpu " if asked.subject.device == "cuda" else ""
     on = known_model(asked.subject.model)
     model = "--smoke" if on.untrained else f"{gpu}--model {shlex.quote(on.typed)}"
-    where = "" if store.root == default_root().absolute() else f" --store={store.root}"
+    place = spelled(store)
+    where = "" if place is None else f" --store={place}"
     return f'pytest claims/ -k "{ids}" {model} --seeds {len(asked.seeds)}{where}'
 
 

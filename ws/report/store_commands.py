@@ -18,7 +18,7 @@ from ws.upkeep.lookup import Snapshot, is_test, manifest_of, snapshots_of
 from ws.upkeep.recall import RecipeGone, recalled
 from ws.upkeep.standing import manifests_in, standing
 
-BESIDE = ("code", "sources", "locks", "tmp", "damaged", "runs", "carry", "audits", "bisect")
+BESIDE = ("code", "sources", "locks", "tmp", "damaged", "runs", "carry", "audits", "bisect", "waiting")
 """The folders of a store that hold no artifacts."""
 
 

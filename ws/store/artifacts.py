@@ -153,15 +153,17 @@ class Store:
 
     def _took(self, recipe: Recipe, key: str, home: Path) -> bool:
         """Whether a supply had the artifact, which is in its place now."""
-        for supply in () if self.fresh else self.supplies:
-            with self._scratch(key) as out:
-                if (said := supply.bring(key, out)) is not None:
-                    source = self.source(recipe)
-                    write_manifest(out, recipe, key, keys=self.key, source=source, said=said)
-                    move_into_place(out, home)
-                    self._verified.add(key)
-                    return True
-        return False
+        return not self.fresh and any(self._came_from(supply, recipe, key, home) for supply in self.supplies)
+
+    def _came_from(self, supply: Supply, recipe: Recipe, key: str, home: Path) -> bool:
+        """Whether this supply had the artifact, which is in its place now."""
+        with self._scratch(key) as out:
+            if (said := supply.bring(key, out)) is None:
+                return False
+            write_manifest(out, recipe, key, keys=self.key, source=self.source(recipe), said=said)
+            move_into_place(out, home)
+        self._verified.add(key)
+        return True
 
     def _build(self, recipe: Recipe, key: str, home: Path) -> None:
         with self._scratch(key) as out:
@@ -299,8 +301,13 @@ class Store:
 
 
 def default_root() -> Path:
-    """The default folder of artifacts: WS_STORE, else one in the user's cache."""
+    """The default folder of artifacts: WS_STORE, else one in the user's cache.
+
+    Raises: StoreError if WS_STORE is a URL, which is no folder.
+    """
     chosen = os.environ.get("WS_STORE")
+    if chosen and "://" in chosen:
+        raise StoreError("WS_STORE is a URL; ws.remote.open_store opens the store behind it, with a folder as its copy")
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("weight-steering")
 
 

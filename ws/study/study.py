@@ -19,12 +19,13 @@ from ws.engine.loading import loaded
 from ws.errors import DataError
 from ws.models.language import LanguageModel
 from ws.models.own import chosen_model
+from ws.remote import open_store
 from ws.scoring.rows import COEFFS
 from ws.scoring.scored import Scored, read_scored
 from ws.scoring.side_effects import answers_at
 from ws.stats.sweep import Measure, Sweep
 from ws.steering.interventions import Intervention, Nothing, Ready, Weights, untouched
-from ws.store import Store, default_root
+from ws.store import Store
 from ws.study.subject import Subject
 from ws.training.direction import Direction, direction_delta
 from ws.training.pairs import read_pairs
@@ -40,12 +41,12 @@ def load(
     """The study of a behavior of a model; nothing that takes long is computed before it is asked for.
 
     `model` is what `--model` takes: a name of the table, a folder, a GGUF file, a repository of the hub. `behavior` is
-    one of ours, or a file with one of your own. `store` is the folder of artifacts; None is WS_STORE, else the user's
-    cache.
+    one of ours, or a file with one of your own. `store` is the folder or the URL of artifacts; None is WS_STORE, else
+    the user's cache.
     Raises: UnknownNameError for a model or a behavior that is not known; ModelError, ChatError or DownloadError for a
         model that cannot be steered here.
     """
-    kept = Store(default_root() if store is None else Path(store))
+    kept = open_store(store)
     # First, so that a wrong name raises before anything is read.
     of = chosen_behavior(behavior, kept).name
     return Study(Subject(chosen_model(model, kept, device=device).name, device, of), kept)

@@ -1,7 +1,8 @@
 """Before something is trained for a conversation: what it costs, and whether that is wanted."""
 
 from ws.errors import DataError
-from ws.store import Store, default_root
+from ws.remote import spelled
+from ws.store import Store
 from ws.talk.conversation import Setting
 from ws.talk.cost import cost, missing, needed
 from ws.talk.screen import Screen
@@ -27,8 +28,8 @@ def advice(setting: Setting, store: Store) -> str:
     if chosen.family is None:
         return "to make it, name it in a terminal, without --no-build"
     options = {"behavior": subject.behavior_name, "device": subject.device}
-    if store.root != default_root().absolute():
-        options["store"] = str(store.root)
+    if (place := spelled(store)) is not None:
+        options["store"] = place
     said = "".join(f", {name}={value!r}" for name, value in options.items())
     call = f"ws.load({subject.model!r}{said}).train({chosen.family!r}, seed={chosen.training})"
     return f'to make it, run python -c "import ws; {call}"'

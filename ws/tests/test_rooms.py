@@ -14,6 +14,7 @@ ROOMS = (
     "store",
     "upkeep",
     "evidence",
+    "remote",
     "behaviors",
     "dilemmas",
     "models",

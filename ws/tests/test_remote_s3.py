@@ -1,0 +1,135 @@
+"""The same store behind the S3 of a local server, moto's, and s3fs as everybody has it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install 's3fs' 'moto[s3,server]'")
+pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'weight-steering-claims[remote]'")
+
+from ws.errors import StoreError  # noqa: E402  after what may skip the module
+from ws.remote import RemoteStore, open_store  # noqa: E402
+from ws.remote.leases import Leases  # noqa: E402
+from ws.remote.objects import Objects  # noqa: E402
+from ws.store import StoreWarning  # noqa: E402
+from ws.tests.machines import QUICK, Both, Words, text_of  # noqa: E402
+
+RECIPE = Both(Words("a"), Words("b"))
+KEY = "0" * 32
+
+pytestmark = [
+    # Of what stands between s3fs and the socket, not of ours.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The address of a server of S3 on this machine."""
+    server = moto.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty bucket; where it is and who asks stands in the environment, as an operator gives it."""
+    import boto3
+
+    given = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "WS_QUIET": "1",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("WS_RUN_ID", raising=False)
+    name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[:60].strip("-")
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/claims"
+
+
+def machine(url: str, folder: Path) -> RemoteStore:
+    return RemoteStore(Objects(url, patience=(0.1, 0.1)), folder, pace=QUICK)
+
+
+def test_one_machine_builds_and_another_fetches(bucket: str, tmp_path: Path) -> None:
+    first, second = machine(bucket, tmp_path / "a"), machine(bucket, tmp_path / "b")
+    assert text_of(first, RECIPE) == {"both.txt": "a b"}
+    assert second.has(RECIPE)
+    assert text_of(second, RECIPE) == text_of(first, RECIPE)
+    assert text_of(second, Words("b")) == {"text.txt": "b", "more/length.txt": "1"}
+    assert (len(first.built), len(second.built)) == (3, 0)
+    assert first.objects.entries("leases") == {}
+
+
+def test_an_object_that_is_there_is_not_made_again(bucket: str) -> None:
+    first, second = Objects(bucket, patience=()), Objects(bucket, patience=())
+    assert first.create("leases/x.json", b"first")
+    assert not second.create("leases/x.json", b"second")
+    assert second.create("leases/x.json", b"first")
+    assert second.read("leases/x.json") == b"first"
+
+
+def test_leases_exclude_each_other(bucket: str) -> None:
+    first, second = Leases(Objects(bucket), "a", QUICK), Leases(Objects(bucket), "b", QUICK)
+    with first.held(KEY, "a text") as lease:
+        assert not second._made(type(lease)(KEY, "a text"))
+    with second.held(KEY, "a text"):
+        assert not lease.is_lost
+
+
+def test_what_is_not_there_is_nothing(bucket: str, tmp_path: Path) -> None:
+    objects = Objects(bucket, patience=())
+    assert objects.read("manifests/x.json") is None
+    assert objects.size("manifests/x.json") is None
+    assert objects.entries("manifests") == {}
+    assert not objects.download("manifests/x.json", tmp_path / "x")
+    objects.delete("manifests/x.json")
+    objects.write("empty", b"")
+    assert objects.read("empty") == b""
+
+
+def test_damage_there_is_named_and_replaced(bucket: str, tmp_path: Path) -> None:
+    first = machine(bucket, tmp_path / "a")
+    first.get(Words("a"))
+    name = next(iter(first.objects.entries("files")))
+    first.objects.write(name, b"")
+    second = machine(bucket, tmp_path / "b")
+    with pytest.warns(StoreWarning, match=rf"{bucket}/manifests/.* is damaged: .* has 0 bytes"):
+        second.get(Words("a"))
+    assert text_of(machine(bucket, tmp_path / "c"), Words("a"))["text.txt"] == "a"
+
+
+def test_a_bucket_that_is_not_there_is_said(bucket: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot write s3://no-such-bucket-here/x/format\.json: .*its bucket must be"):
+        machine("s3://no-such-bucket-here/x", tmp_path).get(Words("a"))
+
+
+def test_a_server_that_is_gone_is_said(bucket: str, tmp_path: Path) -> None:
+    import s3fs
+
+    nowhere = s3fs.S3FileSystem(endpoint_url="http://127.0.0.1:9", skip_instance_cache=True)
+    nowhere.retries = 1
+    store = RemoteStore(Objects(bucket, filesystem=nowhere, patience=()), tmp_path, pace=QUICK)
+    with pytest.raises(StoreError, match="run this again when it answers"):
+        store.get(Words("a"))
+
+
+def test_the_environment_is_enough(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WS_STORE", bucket)
+    monkeypatch.setenv("WS_STORE_COPY", str(tmp_path / "copy"))
+    store = open_store()
+    assert isinstance(store, RemoteStore)
+    assert store.root == tmp_path / "copy"
+    store.get(Words("a"))
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert os.environ["AWS_SECRET_ACCESS_KEY"].encode() not in written
