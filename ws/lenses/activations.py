@@ -73,6 +73,11 @@ class ActivationBasis(Recipe):
         """The model whose states these are."""
         return self.contrasts[0].high.on
 
+    @property
+    def samples(self) -> int:
+        """The changes of states that a basis is made of."""
+        return sum(len(high.prompts[: self.first]) for high, _ in self.contrasts)
+
     def describe(self) -> str:
         return f"activation directions, {self.contrasts[0].high.describe()}"
 
@@ -146,7 +151,7 @@ def leading(layers: LayerBases, layer: int, k: int) -> Float[Tensor, "d_model _"
 
 @dataclass(frozen=True)
 class ActivationCut(WritesCut):
-    """Along the first k activation directions of each layer.
+    """Along the first k activation directions of each layer, or all where the states of a layer change along fewer.
 
     Raises: UnknownNameError for another scope; ShapeError for k < 1; MismatchError for a basis from another model.
     """
@@ -170,7 +175,15 @@ class ActivationCut(WritesCut):
 
     def bases(self, writes: WeightDelta, lm: LanguageModel, store: Store) -> Bases:
         layers = read_directions(store, self.basis, self.scope)
-        return {path: leading(layers, layer_of(path), self.k).to(lm.device) for path in writes.tensors}
+        return {path: self._leading(layers, layer_of(path)).to(lm.device) for path in writes.tensors}
+
+    def _leading(self, layers: LayerBases, layer: int) -> Float[Tensor, "d_model _"]:
+        """The first k directions of a layer, or all of them if its k or more samples span fewer.
+
+        A block whose input does not change writes along no more directions than the rank of dW in it.
+        """
+        width, found = layers[layer].shape if layer in layers else (0, 0)
+        return leading(layers, layer, min(self.k, found) if self.k <= min(width, self.basis.samples) else self.k)
 
     def directions(self) -> str:
         return f"activation directions ({self.scope})"

@@ -177,6 +177,19 @@ def test_as_many_directions_as_the_width_let_everything_through(
         ActivationCut(DIRECTION, BASIS, lm.d_model + 1).delta(lm, store)
 
 
+def test_states_that_change_along_few_directions_are_cut_to_all_of_them(
+    lm: LanguageModel, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = BASIS.samples
+    assert samples == sum(len(high.prompts) for high, _ in BASIS.contrasts) >= 3
+    few = {layer: values[:, :2] for layer, values in read_directions(store, BASIS, "block").items()}
+    monkeypatch.setattr(activations, "read_directions", lambda *_: few)
+    two = ActivationCut(DIRECTION, BASIS, 2).delta(lm, store)
+    assert_same(ActivationCut(DIRECTION, BASIS, samples).delta(lm, store), two)
+    with pytest.raises(ShapeError, match=f"K = {samples + 1} .* choose K from 1 to 2, or read states of more prompts"):
+        ActivationCut(DIRECTION, BASIS, samples + 1).delta(lm, store)
+
+
 def test_rows_of_a_cut_are_scored_at_every_coefficient(lm: LanguageModel, store: Store) -> None:
     questions = SYCOPHANCY.questions("heldout")[:4]
     cut = ActivationCut(DIRECTION, BASIS, 2)
