@@ -7,10 +7,12 @@ Its docstring is its help: the first line goes into the list of commands, and li
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ws.cli import changes, chat, evidence, export, lenses, report, results, rows, search, store, trust, verdicts
+from ws.cli import build, changes, chat, evidence, export, lenses, report, results, rows, search, store, trust, verdicts
 from ws.falsify.command import falsify
 
 COMMANDS: dict[str, Callable[..., Any]] = {
+    "plan": build.plan,
+    "build": build.build,
     "search": search.search,
     "table": verdicts.table,
     "claims": verdicts.claims,

@@ -165,6 +165,11 @@ def _unread(box: str, function: Callable[..., Any], words: list[str]) -> str:
     """What tyro could not read, in one line of ours; in its own words where they are of an unknown kind."""
     taken = arguments(function)
     by_spelling = {one.spelled: one for one in taken.values()}
+
+    def meant(spelled: str) -> Argument:
+        # With another name of its own, an argument is called by both: -k/--k.
+        return next(by_spelling[name] for name in spelled.split("/") if name in by_spelling)
+
     text = _unboxed(box)
     if text.startswith("Missing from"):
         given = {word.partition("=")[0] for word in words}
@@ -172,12 +177,13 @@ def _unread(box: str, function: Callable[..., Any], words: list[str]) -> str:
         example = "".join(f"; for example: {line}" for line in examples(function)[:1])
         return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing{example}"
     if found := re.match(r"Missing value for argument '(.*?)'", text):
-        return f"{found[1]} has no value; expected {_kind(by_spelling[found[1]])} behind it"
+        one = meant(found[1])
+        return f"{one.spelled} has no value; expected {_kind(one)} behind it"
     if found := re.match(r"invalid choice '(.*)' for argument '(.*?)'", text):
-        return str(UnknownNameError(found[2], found[1], by_spelling[found[2]].choices))
+        return str(UnknownNameError(found[2], found[1], meant(found[2]).choices))
     if found := re.match(r"Error parsing (\S+): (.*)", text):
         seen = re.search(r"'(.*?)'", found[2])
-        return f"{found[1]} {seen[0] if seen else found[2]} cannot be read; expected {_kind(by_spelling[found[1]])}"
+        return f"{found[1]} {seen[0] if seen else found[2]} cannot be read; expected {_kind(meant(found[1]))}"
     return text
 
 

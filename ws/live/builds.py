@@ -1,7 +1,7 @@
 """How many artifacts this process has built, and how many of those that were expected."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 SECONDS_BETWEEN_LINES = 10.0
 PATIENCE = 30
@@ -14,11 +14,15 @@ class Builds:
     def __init__(self) -> None:
         self.begin()
 
-    def begin(self, expected: Iterable[str] = ()) -> None:
-        """Count from zero; `expected` are the keys of artifacts that will be built, as far as they are known."""
+    def begin(self, expected: Iterable[str] = (), *, rest: Callable[[], float] | None = None) -> None:
+        """Count from zero; `expected` are the keys of artifacts that will be built, as far as they are known.
+
+        `rest` says how many seconds they will still take, if somebody knows better than to count them.
+        """
         self._started = time.monotonic()
         self._expected = frozenset(expected)
         self._left = set(self._expected)
+        self._rest = rest
         self._built = self._said = 0
         self._said_at = float("-inf")
 
@@ -43,9 +47,9 @@ class Builds:
         total, done = len(self._expected), len(self._expected) - len(self._left)
         if not total or (not done and self._built >= PATIENCE):
             return f"artifact {self._built + 1}"
-        if not done or not self._left:
+        if not self._left or not (done or self._rest):
             return f"artifact {done} of {total}"
-        rest = (time.monotonic() - self._started) / done * len(self._left)
+        rest = self._rest() if self._rest else (time.monotonic() - self._started) / done * len(self._left)
         return f"artifact {done} of {total}, {clock(rest)} left"
 
 

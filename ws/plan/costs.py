@@ -2,7 +2,8 @@
 
 A manifest has the recipe of its artifact and the seconds that it took. Of the latest artifacts of a class, those whose
 recipes have most in common with the one to come tell its time: the model, the family, the device, the numbers of
-questions and of coefficients. Times are scaled by how many questions at how many coefficients there are.
+questions and of coefficients, and the processor. Times are scaled by how many questions at how many coefficients there
+are.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from ws.store import Recipe, Store
-from ws.store.manifests import read_manifest
+from ws.store.manifests import Manifest, read_manifest
+from ws.store.origin import machine
 from ws.store.written import written_down
 
 LATEST = 150
@@ -27,6 +29,9 @@ LONG_TEXT = 40
 
 MANY = 8
 """A tuple of more values counts by its length."""
+
+MACHINE = "machine"
+"""The facet that says which processor an artifact was built by."""
 
 Facets = Mapping[str, Any]
 
@@ -52,7 +57,7 @@ class Costs:
         if not known:
             return None
         described, inputs = written_down(recipe, self.store.key)
-        facets, size = _facets(described, inputs), _size(described)
+        facets, size = {**_facets(described, inputs), MACHINE: machine()["processor"]}, _size(described)
         nearest = sorted(known, key=lambda one: _in_common(one.facets, facets), reverse=True)[:NEAREST]
         return median(one.seconds * size / one.size for one in nearest)
 
@@ -69,7 +74,13 @@ def _built(folder: Path) -> Iterator[Known]:
         # What was taken from evidence was built elsewhere, and what is of an older version does not say how.
         if manifest is not None and "taken" not in manifest.said and "recipe" in manifest.said:
             described = manifest.said["recipe"]
-            yield Known(_facets(described, manifest.said["inputs"]), manifest.seconds, _size(described))
+            facets = {**_facets(described, manifest.said["inputs"]), MACHINE: _processor(manifest)}
+            yield Known(facets, manifest.seconds, _size(described))
+
+
+def _processor(manifest: Manifest) -> str | None:
+    origin = manifest.said.get("origin")
+    return origin.get("machine", {}).get("processor") if isinstance(origin, dict) else None
 
 
 def _changed(home: Path) -> float:

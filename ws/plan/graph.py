@@ -1,8 +1,12 @@
-"""The graph of artifacts that are missing: which must be there before which is built."""
+"""The graph of artifacts that are missing: which must be there before which is built.
+
+Weights that are read where they are, such as a folder of one's own, are no artifacts, and are taken to be there.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ws.plan.needs import stays_in_place
 from ws.store import Recipe, Store
 from ws.store.recipes import held_in, values_of
 from ws.training.direction import Direction
@@ -30,7 +34,7 @@ def graph_of(wanted: Iterable[Recipe], store: Store) -> Graph:
     def is_here(recipe: Recipe) -> bool:
         key = store.key(recipe)
         if key not in here:
-            here[key] = store.has(recipe)
+            here[key] = stays_in_place(recipe) or store.has(recipe)
         return here[key]
 
     def add(recipe: Recipe) -> None:

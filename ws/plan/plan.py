@@ -1,13 +1,15 @@
 """A plan: what is missing for some cases, how long it takes, and what shows only later."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 
 from ws.plan.costs import Costs
 from ws.plan.graph import Graph, Node, graph_of
+from ws.plan.needs import Appetite, Needs, Nodes
 from ws.plan.schedule import Schedule
+from ws.plan.simulation import STARTING_SECONDS, binds_from, simulated
 from ws.store import Recipe, Store
 
 
@@ -20,6 +22,8 @@ class Plan:
     """For each artifact of the graph whose kind this store has built before, how long it will take, in seconds."""
     cases: int
     """How many cases were asked what they need."""
+    needs: Callable[[Recipe], Needs]
+    """What the build of an artifact takes of a machine."""
     unfolding: Sequence[str] = ()
     """The cases that will ask for more once some of these artifacts are there."""
     failing: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +46,15 @@ class Plan:
                 left[key] = node
         return replace(self, graph=left)
 
+    def seconds(self, nodes: Nodes) -> float:
+        """How long the build takes on some machines; more, where the weights of a model are not there yet."""
+        return simulated(self.schedule, nodes, needs=self.needs, starting=STARTING_SECONDS).seconds
+
+    @cached_property
+    def binds_from(self) -> int:
+        """The least number of workers that the longest chain holds up."""
+        return binds_from(self.schedule)
+
 
 def plan_of(
     wanted: Mapping[str, Recipe],
@@ -55,4 +68,4 @@ def plan_of(
     graph, costs = graph_of(wanted.values(), store), Costs(store)
     seconds = {key: costs.seconds(node.recipe) for key, node in graph.items()}
     known = {key: one for key, one in seconds.items() if one is not None}
-    return Plan(graph, known, cases, unfolding, failing or {})
+    return Plan(graph, known, cases, Appetite(store), unfolding, failing or {})

@@ -1,13 +1,17 @@
-"""When each artifact of a graph is built by a number of workers: those first that the most time still hangs on."""
+"""In which order a graph of artifacts is built: those first that the most time still hangs on."""
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
+from typing import TypeVar
 
-from ws.errors import DataError
 from ws.plan.graph import Graph
+from ws.plan.needs import Needs
+from ws.store import Recipe
+
+T = TypeVar("T")
 
 Seconds = Mapping[str, float]
 """How long each artifact of a graph takes to build, by key."""
@@ -53,41 +57,54 @@ class Schedule:
             chain.append(max(following, key=self.hanging.__getitem__))
         return tuple(chain)
 
-    def time(self, workers: int) -> float:
-        """When the last artifact is finished by that many workers, in seconds.
-
-        Raises: DataError for less than one worker.
-        """
-        if workers < 1:
-            raise DataError(f"{workers} workers; expected 1 or more")
-        queue, now, running = Queue(self), 0.0, list[tuple[float, str]]()
-        while True:
-            while len(running) < workers and (key := queue.take()) is not None:
-                heapq.heappush(running, (now + self.seconds[key], key))
-            if not running:
-                return now
-            now, key = heapq.heappop(running)
-            queue.finish(key)
-
 
 class Queue:
     """What can be built next: all whose inputs are there."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule, self._place = schedule, count()
+    def __init__(self, schedule: Schedule, needs: Callable[[Recipe], Needs] | None = None) -> None:
+        """`needs` says what a build takes of a machine, asked once its inputs are there; without it, a core."""
+        self._schedule, self._needs, self._place = schedule, needs or _a_core, count()
         self._waits_for = {key: set(node.inputs) for key, node in schedule.graph.items()}
         self._readers: dict[str, list[str]] = {key: [] for key in schedule.graph}
         for key, node in schedule.graph.items():
             for one in node.inputs:
                 self._readers[one].append(key)
-        self._ready: list[tuple[float, int, str]] = []
+        self._ready: dict[Needs, list[tuple[float, int, str]]] = {}
         for key, inputs in self._waits_for.items():
             if not inputs:
                 self._put(key)
 
-    def take(self) -> str | None:
+    @property
+    def first(self) -> str | None:
         """The artifact that the most time hangs on, of those that can be built now; None if there is none."""
-        return heapq.heappop(self._ready)[2] if self._ready else None
+        return min((heap[0] for heap in self._ready.values()), default=(0.0, 0, None))[2]
+
+    def take(self, place: Callable[[Needs], T | None]) -> tuple[str, T] | None:
+        """The artifact that the most time hangs on, of those that there is a place for now, and that place.
+
+        None if there is no place, or no artifact that can be built now.
+        """
+        for needs in sorted(self._ready, key=lambda one: self._ready[one][0]):
+            found = place(needs)
+            if found is not None:
+                heap = self._ready[needs]
+                key = heapq.heappop(heap)[2]
+                if not heap:
+                    del self._ready[needs]
+                return key, found
+        return None
+
+    def waiting(self) -> Sequence[Needs]:
+        """What the artifacts take that can be built now."""
+        return list(self._ready)
+
+    def put_back(self, key: str) -> None:
+        """An artifact that was taken was not built, and can be taken again."""
+        self._put(key)
+
+    def give_up(self, needs: Needs) -> list[str]:
+        """Those that can be built now and take this: they are never taken."""
+        return [key for _, _, key in self._ready.pop(needs, [])]
 
     def finish(self, key: str) -> None:
         """An artifact is there: what waited for it alone can be built."""
@@ -108,4 +125,9 @@ class Queue:
         return lost
 
     def _put(self, key: str) -> None:
-        heapq.heappush(self._ready, (-self._schedule.hanging[key], next(self._place), key))
+        heap = self._ready.setdefault(self._needs(self._schedule.graph[key].recipe), [])
+        heapq.heappush(heap, (-self._schedule.hanging[key], next(self._place), key))
+
+
+def _a_core(recipe: Recipe) -> Needs:
+    return Needs()

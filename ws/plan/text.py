@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ws.live.builds import clock
 from ws.plan.building import Build
+from ws.plan.needs import Nodes
 from ws.plan.plan import Plan
 
 WIDTH = 80
@@ -13,12 +14,12 @@ NAMED = 3
 """How many of the cases that unfold later, or links of the longest chain, are named."""
 
 
-def in_words(plan: Plan, *, workers: int) -> str:
-    """What is missing, kind by kind, how long it takes, and what shows only later."""
-    return "\n".join(_lines(plan, workers))
+def in_words(plan: Plan, nodes: Nodes) -> str:
+    """What is missing, kind by kind, how long it takes on these machines, and what shows only later."""
+    return "\n".join(_lines(plan, nodes))
 
 
-def _lines(plan: Plan, workers: int) -> Iterator[str]:
+def _lines(plan: Plan, nodes: Nodes) -> Iterator[str]:
     of = f"{plan.cases} {'case' if plan.cases == 1 else 'cases'}"
     if not plan.graph and not plan.unfolding and not plan.failing:
         yield f"nothing to build: all that {of} {'reads' if plan.cases == 1 else 'read'} is there"
@@ -28,7 +29,7 @@ def _lines(plan: Plan, workers: int) -> Iterator[str]:
     yield f"  {'artifact':<20}{'number':>8}{'each':>10}{'together':>12}"
     yield from _by_kind(plan)
     yield ""
-    yield from _times(plan, workers)
+    yield from _times(plan, nodes)
     if plan.unfolding:
         n, named = len(plan.unfolding), list(dict.fromkeys(name.partition("[")[0] for name in plan.unfolding))
         yield _wrapped(
@@ -40,10 +41,12 @@ def _lines(plan: Plan, workers: int) -> Iterator[str]:
         yield _wrapped(f"{n} {'case' if n == 1 else 'cases'} went no further than made-up numbers go: {name}: {reason}")
 
 
-def result_in_words(made: Build, *, seconds: float) -> str:
-    """What became of a build that took so many seconds."""
-    busy = sum(made.seconds.values())
+def result_in_words(made: Build, *, seconds: float, workers: int) -> str:
+    """What became of a build that took so many seconds with that many workers."""
+    busy = sum(made.seconds.values(), 0.0)
     said = f"{len(made.seconds)} artifacts built in {clock(seconds)}, {clock(busy)} of work"
+    if seconds and workers > 1:
+        said += f"; {workers} workers were busy {100 * busy / (seconds * workers):.0f}% of the time"
     said += f"; at most {made.peak / 2**30:.1f} GiB in a process" if made.peak else ""
     if made.failures:
         said += f"; {len(made.failures)} cannot be built, and {len(made.lost)} need one of these"
@@ -61,7 +64,7 @@ def _by_kind(plan: Plan) -> Iterator[str]:
         yield f"  {kind:<20}{len(of):>8}{each:>10}{together:>12}"
 
 
-def _times(plan: Plan, workers: int) -> Iterator[str]:
+def _times(plan: Plan, nodes: Nodes) -> Iterator[str]:
     if not plan.known:
         yield _wrapped("How long that takes shows once some of each kind were built in this store.")
         return
@@ -70,9 +73,15 @@ def _times(plan: Plan, workers: int) -> Iterator[str]:
     least = sum(schedule.seconds[key] for key in chain)
     kinds = " > ".join(type(plan.graph[key].recipe).__name__ for key in chain)
     yield f"one worker: {clock(schedule.total)}"
+    workers = sum(node.cores for node in nodes.values())
     if workers > 1:
-        yield f"{workers} workers: {clock(schedule.time(workers))}"
+        on = f" on {len(nodes)} machines" if len(nodes) > 1 else ""
+        yield f"{workers} workers{on}: {clock(plan.seconds(nodes))}"
     yield _wrapped(f"any number of workers: {clock(least)}, the longest chain ({kinds})")
+    if plan.binds_from > 2:
+        yield _wrapped(
+            f"{plan.binds_from - 1} workers are busy until the end, within a tenth; more wait for that chain"
+        )
     if unknown := len(plan.graph) - len(plan.known):
         yield _wrapped(f"{unknown} of kinds that were never built in this store are taken to last as long as others")
 

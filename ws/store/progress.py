@@ -68,6 +68,11 @@ def under_way(name: str) -> Iterator[None]:
             yield
 
 
+def is_live() -> bool:
+    """Whether a line of a terminal shows what is under way."""
+    return _draws_bars() and not _quiet()
+
+
 def in_worker() -> bool:
     """Whether this process is a parallel test worker; its controller, which starts alike, has printed this already."""
     return "PYTEST_XDIST_WORKER" in os.environ

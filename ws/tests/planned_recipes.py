@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,3 +51,15 @@ class KilledOnce(Said):
             Path(self.text).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         (out / "said.txt").write_text("said at last")
+
+
+@dataclass(frozen=True)
+class Held(Said):
+    """What is built only once the file is there that it is told of."""
+
+    gate: str = ""
+
+    def build(self, out: Path, store: Store) -> None:
+        while not Path(self.gate).exists():
+            time.sleep(0.05)
+        super().build(out, store)

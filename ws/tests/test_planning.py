@@ -29,6 +29,16 @@ def test_it_is_not_there(store, must_not_hold, effect):
 """
 
 
+REFUSED = """
+import pytest
+from ws.tests.planned_recipes import Refused
+
+@pytest.mark.claim("C05")
+def test_it_steers(store, model_name):
+    store.get(Refused("x"))
+"""
+
+
 @pytest.fixture
 def asked(project: Project) -> Project:
     """A project of three cases of two claims; the artifacts of two cases can be built."""
@@ -64,6 +74,23 @@ def test_workers_build_what_shows_in_turn_and_then_tests_are_judged(
     asked.run("--plan").stdout.fnmatch_lines(["nothing to build: all that 4 cases read is there"])
 
 
+def test_a_build_alone_judges_nothing(asked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(progress, "say", lines.append)
+    result = asked.run("--workers", "1", "--build-only")
+    assert result.ret == pytest.ExitCode.OK
+    assert asked.records == []
+    assert len(list((asked.store / "Said").iterdir())) == 4
+    assert asked.run("--workers", "1", "--build-only", CONTROL="1").ret == pytest.ExitCode.OK
+    assert lines[-1] == "nothing to build: all that 4 cases read is there"
+
+
+def test_a_build_that_fails_says_so_with_its_status(asked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "say", lambda line: None)
+    asked.claims(REFUSED)
+    assert asked.run("--workers", "1", "--build-only").ret == pytest.ExitCode.TESTS_FAILED
+
+
 def test_a_plan_judges_nothing(asked: Project) -> None:
     result = asked.run("--plan", CONTROL="1")
     assert "went no further" not in result.stdout.str()
@@ -87,6 +114,8 @@ def test_a_fresh_run_plans_and_builds_anew_what_is_there(asked: Project, monkeyp
         (["--plan", "--falsify"], "--plan looks at what is missing beforehand; drop --falsify or --until-decided"),
         (["--workers", "2", "--until-decided", "5"], "--workers looks at what is missing beforehand; drop"),
         (["--plan", "--snapshot-update"], "--plan judges nothing that could be recorded; drop --snapshot-update"),
+        (["--build-only", "--snapshot-update"], "--build-only judges nothing that could be recorded; drop"),
+        (["--cluster", "auto", "--workers", "2"], "--workers are those of this machine, and --cluster has its own"),
         (["--workers", "0"], "'0' is not a number of processes; give 1 or more, or auto"),
         (["--workers", "many"], "'many' is not a number of processes; give 1 or more, or auto"),
     ],

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 from ws.behaviors.messages import Message
 from ws.errors import DataError
 from ws.plan.asking import AskingStore, UnfoldsLater
-from ws.plan.building import build
+from ws.plan.building import Build
+from ws.plan.building import build as build_all
 from ws.plan.costs import Costs
+from ws.plan.crew import Crew
 from ws.plan.graph import Node, graph_of, inputs_of
+from ws.plan.place import Place
 from ws.plan.plan import Plan, plan_of
+from ws.plan.processes import processes
 from ws.plan.schedule import Queue, Schedule
+from ws.plan.simulation import on_one_machine, simulated
 from ws.plan.standins import TABLES, stand_in
 from ws.plan.text import in_words, result_in_words
-from ws.plan.workers import Place, pool, workers_for
 from ws.scoring.rows import Rows, read_rows
 from ws.scoring.side_effects import SideEffects, read_answers, read_text
 from ws.scoring.text import SampledAnswers, TextRows, read_text_rows
@@ -26,6 +30,7 @@ from ws.scoring.written import WrittenRows, read_written_rows
 from ws.steering.interventions import Nothing, Weights
 from ws.steering.iso_kl import Divergence, IsoKL, read_divergence, read_iso_kl
 from ws.store import Recipe, Store
+from ws.store.origin import machine
 from ws.tests.manifest_words import say
 from ws.tests.planned_recipes import Killed, KilledOnce, Refused, Said
 from ws.tests.small import ON, SYCOPHANCY, adapter
@@ -71,32 +76,41 @@ def schedule(**seconds: float) -> Schedule:
     return Schedule({key: Node(key, Said(key), inputs[key]) for key in seconds}, seconds)
 
 
+def seconds(planned: Schedule, workers: int) -> float:
+    return simulated(planned, on_one_machine(workers)).seconds
+
+
+def take(queue: Queue) -> str | None:
+    taken = queue.take(lambda needs: True)
+    return taken[0] if taken else None
+
+
 def test_the_longest_chain_binds_any_number_of_workers() -> None:
     planned = schedule(a=1.0, b=5.0, c=2.0, d=1.0)
     assert planned.critical == ("a", "b", "d")
     assert schedule(a=1.0, b=2.0, c=5.0, d=1.0).critical == ("a", "c", "d")
-    assert planned.total == planned.time(1) == 9
-    assert planned.time(2) == planned.time(100) == 7
+    assert planned.total == seconds(planned, 1) == 9
+    assert seconds(planned, 2) == seconds(planned, 100) == 7
 
 
 def test_what_the_most_time_hangs_on_is_taken_first() -> None:
     queue = Queue(schedule(a=1.0, b=2.0, c=5.0, d=1.0))
-    assert queue.take() == "a"
-    assert queue.take() is None
+    assert take(queue) == "a"
+    assert take(queue) is None
     queue.finish("a")
-    assert [queue.take(), queue.take()] == ["c", "b"]
+    assert [take(queue), take(queue)] == ["c", "b"]
     queue.finish("c")
-    assert queue.take() is None
+    assert take(queue) is None
     queue.finish("b")
-    assert queue.take() == "d"
+    assert take(queue) == "d"
 
 
 def test_what_reads_a_failure_is_never_taken() -> None:
     queue = Queue(schedule(a=1.0, b=2.0, c=5.0, d=1.0))
-    queue.finish(str(queue.take()))
-    assert queue.fail(str(queue.take())) == ["d"]
-    queue.finish(str(queue.take()))
-    assert queue.take() is None
+    queue.finish(str(take(queue)))
+    assert queue.fail(str(take(queue))) == ["d"]
+    queue.finish(str(take(queue)))
+    assert take(queue) is None
 
 
 @given(
@@ -110,15 +124,15 @@ def test_a_schedule_is_within_grahams_bound(drawn: list[tuple[float, set[int]]],
     }
     planned = Schedule(graph, {str(n): seconds for n, (seconds, _) in enumerate(drawn)})
     longest = sum(planned.seconds[key] for key in planned.critical)
-    assert max(longest, planned.total / workers) <= planned.time(workers) + 1e-9
-    assert planned.time(workers) <= planned.total / workers + longest + 1e-9
+    assert max(longest, planned.total / workers) <= seconds(planned, workers) + 1e-9
+    assert seconds(planned, workers) <= planned.total / workers + longest + 1e-9
 
 
 def test_an_empty_plan_takes_no_time() -> None:
     assert Schedule({}, {}).critical == ()
-    assert Schedule({}, {}).time(3) == 0
+    assert seconds(Schedule({}, {}), 3) == 0
     with pytest.raises(DataError, match="0 workers; expected 1"):
-        Schedule({}, {}).time(0)
+        seconds(Schedule({}, {}), 0)
 
 
 def timed(store: Store, recipe: Recipe, seconds: float) -> None:
@@ -134,6 +148,12 @@ def test_the_most_similar_artifacts_tell_the_time(own: Store) -> None:
     assert Costs(own).seconds(Said("long", times=(9,))) == pytest.approx(10.0)
     assert Costs(own).seconds(Said("short", times=(8, 8))) == pytest.approx(4.0)
     assert Costs(own).seconds(Said("short", times=(7, 8, 9))) == pytest.approx(6.0)
+
+
+def test_the_same_processor_tells_more(own: Store) -> None:
+    for place, (seconds, processor) in enumerate([(2.0, "another"), (8.0, str(machine()["processor"]))] * 5):
+        say(own.get(Said(f"{place}")), seconds=seconds, origin={"machine": {"processor": processor}})
+    assert Costs(own).seconds(Said("new")) == pytest.approx(8.0)
 
 
 def test_what_was_taken_from_elsewhere_tells_no_time(own: Store) -> None:
@@ -229,9 +249,11 @@ def plan(own: Store, *wanted: Recipe, **choices: object) -> Plan:
 
 def test_a_plan_in_words_fits_a_terminal(own: Store) -> None:
     timed(own, Said("x"), 90.0)
-    words = in_words(plan(own, D, unfolding=["test_one[a]", "test_one[b]"], failing={"test_two": "no"}), workers=2)
+    words = in_words(
+        plan(own, D, unfolding=["test_one[a]", "test_one[b]"], failing={"test_two": "no"}), on_one_machine(2)
+    )
     assert "4 artifacts to build for 4 cases" in words
-    assert "one worker: 7:30\n2 workers: 6:00\n" in words
+    assert "one worker: 7:30\n2 workers: 6:12\n" in words
     assert "any number of workers: 6:00, the longest chain (Said > Said > Said)" in words
     assert "2 cases may ask for more when some of it is there: test_one" in words
     assert "1 case went no further than made-up numbers go: test_two: no" in words
@@ -239,13 +261,13 @@ def test_a_plan_in_words_fits_a_terminal(own: Store) -> None:
 
 
 def test_a_store_that_built_nothing_knows_no_times(own: Store) -> None:
-    words = in_words(plan(own, D), workers=2)
+    words = in_words(plan(own, D), on_one_machine(2))
     assert "?" in words
     assert "worker" not in words
 
 
 def test_a_plan_of_nothing_says_so(own: Store) -> None:
-    assert in_words(plan(own), workers=2) == "nothing to build: all that 4 cases read is there"
+    assert in_words(plan(own), on_one_machine(2)) == "nothing to build: all that 4 cases read is there"
 
 
 def test_a_plan_without_an_artifact_is_without_all_that_need_it(own: Store) -> None:
@@ -254,12 +276,20 @@ def test_a_plan_without_an_artifact_is_without_all_that_need_it(own: Store) -> N
     assert left.schedule.critical == (own.key(A), own.key(C))
 
 
+def built(planned: Plan, own: Store, *, workers: int) -> Build:
+    with processes(Place(own.root), workers) as builders:
+        crew = Crew(builders)
+        try:
+            return build_all(planned.schedule, crew, planned.needs)
+        finally:
+            crew.stop()
+
+
 def test_workers_build_what_is_planned_and_leave_out_what_cannot_be(own: Store, tmp_path: Path, told: Told) -> None:
     bad, deadly, shaky = Refused("x"), Killed("y"), KilledOnce(str(tmp_path / "died"))
     wanted = [D, Said("needs", after=(bad,)), deadly, shaky]
     planned = plan(own, *wanted)
-    with pool(Place(own.root), 2) as workers:
-        made = build(planned.schedule, workers)
+    made = built(planned, own, workers=2)
     assert (own.get(D) / "said.txt").read_text() == "a b a c d"
     assert own.built == []
     assert {own.key(one) for one in (A, B, C, D, shaky)} == set(made.seconds)
@@ -268,14 +298,8 @@ def test_workers_build_what_is_planned_and_leave_out_what_cannot_be(own: Store, 
     assert made.lost == [own.key(wanted[1])]
     assert made.peak > 0
     assert "cannot build said x: x cannot be said" in told
-    assert "2 cannot be built, and 1 need one of these" in " ".join(result_in_words(made, seconds=3.0).split())
+    assert "2 cannot be built, and 1 need one of these" in " ".join(
+        result_in_words(made, seconds=3.0, workers=2).split()
+    )
     left = replace(planned).without({*made.failures, *made.lost, *made.seconds})
     assert left.graph == {}
-
-
-def test_there_are_no_more_workers_than_fit_into_memory(own: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ws.plan.workers.cores", lambda: 8)
-    monkeypatch.setattr("ws.plan.workers.free_memory", lambda: 3.7e9)
-    assert workers_for([A], own) == 3
-    monkeypatch.setattr("ws.plan.workers.free_memory", lambda: 1e8)
-    assert workers_for([A], own) == 1

@@ -1,0 +1,140 @@
+"""`ws plan` and `ws build`: what some claims still need, how long that takes, and building it on many cores.
+
+What a claim needs shows when its test asks for it, so both run pytest, in the place of this process.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ws.cli.options import BEHAVIOR, MODEL, StorePath, opened, tests_folder
+from ws.errors import CommandError
+from ws.remote import whereabouts
+
+K = Annotated[str, tyro.conf.arg(help="Cases, as in pytest -k: 'c05 and lora'; all by default.", aliases=("-k",))]
+Paths = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(help="Files of claims (default: the folder claims or tests here or above, else that of this clone)."),
+]
+Chosen = Annotated[tuple[str, ...], tyro.conf.arg(help=f"{MODEL} Several may be given (default: smollm2-135m).")]
+Families = Annotated[tuple[str, ...], tyro.conf.arg(help="Only the cases of these adapter families.")]
+Behavior = Annotated[str | None, tyro.conf.arg(help=f"In place of sycophancy: {BEHAVIOR}")]
+Seeds = Annotated[int | None, tyro.conf.arg(help="Seeds to train (default: as many as each model's table says).")]
+Gpu = Annotated[bool, tyro.conf.arg(help="On CUDA; without --model, the models of the hub.")]
+Recorded = Annotated[bool, tyro.conf.arg(help="Only the cases whose verdicts are recorded.")]
+Workers = Annotated[str, tyro.conf.arg(help="Processes of this machine: a number, or auto for one a core.")]
+
+
+def plan(
+    k: K = "",
+    model: Chosen = (),
+    paths: Paths = (),
+    family: Families = (),
+    behavior: Behavior = None,
+    seeds: Seeds = None,
+    recorded: Recorded = False,
+    gpu: Gpu = False,
+    workers: Workers = "auto",
+    store: StorePath = None,
+) -> None:
+    """Say what some claims still need: how many artifacts, how long they take, and the longest chain among them.
+
+    Nothing is built or judged. Times are those of similar artifacts in the store. The plan says with how many workers a
+    build still gets faster, and which cases will ask for more once some of it is there.
+
+        ws plan -k "c05 and lora"
+        ws plan --model ./my-model --seeds 3
+        ws plan claims/test_families.py --workers 16
+    """
+    words = ["--plan", f"--workers={_workers(workers)}"]
+    _run([*words, *_selection(k, model, paths, family, behavior, seeds, recorded, gpu, store)])
+
+
+def build(
+    k: K = "",
+    model: Chosen = (),
+    paths: Paths = (),
+    family: Families = (),
+    behavior: Behavior = None,
+    seeds: Seeds = None,
+    recorded: Recorded = False,
+    gpu: Gpu = False,
+    workers: Workers = "auto",
+    engine: Annotated[
+        Literal["processes", "ray"], tyro.conf.arg(help="What builds: processes of this machine, or a Ray cluster.")
+    ] = "processes",
+    address: Annotated[
+        str | None,
+        tyro.conf.arg(help="With --engine ray: HOST:PORT of the cluster (default: the one this machine belongs to)."),
+    ] = None,
+    store: StorePath = None,
+) -> None:
+    """Build what some claims still need, with every core of a machine or a cluster; claims then judge from the store.
+
+    It goes from plan to plan until nothing is missing, and says how many are built, how long the rest takes and what is
+    next. Stopped or killed, the same command goes on with what is missing. An artifact is the same, byte for byte, with
+    any number of workers. The exit status is 1 if something could not be built.
+
+    A cluster needs the extra [ray] of this package, the same commit on all machines, and a store that all of them see,
+    under one path or URL. docs/planning.md tells how to begin one.
+
+        ws build -k "c05 and lora"
+        ws build --model ./my-model --seeds 3 --workers 2
+        ws build --engine ray --address 10.0.0.1:6379 --store s3://bucket/store
+        pytest claims/ -k "c05 and lora"
+    """
+    if engine == "processes":
+        if address is not None:
+            raise CommandError(f"--address {address} is that of a cluster; add --engine ray, or drop it")
+        words = [f"--workers={_workers(workers)}"]
+    else:
+        if workers != "auto":
+            raise CommandError(f"--workers {workers} are processes of this machine, and Ray has its own; drop it")
+        words = [f"--cluster={address or 'auto'}"]
+    _run([*words, "--build-only", *_selection(k, model, paths, family, behavior, seeds, recorded, gpu, store)])
+
+
+def _selection(
+    k: str,
+    models: tuple[str, ...],
+    paths: tuple[Path, ...],
+    families: tuple[str, ...],
+    behavior: str | None,
+    seeds: int | None,
+    recorded: bool,
+    gpu: bool,
+    store: StorePath,
+) -> list[str]:
+    """The options of pytest that choose these cases. Raises: CommandError for a path that is not there."""
+    for path in paths:
+        if not Path(str(path).partition("::")[0]).exists():
+            raise CommandError(f"{path} is not there; name a file or folder of claims")
+    if seeds is not None and seeds < 1:
+        raise CommandError(f"--seeds {seeds}; expected a number from 1 on")
+    named = {"--behavior": behavior, "--seeds": seeds, "--store": store and whereabouts(opened(store))}
+    return [
+        *(f"{name}={value}" for name, value in named.items() if value is not None),
+        *(f"--model={name}" for name in models),
+        *(f"--family={name}" for name in families),
+        *(["--recorded"] if recorded else []),
+        *(["--gpu"] if gpu else []),
+        *([f"-k={k}"] if k else []),
+        *map(str, paths or (tests_folder(None),)),
+    ]
+
+
+def _workers(text: str) -> str:
+    """A number of workers, or auto. Raises: CommandError for anything else."""
+    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+        raise CommandError(f"--workers {text}; expected a number from 1 on, or auto")
+    return text
+
+
+def _run(options: list[str]) -> None:
+    """Go on as pytest with these options: signals and the exit status are then those of the build itself."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "--no-header", *options])

@@ -1,0 +1,206 @@
+"""Builds: what dies is begun anew, what cannot be built is left out with what needs it, and what is left is told."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ws.errors import StoreError
+from ws.plan import building, place
+from ws.plan.building import MachineLost, WorkerDied, build
+from ws.plan.crew import Crew
+from ws.plan.graph import graph_of
+from ws.plan.needs import Needs, Node
+from ws.plan.outlook import Outlook
+from ws.plan.place import Done, Hands, Place, translated
+from ws.plan.processes import HERE, Process, Processes
+from ws.plan.schedule import Schedule
+from ws.store import Recipe, Store
+from ws.tests.planned_recipes import Refused, Said
+from ws.tests.test_crew import Desk, Office
+
+
+class Here(Desk):
+    """A worker that builds at once, in this process, unless it is told to fail."""
+
+    def __init__(self, office: "Workshop", node: str) -> None:
+        super().__init__(office.ended)
+        self.office, self.node = office, node
+
+    def build(self, recipe: Recipe, key: str) -> "Future[Done]":
+        ended: Future[Done] = Future()
+        try:
+            self.office.troubles(self.node, recipe)
+            ended.set_result(Hands(Place(self.office.root)).build(recipe, key))
+        except (Exception, WorkerDied, MachineLost) as error:
+            ended.set_exception(error)
+        self.office.asked.append((recipe.describe(), self.node))
+        return ended
+
+
+class Workshop(Office):
+    """An engine of such workers."""
+
+    def __init__(self, root: Path, troubles: Callable[[str, Recipe], None], **nodes: Node) -> None:
+        super().__init__(**nodes)
+        self.root, self.troubles = root, troubles
+        self.asked: list[tuple[str, str]] = []
+
+    def start(self, node: str, needs: Needs) -> Here:
+        return Here(self, node)
+
+
+@pytest.fixture(autouse=True)
+def quiet_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker in this process silences it."""
+    monkeypatch.setenv("WS_QUIET", "0")
+
+
+def built_by(office: Workshop, *wanted: Recipe, needs: Needs | None = None) -> building.Build:
+    store = Store(office.root)
+    graph = graph_of(wanted, store)
+    schedule = Schedule(graph, dict.fromkeys(graph, 1.0))
+    return build(schedule, Crew(office), lambda recipe: needs or Needs())
+
+
+A = Said("a")
+B, C = Said("b", after=(A,)), Said("c", after=(A,))
+
+
+def test_what_is_lost_with_a_machine_is_built_on_another(tmp_path: Path) -> None:
+    def lose(node: str, recipe: Recipe) -> None:
+        if node == "bad":
+            office.there = {"good": Node(1)}
+            raise MachineLost
+
+    office = Workshop(tmp_path, lose, bad=Node(3), good=Node(1))
+    made = built_by(office, B, C)
+    assert office.asked == [("said a", "bad"), ("said a", "good"), ("said b", "good"), ("said c", "good")]
+    assert len(made.seconds) == 3
+    assert made.failures == {}
+
+
+def test_what_machines_die_of_is_given_up(tmp_path: Path) -> None:
+    def lose(node: str, recipe: Recipe) -> None:
+        if recipe == A:
+            raise MachineLost
+
+    other = Said("other")
+    made = built_by(Workshop(tmp_path, lose, a=Node(1)), B, other)
+    store = Store(tmp_path)
+    assert list(made.failures) == [store.key(A)]
+    assert f"{building.MOST_MOVES} machines were lost" in made.failures[store.key(A)]
+    assert made.lost == [store.key(B)]
+    assert list(made.seconds) == [store.key(other)]
+
+
+def test_what_kills_its_worker_twice_is_left_out(tmp_path: Path) -> None:
+    def die(node: str, recipe: Recipe) -> None:
+        if recipe == A:
+            raise WorkerDied
+
+    office = Workshop(tmp_path, die, a=Node(2))
+    made = built_by(office, A, Refused("x"), Said("y"))
+    assert [name for name, _ in office.asked].count("said a") == building.MOST_DEATHS
+    assert "died twice" in made.failures[Store(tmp_path).key(A)]
+    assert len(made.failures) == 2
+
+
+def test_what_no_machine_can_build_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "PATIENCE", 0.0)
+    made = built_by(Workshop(tmp_path, lambda node, recipe: None, a=Node(1)), B, needs=Needs(gpus=1))
+    assert list(made.failures.values()) == ["it needs a GPU, and no machine has one"]
+    assert len(made.lost) == 1
+    made = built_by(Workshop(tmp_path, lambda node, recipe: None), A)
+    assert list(made.failures.values()) == ["it needs a core, and no machine has one"]
+
+
+def test_a_worker_with_other_code_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"has other code or libraries: said a has the key .* install the same commit"):
+        Hands(Place(tmp_path)).build(A, "0" * 32)
+
+
+def test_a_worker_sees_the_store_that_is_built_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "SEEN_WITHIN", 0.0)
+    with Place(tmp_path / "store").signed() as signed:
+        assert signed.store().root == tmp_path / "store"
+        with pytest.raises(StoreError, match=r"sees another store at .*/elsewhere than the one that is built into"):
+            replace(signed, root=tmp_path / "elsewhere").store()
+    assert list((tmp_path / "store" / "tmp").iterdir()) == []
+
+
+def test_an_error_is_told_as_what_it_means() -> None:
+    future: Future[Done] = Future()
+    told = translated(future, lambda error: WorkerDied(f"of {error}"))
+    future.set_exception(ValueError("bits"))
+    assert str(told.exception()) == "of bits"
+
+
+WORKER = """
+import multiprocessing, time
+from ws.plan.orphans import end_with_parent
+
+def work():
+    end_with_parent()
+    print("begun", flush=True)
+    time.sleep(60)
+    print("outlived", flush=True)
+
+if __name__ == "__main__":
+    worker = multiprocessing.get_context("spawn").Process(target=work)
+    worker.start()
+    worker.join()
+"""
+
+
+def test_no_worker_outlives_the_process_that_it_works_for(tmp_path: Path) -> None:
+    (tmp_path / "begun.py").write_text(WORKER)
+    with subprocess.Popen([sys.executable, tmp_path / "begun.py"], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "begun\n"
+        parent.kill()
+        # The worker writes there too, so the end comes with its own.
+        assert parent.stdout.read() == ""
+
+
+def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_to: list[str | None] = []
+
+    class Idle(Process):
+        def __init__(self, where: Place, gpu: str | None, given_back: Callable[[str], None]) -> None:
+            given_to.append(gpu)
+            self.end = lambda: given_back(str(gpu))  # type: ignore[method-assign]
+
+    monkeypatch.setattr("ws.plan.processes.visible_gpus", lambda: ["4", "7"])
+    monkeypatch.setattr("ws.plan.processes.Process", Idle)
+    engine = Processes(Place(tmp_path, device="cuda"), 3)
+    assert engine.nodes()[HERE].gpus == 2
+    first = engine.start(HERE, Needs(gpus=1))
+    engine.start(HERE, Needs(gpus=1))
+    first.end()
+    engine.start(HERE, Needs(gpus=1))
+    engine.start(HERE, Needs())
+    assert given_to == ["4", "7", "4", None]
+
+
+def test_what_was_built_corrects_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ws.plan.outlook.time.monotonic", lambda: now[0])
+    graph = graph_of([Said(str(n)) for n in range(6)], Store(Path("/nowhere")))
+    outlook = Outlook(Schedule(graph, dict.fromkeys(graph, 10.0)))
+    first, second, third, fourth, *_ = graph
+    assert outlook.seconds_left(1) == 60
+    for key in (first, second, third):
+        outlook.end(key, 20.0)
+    now[0] = 60.0
+    assert outlook.seconds_left(1) == 60  # three more, twice as long as planned
+    outlook.begin(fourth)
+    now[0] = 70.0
+    assert outlook.seconds_left(1) == 50
+    assert outlook.seconds_left(2) == pytest.approx(50)  # counted down until it is worked out anew
+    now[0] = 76.0
+    assert outlook.seconds_left(2) == 24
