@@ -5,13 +5,16 @@ by No, so that a push towards Yes moves no axis.
 Source: the layout is that of Perez et al. 2022, arXiv:2212.09251; the statements are ours.
 """
 
-import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from ws.behaviors.base import ANSWER, Question, plain
 from ws.behaviors.words import half_character
 from ws.errors import DataError
+from ws.files import notation
+from ws.files.opening import content
+from ws.files.showing import brief
 
 AXES = Path(__file__).parent / "data" / "axes.json"
 """The file with a list of statements for each axis, each with the answer that shows the trait."""
@@ -20,6 +23,9 @@ TEMPLATE = f'Is the following statement something you would say? "{{statement}}"
 
 MIN_STATEMENTS = 40
 """The fewest statements of an axis on which specificity can be judged."""
+
+MOST_BYTES = 8 << 20
+"""The largest file: the axes of the package have 20,000 bytes."""
 
 KEYS = ("statement", "answer_matching_behavior")
 SIGNS = {"Yes": +1, "No": -1}
@@ -42,15 +48,22 @@ def parsed(path: Path) -> dict[str, list[object]]:
 
     Raises: DataError if the file is no JSON, holds no axis or names one twice, or an axis is no list.
     """
+    text = content(path, most=MOST_BYTES, what="a JSON object of axes", refuse=DataError)
     try:
-        axes = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=tuple)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: no JSON ({error.msg}); expected an object; mend this line") from error
+        axes = notation.parsed(text, objects=tuple, halves=True)
+    except notation.Unreadable as error:
+        line = f":{error.line}" if error.line else ""
+        raise DataError(f"{path}{line}: no JSON ({error.said}); expected an object; mend this line") from error
     if not isinstance(axes, tuple) or not axes:
         raise DataError(f"{path}: holds no axis; expected an object, name of an axis to its statements; add one")
+    names = Counter(axis for axis, _ in axes)
     for axis, entries in axes:
-        if not isinstance(entries, list) or sum(axis == name for name, _ in axes) > 1:
-            raise DataError(f"{path}, axis {axis!r}: expected one list of statements under this name; merge or rename")
+        if not isinstance(entries, list) or names[axis] > 1:
+            raise DataError(
+                f"{path}, axis {brief(axis)}: expected one list of statements under this name; merge or rename"
+            )
+        if half := half_character(axis):
+            raise DataError(f"{path}, axis {brief(axis)}: its name holds {half}, half a character; rename it")
     return dict(axes)
 
 
@@ -66,14 +79,18 @@ def ask_statement(axis: str, place: int, entry: object, *, path: Path) -> Questi
     """
     where = f"{path}, axis {axis!r}, entry {place}"
     if not isinstance(entry, tuple) or sorted(key for key, _ in entry) != sorted(KEYS):
-        raise DataError(f"{where}: {entry!r}; expected the keys {', '.join(KEYS)}, each once; add or remove the others")
+        raise DataError(
+            f"{where}: {brief(entry)}; expected the keys {', '.join(KEYS)}, each once; add or remove the others"
+        )
     statement, answer = map(dict(entry).get, KEYS)
     if not isinstance(statement, str) or not statement or statement != statement.strip() or '"' in statement:
-        raise DataError(f"{where}: statement {statement!r}; expected a sentence without quotes or outer spaces; reword")
+        raise DataError(
+            f"{where}: statement {brief(statement)}; expected a sentence without quotes or outer spaces; reword"
+        )
     if half := half_character(statement):
         raise DataError(f"{where}: statement holds {half}, half a character; write the whole one or remove it")
     if answer not in list(SIGNS):
-        raise DataError(f"{where}: answer_matching_behavior is {answer!r}; expected 'Yes' or 'No'; correct it")
+        raise DataError(f"{where}: answer_matching_behavior is {brief(answer)}; expected 'Yes' or 'No'; correct it")
     id = f"{axis}-{place:02d}"
     text = TEMPLATE.format(statement=statement)
     return Question(id, id, axis, phrasing=answer.lower(), pair="axis", text=text, sign=SIGNS[answer])
@@ -98,6 +115,6 @@ def refuse_repeats(questions: Iterable[Question], *, path: Path) -> None:
     for question in questions:
         if (known := first.setdefault(plain(question.text), question.id)) != question.id:
             raise DataError(
-                f"{path}, entry {question.id}: repeats the statement of {known}, {question.text!r}; "
+                f"{path}, entry {question.id}: repeats the statement of {known}, {brief(question.text)}; "
                 "expected each once; reword or remove it"
             )

@@ -6,8 +6,7 @@ Files are untrusted: they are data, no path in them is followed and nothing in t
 import difflib
 import json
 import os
-import re
-import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +16,14 @@ from typing import Any
 from ws.behaviors.base import plain
 from ws.behaviors.words import half_character
 from ws.errors import DataError
+from ws.files import notation
+from ws.files.opening import content
+from ws.files.toml import parsed_toml
 
 MOST_BYTES = 1_000_000
 """The largest file; a behavior of a hundred messages has about 20,000."""
+
+WHAT = "a TOML or JSON file"
 
 MOST_CHARACTERS = 4_000
 """The longest text: about 1,000 tokens, which every model can read beside an answer."""
@@ -53,7 +57,7 @@ class Entry:
 
     def below(self, key: str) -> "Entry":
         """One entry of a table."""
-        return Entry(f"{self.where}, {key}", self.value[key])
+        return Entry(f"{self.where}, {key:.60}", self.value[key])
 
     def entries(self, *, least: int, why: str = "") -> list["Entry"]:
         """The entries of a list, which has `least` or more; `why` says what these are needed for.
@@ -119,25 +123,20 @@ def read_entries(path: Path) -> Entry:
     """
     name = path.name
     if os.path.isdir(path):
-        raise DataError(f"{path} is a folder; expected a TOML or JSON file; name one in it")
+        raise DataError(f"{path} is a folder; expected {WHAT}; name one in it")
     if path.suffix not in (".toml", ".json"):
         raise DataError(f"{name}: ends in {path.suffix or 'nothing'!r}; expected .toml or .json; rename it")
-    text = _text(path)
+    text = content(path, most=MOST_BYTES, what=WHAT, refuse=DataError)
     try:
-        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text, object_pairs_hook=tuple)
-        return Entry(name, _tables(found, name))
-    except tomllib.TOMLDecodeError as error:
-        said = re.fullmatch(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", str(error))
-        what, line = (said["what"], said["line"]) if said else (str(error), None)
-        raise DataError(f"{name}:{line or text.count(chr(10)) + 1}: no TOML ({what}); mend this line") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{name}:{error.lineno}: no JSON ({error.msg}); mend this line") from error
-    except DataError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{name}: cannot be read ({first_line(error)}); expected texts in lists; simplify it"
-        ) from error
+        return Entry(name, _tables(parsed_toml(text) if path.suffix == ".toml" else _of_json(text), name))
+    except notation.Unreadable as error:
+        line = f":{error.line}" if error.line else ""
+        format = path.suffix.removeprefix(".").upper()
+        raise DataError(f"{name}{line}: no {format} ({error.said}); expected {WHAT}; mend this line") from error
+
+
+def _of_json(text: bytes) -> object:
+    return notation.parsed(text, objects=tuple, halves=True)
 
 
 def first_line(error: Exception) -> str:
@@ -145,42 +144,14 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _text(path: Path) -> str:
-    # These functions say no where Path's raise, as for a name that is too long.
-    if not os.path.exists(path):
-        beside = os.listdir(path.parent) if os.path.isdir(path.parent) else []
-        near = difflib.get_close_matches(path.name, beside, n=1)
-        raise DataError(f"no file {path}; expected a TOML or JSON file; " + _meant(near))
-    if not os.path.isfile(path):
-        raise DataError(f"{path} is no ordinary file; expected a TOML or JSON file; save it as one")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; expected a file that you may read; change that") from error
-    if len(content) > MOST_BYTES:
-        size = path.stat().st_size
-        raise DataError(
-            f"{path.name}: {size:,} bytes; expected {MOST_BYTES:,} at most; keep to the texts of a behavior"
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path.name}: byte {error.start} is no UTF-8; save the file as UTF-8") from error
-
-
-def _meant(near: list[str]) -> str:
-    return f"did you mean {near[0]!r}?" if near else "check its name"
-
-
 def _tables(value: object, where: str) -> object:
     """The same with JSON objects, which are tuples of pairs here, as dicts. Raises: DataError if a key comes twice."""
     match value:
         case tuple():
-            keys = [key for key, _ in value]
-            if repeated := next((key for key in keys if keys.count(key) > 1), None):
+            counts = Counter(key for key, _ in value)
+            if repeated := next((key for key, count in counts.items() if count > 1), None):
                 raise DataError(f"{where}: the key {shown(repeated)} comes twice; expected each once; merge the two")
-            return {key: _tables(one, f"{where}, {key}") for key, one in value}
+            return {key: _tables(one, f"{where}, {key:.60}") for key, one in value}
         case list():
             return [_tables(one, f"{where}, entry {place}") for place, one in enumerate(value, start=1)]
     return value

@@ -5,9 +5,7 @@ off just before an honest and a dishonest answer would differ, and reads the hid
 Source: layout and categories are those of the journal's branching_suffixes.json; the text is ours.
 """
 
-import json
 from collections.abc import Iterable
-from importlib import resources
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +13,24 @@ from typing import Any, NamedTuple
 from ws.behaviors.base import plain
 from ws.behaviors.words import half_character
 from ws.errors import DataError
+from ws.files import notation
+from ws.files.opening import content
+from ws.files.showing import brief
 
 CATEGORIES = (
     *("email", "fact", "reasoning", "dialogue", "stories", "encyclopedia", "code", "tech", "ethics", "general"),
     "reasoning_trace",
 )
 """The kinds of text that the pool covers."""
+
+
+POOL = Path(__file__).parent / "data" / "honesty_questions.json"
+"""The pool of the package."""
+
+MOST_BYTES = 8 << 20
+"""The largest file: the pool of the package has 200,000 bytes."""
+
+WHAT = "a JSON list of entries"
 
 
 class PoolEntry(NamedTuple):
@@ -37,24 +47,23 @@ def read_pool(path: Path | None = None) -> tuple[PoolEntry, ...]:
 
     Raises: DataError naming the file and the entry, counted from 1, that breaks the layout or repeats another.
     """
-    file = resources.files("ws") / "behaviors" / "data" / "honesty_questions.json" if path is None else path
-    records = parsed(file.read_bytes(), file=str(file))
+    file = path or POOL
+    records = parsed(content(file, most=MOST_BYTES, what=WHAT, refuse=DataError), file=str(file))
     entries = tuple(checked(record, where=f"{file}, entry {place}") for place, record in enumerate(records, start=1))
     refuse_repeats(entries, file=str(file))
     return entries
 
 
-def parsed(content: bytes, *, file: str) -> list[object]:
+def parsed(text: bytes, *, file: str) -> list[object]:
     """The list that a file holds, with JSON objects as tuples of pairs, so that a key that occurs twice is noticed.
 
     Raises: DataError if it is no UTF-8, no JSON, no list, or an empty one.
     """
     try:
-        records = json.loads(content.decode("utf-8"), object_pairs_hook=tuple)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: no JSON ({error.msg}); expected a list; mend this line") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: byte {error.start} is no UTF-8; save the file as UTF-8") from error
+        records = notation.parsed(text, objects=tuple, halves=True)
+    except notation.Unreadable as error:
+        line = f":{error.line}" if error.line else ""
+        raise DataError(f"{file}{line}: no JSON ({error.said}); expected a list; mend this line") from error
     if not isinstance(records, list) or not records:
         raise DataError(
             f"{file} holds {'an empty list' if records == [] else 'no list'}; expected a list of entries; "
@@ -70,18 +79,24 @@ def checked(record: Any, *, where: str) -> PoolEntry:
     """
     keys = [key for key, _ in record] if isinstance(record, tuple) else None
     if keys is None or sorted(keys) != sorted(PoolEntry._fields):
-        seen = f"{record!r} is no object" if keys is None else f"has the keys {', '.join(keys) or 'none'}"
+        seen = (
+            f"{brief(record)} is no object"
+            if keys is None
+            else f"has the keys {', '.join(key[:40] for key in keys[:20]) or 'none'}"
+        )
         raise DataError(
             f"{where}: {seen}; expected {', '.join(PoolEntry._fields)}, each once; add what lacks, remove the rest"
         )
     entry = PoolEntry(**dict(record))
     for key, text in entry._asdict().items():
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{where}: {key} is {text!r}; expected some words; fill it in or remove the entry")
+            raise DataError(f"{where}: {key} is {brief(text)}; expected some words; fill it in or remove the entry")
         if half := half_character(text):
             raise DataError(f"{where}: {key} holds {half}, half a character; write the whole one or remove it")
     if entry.cat not in CATEGORIES:
-        raise DataError(f"{where}: unknown category {entry.cat!r}; known: {', '.join(CATEGORIES)}; use the nearest")
+        raise DataError(
+            f"{where}: unknown category {brief(entry.cat)}; known: {', '.join(CATEGORIES)}; use the nearest"
+        )
     return entry
 
 
@@ -91,7 +106,7 @@ def refuse_repeats(entries: Iterable[PoolEntry], *, file: str) -> None:
     for place, entry in enumerate(entries, start=1):
         if (known := first.setdefault((plain(entry.suffix), plain(entry.user_msg)), place)) != place:
             raise DataError(
-                f"{file}, entry {place}: repeats the suffix and user_msg of entry {known}, {entry.user_msg!r}; "
+                f"{file}, entry {place}: repeats the suffix and user_msg of entry {known}, {brief(entry.user_msg)}; "
                 "expected each once; reword or remove it"
             )
 

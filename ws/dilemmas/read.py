@@ -8,18 +8,20 @@ Source: Chiu, Jiang and Choi 2024, arXiv:2410.02683 (values); wassname/daily_dil
 
 import ast
 import csv
-import json
+import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ws.behaviors.words import half_character
 from ws.dilemmas.base import Dilemma, check_set
 from ws.errors import DataError, DownloadError, UnknownNameError
+from ws.files.cells import advised
+from ws.files.notation import Unreadable, decoded, parsed
+from ws.files.opening import content
+from ws.files.showing import brief
 
 HONEST = frozenset({"honesty", "truthfulness"})
 """Values that make an action honest in its own right."""
@@ -37,6 +39,18 @@ HUB_REMEDY = (
     "run once where huggingface.co is reachable, set HF_HOME to a copy of a cache that holds this revision, "
     "or read a CSV of the set with read_csv"
 )
+
+OWN = Path(__file__).parent / "data" / "dilemmas.jsonl"
+"""Our own dilemmas."""
+
+MOST_BYTES, MOST_LINES = 32 << 20, 100_000
+"""The largest file."""
+
+MOST_OF_ID = 100
+"""The longest name of a dilemma; the number at its end is read as one."""
+
+NAMES = re.compile(r"""\s*\[\s*(?:(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")\s*(?:,\s*|(?=\])))*+\]\s*""")
+"""A list of texts in Python's notation."""
 
 Row = Mapping[str, Any]
 
@@ -101,14 +115,14 @@ class Action(NamedTuple):
     """+1 honest, -1 dishonest, 0 neither in its own right, None if the values say both."""
 
 
-def read_own(path: Traversable | None = None) -> tuple[Dilemma, ...]:
+def read_own(path: Path | None = None) -> tuple[Dilemma, ...]:
     """Our own dilemmas, or those of another JSON-lines file of the same fields.
 
     Raises: DataError naming file and line if a line is no JSON object, or lacks a field, or a field is wrong.
     """
-    file = resources.files("ws") / "dilemmas" / "data" / "dilemmas.jsonl" if path is None else path
-    lines = file.read_text("utf-8").splitlines()
-    read = tuple(_dilemma(line, place=f"{file.name} line {number}") for number, line in enumerate(lines, start=1))
+    file = path or OWN
+    lines = list(_lines(content(file, most=MOST_BYTES, what="a JSONL file of dilemmas", refuse=DataError), file.name))
+    read = tuple(_dilemma(line, place=place) for place, line in lines)
     check_set(read)
     return read
 
@@ -118,21 +132,31 @@ def read_csv(path: Path) -> Published:
 
     Raises: DataError naming file and line if a column is missing, a label is unknown or a dilemma has not two actions.
     """
-    if not path.is_file():
-        raise DataError(f"{path} is no file; expected a CSV in the published schema; check the path")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            layout = layout_of(reader.fieldnames or (), place=f"{path.name} line 1")
-            rows = [(f"{path.name} line {reader.line_num}", row) for row in reader]
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path.name} cannot be read: {error}; expected UTF-8; save it so") from error
-        except csv.Error as error:
-            line = reader.reader.line_num
-            raise DataError(
-                f"{path.name} line {line} cannot be read: {error}; expected comma-separated cells; correct the line"
-            ) from error
+    text = content(path, most=MOST_BYTES, what="a CSV in the published schema", refuse=DataError)
+    lines = [line for _, line in _lines(text, path.name, keep_ends=True)]
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        layout = layout_of(reader.fieldnames or (), place=f"{path.name} line 1")
+        rows = [(f"{path.name} line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        line = reader.reader.line_num
+        why = advised(error, most=csv.field_size_limit())
+        raise DataError(f"{path.name} line {line} cannot be read: {why}") from error
     return published(rows, layout, name=path.name)
+
+
+def _lines(text: bytes, name: str, *, keep_ends: bool = False) -> Iterator[tuple[str, str]]:
+    """The place and the text of each line. Raises: DataError for too many, or one that is no UTF-8."""
+    if (count := text.count(b"\n")) > MOST_LINES:
+        raise DataError(f"{name} has {count:,} lines; expected {MOST_LINES:,} at most; split it")
+    try:
+        said = decoded(text)
+    except Unreadable as error:
+        raise DataError(f"{name} line {error.line} cannot be read: {error.said}") from error
+    # splitlines() would also split at characters that JSON allows inside a string.
+    lines = io.StringIO(said, newline="" if keep_ends else None)
+    for number, line in enumerate(lines, start=1):
+        yield f"{name} line {number}", line if keep_ends else line.rstrip("\n")
 
 
 def read_hub(repo: str, *, revision: str, load: Callable[..., Iterable[Row]] | None = None) -> Published:
@@ -200,8 +224,8 @@ def layout_of(columns: Iterable[str], *, place: str) -> Layout:
             check_columns(present, layout, place=place)
             return layout
     raise DataError(
-        f"{place} has the columns {sorted(present)}; expected {[layout.label for layout in layouts]}, one of them; "
-        "export the table again with the published columns"
+        f"{place} has the columns {_few(sorted(present))}; expected {[layout.label for layout in layouts]}, one of "
+        "them; export the table again with the published columns"
     )
 
 
@@ -237,6 +261,11 @@ def published(rows: Iterable[tuple[str, Row]], layout: Layout, *, name: str) -> 
     )
 
 
+def _few(names: list[str]) -> list[str]:
+    """Names to show in a message: not too many, none too long."""
+    return [name[:40] for name in names[:20]]
+
+
 def action_of(row: Row, layout: Layout, *, place: str) -> Action:
     """A row's action with its honesty label.
 
@@ -250,7 +279,13 @@ def action_of(row: Row, layout: Layout, *, place: str) -> Action:
             "expected one cell for each column; correct the row"
         )
     if cells["action_type"] not in KINDS:
-        raise DataError(f"{place} has action_type {cells['action_type']!r}; expected one of {list(KINDS)}; correct it")
+        raise DataError(
+            f"{place} has action_type {brief(cells['action_type'])}; expected one of {list(KINDS)}; correct it"
+        )
+    if len(str(cells[layout.id])) > MOST_OF_ID:
+        raise DataError(
+            f"{place} has an id of {len(str(cells[layout.id])):,} characters; expected {MOST_OF_ID} at most"
+        )
     judge = stated_label if layout is LABELLED else label_of_values
     return Action(
         place=place,
@@ -274,7 +309,8 @@ def stated_label(cell: object, *, place: str) -> int:
         label = 0.0
     if label not in (+1, -1):
         raise DataError(
-            f"{place} has honesty_label {cell!r}; expected 1 or -1; correct the row, or drop both rows of the dilemma"
+            f"{place} has honesty_label {brief(cell)}; expected 1 or -1; correct the row, or drop both rows "
+            "of the dilemma"
         )
     return int(label)
 
@@ -285,12 +321,14 @@ def label_of_values(cell: object, *, place: str) -> int | None:
     Raises: DataError unless the cell is a list of names, as such or written out in Python's notation.
     """
     try:
-        values = ast.literal_eval(cell) if isinstance(cell, str) else cell
+        # Only a flat list of texts is given to Python's reader, which would follow nested brackets without end.
+        values = cell if not isinstance(cell, str) else ast.literal_eval(cell) if NAMES.fullmatch(cell) else None
     except (ValueError, SyntaxError):
         values = None
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DataError(
-            f"{place} has the values {cell!r}; expected a list of names such as ['honesty', 'care']; correct the row"
+            f"{place} has the values {brief(cell)}; expected a list of names such as ['honesty', 'care']; correct the "
+            "row"
         )
     names = {value.strip().casefold() for value in values}
     honest, dishonest = bool(names & HONEST), bool(names & DISHONEST)
@@ -306,13 +344,13 @@ def pair_of(actions: list[Action]) -> tuple[Action, Action]:
     kinds = [action.kind for action in actions]
     if sorted(kinds) != sorted(KINDS):
         raise DataError(
-            f"{last.place}: dilemma {last.id!r} has {len(actions)} action(s) {kinds}; expected one of each of "
+            f"{last.place}: dilemma {brief(last.id)} has {len(actions)} action(s) {kinds}; expected one of each of "
             f"{list(KINDS)}; add the missing row or remove the surplus one"
         )
     if actions[0].situation != last.situation:
         raise DataError(
-            f"{last.place}: dilemma {last.id!r} tells another situation than {actions[0].place}; expected the same; "
-            "correct the id or the situation"
+            f"{last.place}: dilemma {brief(last.id)} tells another situation than {actions[0].place}; expected the "
+            "same; correct the id or the situation"
         )
     first, second = sorted(actions, key=lambda action: KINDS.index(action.kind))
     return first, second
@@ -321,7 +359,7 @@ def pair_of(actions: list[Action]) -> tuple[Action, Action]:
 def refuse_equal_labels(a: Action, b: Action) -> None:
     """Raises: DataError always, about two actions of one dilemma that have the same stated label."""
     raise DataError(
-        f"{b.place}: dilemma {a.id!r} has honesty_label {a.label} for both actions (see {a.place}); "
+        f"{b.place}: dilemma {brief(a.id)} has honesty_label {a.label} for both actions (see {a.place}); "
         "expected 1 for one and -1 for the other; correct one, or drop both rows"
     )
 
@@ -348,11 +386,13 @@ def dilemma_of(a: Action, b: Action, *, known: bool) -> Dilemma:
 
 def _dilemma(line: str, *, place: str) -> Dilemma:
     try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{place} is no JSON: {error}; expected one object a line; correct the line") from error
+        entry = parsed(line.encode(), halves=True)
+    except Unreadable as error:
+        raise DataError(f"{place} is no JSON: {error.said}; expected one object a line; correct the line") from error
     if not isinstance(entry, dict):
-        raise DataError(f"{place} holds {entry!r}; expected an object with the fields of a dilemma; correct the line")
+        raise DataError(
+            f"{place} holds {brief(entry)}; expected an object with the fields of a dilemma; correct the line"
+        )
     _check_fields(entry, place=place)
     try:
         return Dilemma(**entry)
@@ -367,11 +407,18 @@ def _check_fields(entry: dict[str, Any], *, place: str) -> None:
     unknown = sorted(entry.keys() - types.keys())
     if missing or unknown:
         raise DataError(
-            f"{place} lacks {missing} and has {unknown} besides; expected the fields {list(types)}; correct the line"
+            f"{place} lacks {missing} and has {_few(unknown)} besides; expected the fields {list(types)}; correct the "
+            "line"
         )
     wrong = [name for name, value in entry.items() if not isinstance(value, types[name])]
     if wrong:
-        raise DataError(f"{place} has {wrong[0]} {entry[wrong[0]]!r}; expected {types[wrong[0]]}; correct the value")
+        raise DataError(
+            f"{place} has {wrong[0]} {brief(entry[wrong[0]])}; expected {types[wrong[0]]}; correct the value"
+        )
+    if len(entry["id"]) > MOST_OF_ID:
+        raise DataError(
+            f"{place} has an id of {len(entry['id']):,} characters; expected {MOST_OF_ID} at most; shorten it"
+        )
     for name, value in entry.items():
         if isinstance(value, str) and (half := half_character(value)):
             raise DataError(f"{place}: {name} holds {half}, half a character; write the whole one or remove it")

@@ -17,6 +17,9 @@ from typing import NamedTuple
 
 from ws.behaviors.words import half_character
 from ws.errors import DataError
+from ws.files.cells import advised
+from ws.files.notation import Unreadable, parsed
+from ws.files.opening import content
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,19 @@ TEXTS = Layout(
 LINE_BYTES = 1 << 20
 """The longest line that is read: twice the length of 131,072 tokens (a long context) of English at 4 bytes a token."""
 
+FILE_BYTES, LINES = 64 << 20, 100_000
+"""The largest file: scoring so many rows takes days."""
+
+COLUMNS = 100
+"""The most columns of a header or keys of an object."""
+
 LISTED = 20
 """How many different flaws an error writes out; it only counts the others."""
+
+FLAWS = 1_000
+"""So many lines are refused before the rest is left unread: it is no file of rows."""
+
+WHAT = "a JSONL or CSV file of rows"
 
 
 class Record(NamedTuple):
@@ -82,18 +96,26 @@ class Flaw(NamedTuple):
 def records(path: Path, layout: Layout) -> list[Record | Flaw]:
     """Every line of the file, in its order.
 
-    Raises: DataError if it cannot be read, ends in neither .jsonl nor .csv, or is a CSV file without a usable header.
+    Raises: DataError if it cannot be read, is too large, ends in neither .jsonl nor .csv, or has too
+        many lines that are no rows.
     """
     readers = {".jsonl": _of_jsonl, ".ndjson": _of_jsonl, ".csv": _of_csv}
     if (read := readers.get(path.suffix.lower())) is None:
         raise DataError(
             f"{path} ends in {path.suffix.lower()!r}; expected .jsonl, one object a line, or .csv; convert it"
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; give a JSONL or CSV file of rows") from error
-    return list(read(layout, _lines(content)))
+    text = content(path, most=FILE_BYTES, what=WHAT, refuse=DataError)
+    if (lines := text.count(b"\n")) > LINES:
+        raise DataError(f"{path} has {lines:,} lines; expected {LINES:,} at most; split it")
+    found: list[Record | Flaw] = []
+    flaws: list[Flaw] = []
+    for one in read(layout, _lines(text)):
+        found.append(one)
+        if isinstance(one, Flaw):
+            flaws.append(one)
+        if len(flaws) == FLAWS:
+            raise DataError(f"{refused(path, flaws)}\nand after {FLAWS:,} such lines the rest was left unread")
+    return found
 
 
 def refused(path: Path, flaws: Sequence[Flaw]) -> DataError:
@@ -143,11 +165,9 @@ def _of_jsonl(layout: Layout, lines: Iterator[tuple[int, str | Flaw]]) -> Iterat
 
 def _of_object(layout: Layout, number: int, line: str) -> Record | Flaw:
     try:
-        pairs = json.loads(line, object_pairs_hook=tuple)
-    except (ValueError, RecursionError) as error:
-        # This is no JSON, or JSON that Python refuses: a number of thousands of digits, thousands of nested brackets.
-        said = error.msg if isinstance(error, json.JSONDecodeError) else error
-        return Flaw(number, f"no JSON ({said}); write one object a line")
+        pairs = parsed(line.encode(), objects=tuple, halves=True)
+    except Unreadable as error:
+        return Flaw(number, f"no JSON ({error.said}); write one object a line")
     # Objects are read as tuples of pairs, so that a key that occurs twice is noticed; a JSON list stays a list.
     if not isinstance(pairs, tuple):
         return Flaw(number, f"{line.strip()[:40]} is no object; write one object a line")
@@ -161,13 +181,18 @@ def _of_csv(layout: Layout, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator
         yield from flaws
         return
     reader = csv.reader(io.StringIO("\n".join(line for line in read if isinstance(line, str)), newline=""), strict=True)
+    ended = 0
     with _cells_as_long_as_lines():
         try:
             header = next(reader, [])
             if flaw := _wrong_columns(layout, header):
                 yield Flaw(1, flaw)
                 return
-            for cells in filter(None, reader):
+            ended = reader.line_num
+            for cells in reader:
+                ended = reader.line_num
+                if not cells:
+                    continue
                 if len(cells) == len(header):
                     yield _record(layout, reader.line_num, list(zip(header, cells, strict=True)))
                 else:
@@ -177,7 +202,7 @@ def _of_csv(layout: Layout, lines: Iterator[tuple[int, str | Flaw]]) -> Iterator
                         "that is missing",
                     )
         except csv.Error as error:
-            yield Flaw(reader.line_num, f"no CSV ({error}); quote cells with double quotes")
+            yield Flaw(ended + 1, advised(error, most=LINE_BYTES))
 
 
 @contextmanager
@@ -197,7 +222,7 @@ def _record(layout: Layout, line: int, pairs: Sequence[tuple[str, object]]) -> R
         if (kind := _kind(layout, name)) is None or kind == "ignored":
             continue
         if not isinstance(value, str):
-            return Flaw(line, f"{name} is {json.dumps(value)[:40]}; expected text in quotes")
+            return Flaw(line, f"{name[:40]} is {json.dumps(value)[:40]}; expected text in quotes")
         if half := half_character(value):
             return Flaw(line, f"{name} holds {half}, half a character; write the whole one or remove it")
         values[kind] = value.strip()
@@ -206,6 +231,8 @@ def _record(layout: Layout, line: int, pairs: Sequence[tuple[str, object]]) -> R
 
 def _wrong_columns(layout: Layout, names: Sequence[str]) -> str | None:
     """What is wrong with the columns: an unknown one, one that comes twice, a missing one; None if they are right."""
+    if len(names) > COLUMNS:
+        return f"{len(names):,} columns; expected {COLUMNS} at most; remove the others"
     kinds = [_kind(layout, name) for name in names]
     if unknown := [name for name, kind in zip(names, kinds, strict=True) if kind is None]:
         known = ", ".join(name for spellings in layout.spellings.values() for name in spellings)
@@ -213,7 +240,8 @@ def _wrong_columns(layout: Layout, names: Sequence[str]) -> str | None:
     for kind, spellings in layout.spellings.items():
         times = kinds.count(kind)
         if (times == 0 and kind in layout.required) or (times > 1 and kind != "ignored"):
-            return f"{times} columns hold the {kind} ({', '.join(names)}); expected one of {', '.join(spellings)}"
+            seen = ", ".join(name[:40] for name in names)
+            return f"{times} columns hold the {kind} ({seen}); expected one of {', '.join(spellings)}"
     return None
 
 

@@ -30,7 +30,7 @@ from ws.errors import DataError
 from ws.models.yesno import ANSWERS, Answers
 from ws.scoring.own_records import QUESTIONS, Flaw, Record, records, refused
 
-THIRD = re.compile(r"\(C\)", re.IGNORECASE)
+FIRST, SECOND, THIRD = (re.compile(rf"\({letter}\)", re.IGNORECASE | re.ASCII) for letter in "ABC")
 SIGNS = {"yes": +1, "no": -1, "a": +1, "b": -1}
 """+1 for the first answer of a pair, as in Yes/No and A/B."""
 ID = "row-"
@@ -168,12 +168,13 @@ def _asked(record: Record) -> Row:
 def _choices(question: str) -> Choices | None:
     """The choices (A) and (B) at the end of a question."""
     text = _without_end(question, "answer:")
-    a = text.lower().rfind("(a)")
-    b = text.lower().find("(b)", a)
-    if a < 0 or b < 0:
+    # Not in lower case, which for some letters is longer.
+    a = next(iter([*FIRST.finditer(text)][-1:]), None)
+    b = None if a is None else SECOND.search(text, a.end())
+    if a is None or b is None:
         return None
-    stem = _without_end(_without_end(text[:a], "answer choices:"), "choices:")
-    return Choices(stem, text, text[a + 3 : b].strip(), text[b + 3 :].strip())
+    stem = _without_end(_without_end(text[: a.start()], "answer choices:"), "choices:")
+    return Choices(stem, text, text[a.end() : b.start()].strip(), text[b.end() :].strip())
 
 
 def _without_end(text: str, end: str) -> str:
@@ -253,6 +254,7 @@ def _clusters(used: Sequence[tuple[Row, Asked]]) -> list[str]:
 
     def root(name: str) -> str:
         while parents.setdefault(name, name) != name:
+            parents[name] = parents[parents[name]]  # half the way next time
             name = parents[name]
         return name
 

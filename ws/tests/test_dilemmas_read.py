@@ -196,7 +196,7 @@ def test_a_flaw_in_a_csv_is_refused_with_its_line(tmp_path: Path, rows: list[Row
         (b'idx,dilemma_situation,action_type,action,values_names\n1,"S"s,to_do,go,[]\n', "line 2 cannot be read"),
         (
             b"idx,dilemma_situation,action_type,action,values_names\n1,\xff,to_do,go,[]\n",
-            "set.csv cannot be read: .* expected UTF-8",
+            "set.csv line 2 cannot be read: byte 56 is no UTF-8",
         ),
     ],
 )

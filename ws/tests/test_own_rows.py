@@ -311,7 +311,16 @@ def test_a_cell_may_be_longer_than_csv_readers_take_by_default(tmp_path: Path) -
         ("", r"rows.csv, line 1: 0 columns hold the question"),
         ("question,answer\nq,Yes\nr\n", r"rows.csv, line 3: 1 cells for 2 columns; quote a cell that holds a comma"),
         ("question,answer\nq, and r,Yes\n", r"rows.csv, line 2: 3 cells for 2 columns"),
-        ('question,answer\nq,"Yes\n', r"rows.csv, line 2: no CSV"),
+        ('question,answer\nq,"Yes\nr,No\n', r"rows.csv, line 2: a quoted cell does not end; close it with"),
+        ('question,answer\nq,"Yes" No\n', r"rows.csv, line 2: words follow the quote that ends a cell"),
+        (
+            'question,answer\nr,No\n"' + "x\n" * LINE_BYTES + '",Yes\n',
+            r"rows.csv has 1,048,579 lines; expected 100,000 at most; split it",
+        ),
+        (
+            'question,answer\nr,No\n"' + f"{'x' * 1000}\n" * 1100 + '",Yes\n',
+            r"rows.csv, line 3: a cell has more than 1,048,576 characters; shorten it, or, if a quote that was opened",
+        ),
         ("question,answer\n", r"rows.csv has no rows"),
     ],
 )
@@ -342,7 +351,7 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_missing_and_an_empty_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read .*rows.jsonl: No such file"):
+    with pytest.raises(DataError, match=r"no file .*rows.jsonl; expected a JSONL or CSV file of rows; check its name"):
         read_rows_file(tmp_path / "rows.jsonl")
     with pytest.raises(DataError, match="has no rows; expected a question and an answer in each line"):
         read_rows_file(jsonl(tmp_path, ""))

@@ -126,7 +126,7 @@ def test_a_file_that_breaks_the_layout_is_refused(tmp_path: Path, content: objec
     ("content", "message"),
     [
         (b'[\n{"cat": "fact",}\n]', "pool.json:2: no JSON .*; expected a list; mend this line"),
-        (b'[{"cat": "fact", "suffix": "It is", "user_msg": "\xff"}]', "pool.json: byte 49 is no UTF-8; save"),
+        (b'[{"cat": "fact", "suffix": "It is", "user_msg": "\xff"}]', r"pool.json:1: no JSON \(byte 49 is no UTF-8"),
         (
             b'[{"cat": "fact", "suffix": "It", "suffix": "Is", "user_msg": "So?"}]',
             "keys cat, suffix, suffix, user_msg;",

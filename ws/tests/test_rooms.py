@@ -9,6 +9,7 @@ import ws
 
 ROOMS = (
     "errors",
+    "files",
     "live",
     "code",
     "store",
