@@ -1,6 +1,5 @@
 """Recorded cases as they lie in their files, those of older versions too, and how far two of them are apart."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ws.errors import DataError
+from ws.files.notation import Unreadable, parsed
 
 ROUNDING = 1e-5
 """Recorded numbers have six digits: what differs by less than this share of a number is the same number."""
@@ -36,9 +36,9 @@ class Case:
         Raises: DataError if the file is no record of a case.
         """
         try:
-            found = json.loads(self.raw)
-        except ValueError as error:
-            raise DataError(f"{self.where} cannot be read ({error}); restore it") from error
+            found = parsed(self.raw)
+        except Unreadable as error:
+            raise DataError(f"{self.where} cannot be read ({error.said}); restore it") from error
         if not isinstance(found, dict) or not isinstance(found.get("outcome"), str):
             raise DataError(f"{self.where} is no recorded verdict: it has no outcome; restore it, or name its folder")
         return found

@@ -9,17 +9,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ws.changes.cases import Cause
 from ws.changes.keys import paired, rekeyed
 from ws.changes.known import Known
 from ws.changes.sides import Side
+from ws.errors import StoreError
 from ws.evidence.supply import EvidenceSupply
+from ws.files.notation import Unreadable, parsed
+from ws.files.opening import content
+from ws.files.tables import table_in
 from ws.store.manifests import inside, read_manifest, sha256
 from ws.upkeep.standing import homes_in
 
 BY_CODE = "code"
+
+MOST_BYTES = 256 << 20
+"""The largest table or JSON file of an artifact."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +110,20 @@ class _Files:
 
 
 def _digest(path: Path) -> str:
-    """A hash of the values in a file."""
-    match path.suffix:
-        case ".json":
-            return hashlib.sha256(json.dumps(json.loads(path.read_bytes()), sort_keys=True).encode()).hexdigest()
-        case ".parquet":
-            table = pq.read_table(path).replace_schema_metadata(None).combine_chunks()
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, table.schema) as out:
-                out.write_table(table)
-            return hashlib.sha256(sink.getvalue()).hexdigest()
-        case _:
-            return sha256(path)
+    """A hash of the values in a file; of its bytes, where these hold no values that can be read."""
+    try:
+        return hashlib.sha256(_values(path)).hexdigest() if path.suffix in (".json", ".parquet") else sha256(path)
+    except Unreadable:
+        return sha256(path)
+
+
+def _values(path: Path) -> bytes:
+    """The values in a JSON or Parquet file, in one form. Raises: Unreadable if it is none."""
+    found = content(path, most=MOST_BYTES, what="a file of an artifact", refuse=StoreError)
+    if path.suffix == ".json":
+        return json.dumps(parsed(found, finite=False), sort_keys=True).encode()
+    table = table_in(found).replace_schema_metadata(None).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    return sink.getvalue()

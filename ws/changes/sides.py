@@ -10,6 +10,8 @@ from ws.changes.commits import Commit, commit_named, contents, is_shallow, root_
 from ws.errors import CommandError, DataError, near
 from ws.evidence import FOLDER as EVIDENCE
 from ws.evidence.folder import INDEX, Evidence
+from ws.files.notation import MOST_BYTES
+from ws.files.opening import content
 from ws.upkeep.standing import homes_in
 
 SNAPSHOTS = "__snapshots__"
@@ -173,7 +175,8 @@ def cases_in(folder: Path, *, model: str | None = None) -> Iterator[tuple[Id, Ca
     """The cases of a folder of recorded verdicts, which has the name of the model unless that is given."""
     for path in sorted(folder.glob("test_*.json")):
         id = model or folder.resolve().name, path.stem
-        yield id, Case(id, path.read_bytes(), str(path))
+        said = content(path, most=MOST_BYTES, what="a recorded verdict", refuse=DataError)
+        yield id, Case(id, said, str(path))
 
 
 def _evidence_in(folder: Path) -> Iterator[tuple[str, Evidence]]:

@@ -35,8 +35,15 @@ class Files:
     """A part of many files, in memory."""
 
     def __init__(self, file: pa.NativeFile) -> None:
+        """Raises: ArrowInvalid, KeyError or ValueError for a part of another kind."""
         rows = pq.read_table(file).to_pylist()
         self._contents = {(row[KEY], row["name"]): row["content"] for row in rows}
+        if not all(isinstance(content, bytes) for content in self._contents.values()):
+            raise ValueError("a file has no bytes")
+
+    def has(self, key: str, name: str) -> bool:
+        """Whether a file of an artifact is here."""
+        return (key, name) in self._contents
 
     def write(self, key: str, name: str, file: Path) -> None:
         """Write one file of an artifact."""

@@ -20,7 +20,12 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from ws.errors import StoreError
 from ws.evidence.records import Kept, read_records
+from ws.files.notation import parsed
+from ws.files.opening import content
+from ws.files.showing import brief, brief_line
+from ws.files.tables import check_size
 
 T = TypeVar("T")
 
@@ -31,6 +36,9 @@ FORMAT = 1
 
 NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*\.parquet", re.ASCII)
 """A part's name: a file in a folder of the evidence, and nowhere else."""
+
+MOST_OF_INDEX, MOST_OF_PART = 8 << 20, 64 << 20
+"""The largest index and the largest part that are read: more than all the evidence of a model may have."""
 
 MOST_BYTES = 20_000_000
 """How large the evidence of one model may be: it is part of every clone, for good."""
@@ -61,10 +69,11 @@ class Evidence:
     @cached_property
     def index(self) -> Mapping[str, PartSaid]:
         """What the index says of each part, by name; nothing if the index is missing or cannot be trusted."""
+        if not (self.folder / INDEX).exists():
+            self._tell(f"{INDEX} is missing", "nothing is taken from it")
+            return {}
         try:
             return read_index(self.folder / INDEX)
-        except FileNotFoundError:
-            self._tell(f"{INDEX} is missing", "nothing is taken from it")
         except IndexRefused as refused:
             self._tell(f"{INDEX} {refused}", "nothing is taken from it")
         return {}
@@ -89,11 +98,13 @@ class Evidence:
         if name in self._lost:
             return None
         try:
-            return reader(pa.BufferReader(self._content(name)))
+            found = self._content(name)
+            check_size(found)
+            return reader(pa.BufferReader(found))
         except _Damage as damage:
             fault = str(damage)
-        except (pa.ArrowException, ValueError, LookupError, TypeError) as error:
-            fault = f"cannot be read ({error})"
+        except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
+            fault = f"cannot be read ({brief_line(error)})"
         self._lost.add(name)
         held = self.index[name].artifacts if name in self.index else 0
         self._tell(f"{name} {fault}", f"what it held of {held} artifacts is built again where it is asked for")
@@ -105,10 +116,10 @@ class Evidence:
             raise _Damage(f"is not in {INDEX}")
         if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
             raise _Damage("is missing")
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != said.sha256:
+        found = content(path, most=MOST_OF_PART, what="a part of evidence", refuse=_Damage)
+        if hashlib.sha256(found).hexdigest() != said.sha256:
             raise _Damage(f"does not have the sha256 that {INDEX} says")
-        return content
+        return found
 
     def check(self) -> list[str]:
         """Look at every part; returns all faults."""
@@ -123,28 +134,27 @@ class Evidence:
         )
 
 
-class _Damage(Exception):
+class _Damage(StoreError):
     """What is wrong with a part, in words."""
 
 
-class IndexRefused(Exception):
+class IndexRefused(StoreError):
     """Why an index is not used, in words."""
 
 
 def read_index(file: Path) -> dict[str, PartSaid]:
     """The parts that an index names. Raises: IndexRefused if it is not of this form or names files elsewhere."""
+    found = content(file, most=MOST_OF_INDEX, what="the index of evidence", refuse=IndexRefused)
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = parsed(found)
         form, parts = said["format"], {name: _part(one) for name, one in said["parts"].items()}
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise IndexRefused(f"cannot be read ({error!r})") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise IndexRefused(f"cannot be read ({brief(error)})") from error
     if form != FORMAT:
-        raise IndexRefused(f"has format {form}, where this version reads {FORMAT}")
+        raise IndexRefused(f"has format {brief(form)}, where this version reads {FORMAT}")
     odd = [name for name in parts if not NAME.fullmatch(name)]
     if odd:
-        raise IndexRefused(f"names {odd[0]!r}, which is no part of it")
+        raise IndexRefused(f"names {brief(odd[0])}, which is no part of it")
     return parts
 
 
@@ -158,5 +168,5 @@ def _part(said: dict[str, Any]) -> PartSaid:
     """What an index says of a part. Raises: TypeError or LookupError if it is anything else."""
     digest, size, artifacts = said["sha256"], said["bytes"], said["artifacts"]
     if not (isinstance(digest, str) and isinstance(size, int) and isinstance(artifacts, int)):
-        raise TypeError(f"{said} is no part")
+        raise TypeError(f"{brief(said)} is no part")
     return PartSaid(digest, size, artifacts)

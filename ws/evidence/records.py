@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ws.evidence.tables import LEVEL
+from ws.files.notation import parsed
+from ws.files.showing import brief
 from ws.store import Recipe
 from ws.store.written import Json
 from ws.upkeep.recall import Recalling
@@ -75,11 +77,21 @@ def read_records(file: pa.NativeFile, *, recipes: bool) -> list[Kept]:
     Raises: ArrowInvalid, KeyError or ValueError for a file of another kind.
     """
     wanted = [name for name in COLUMNS if recipes or name != "recipe"]
-    rows = pq.read_table(file, columns=wanted).to_pylist()
-    return [
-        Kept(row["key"], row["made_by"], row["phrase"], *(json.loads(row.get(name, "{}")) for name in COLUMNS[3:]))
-        for row in rows
-    ]
+    return [_kept(row) for row in pq.read_table(file, columns=wanted).to_pylist()]
+
+
+def _kept(row: Mapping[str, Any]) -> Kept:
+    """The record of a row. Raises: ValueError or KeyError for values of another kind."""
+    key, made_by, phrase = texts = [row[name] for name in COLUMNS[:3]]
+    said = [row.get(name, "{}") for name in COLUMNS[3:]]
+    if not all(isinstance(one, str) for one in (*texts, *said)):
+        raise ValueError("a record lacks a value")
+    made, files, recipe = (parsed(one.encode()) for one in said)
+    if not all(isinstance(one, dict) for one in (made, files, recipe)):
+        raise ValueError(f"the record of {brief(key)} has no objects in {', '.join(COLUMNS[3:])}")
+    if not all(isinstance(part, str) for part in files.values()):
+        raise ValueError(f"the record of {brief(key)} names a part that is no text")
+    return Kept(key, made_by, phrase, made, files, recipe)
 
 
 class Recipes(Mapping[str, Json]):

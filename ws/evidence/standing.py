@@ -1,6 +1,5 @@
 """What a model's evidence holds under today's code, and what its recorded verdicts name that it lacks."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from ws.evidence.folder import Evidence
 from ws.evidence.pack import still_current
 from ws.store import Store
+from ws.upkeep.lookup import keys_in
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def standing_of(evidence: Evidence, store: Store, snapshots: Path) -> Standing:
     named: dict[str, str] = {}
     files = sorted(snapshots.glob("*.json"))
     for file in files:
-        for key in json.loads(file.read_text(encoding="utf-8"))["keys"]:
+        for key in keys_in(file):
             named.setdefault(key, file.stem)
     missing = {key: name for key, name in named.items() if key not in evidence.records}
     return Standing(evidence, counts, len(files), len(named), missing)

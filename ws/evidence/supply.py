@@ -12,6 +12,7 @@ from ws.evidence.files import Files
 from ws.evidence.folder import FILES, Evidence
 from ws.evidence.records import Kept
 from ws.evidence.tables import Tables
+from ws.files.showing import brief
 from ws.store.manifests import Damaged, inside
 from ws.store.origin import now
 
@@ -53,6 +54,11 @@ class EvidenceSupply:
             raise StoreError(
                 f"the evidence in {self.name} cannot be trusted: in {kept.phrase} {refused}; remove that folder"
             ) from refused
+        if not part.has(kept.key, name):
+            raise StoreError(
+                f"the evidence in {self.name} cannot be trusted: it has no {brief(name)} of {kept.phrase[:80]}, which "
+                "its records name; remove that folder"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write(kept.key, name, path)
 

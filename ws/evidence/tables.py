@@ -13,6 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ws.files.notation import parsed
+from ws.files.showing import brief
+
 KEY = "evidence_key"
 """The column of a part that says whose row it is."""
 
@@ -44,7 +47,7 @@ def read_table(file: Path) -> tuple[Columns, pa.Table]:
 
 def write_table(table: pa.Table, pandas: str, file: Path) -> None:
     """Write a table with what pandas noted on it."""
-    noted = {"pandas": json.dumps(_of_rows(json.loads(pandas), table.num_rows))} if pandas else None
+    noted = {"pandas": json.dumps(_of_rows(_noted(pandas), table.num_rows))} if pandas else None
     pq.write_table(table.replace_schema_metadata(noted), file)
 
 
@@ -71,14 +74,21 @@ class Tables:
     """A file of many tables, in memory."""
 
     def __init__(self, file: pa.NativeFile) -> None:
+        """Raises: ArrowInvalid, KeyError, TypeError or ValueError for a part of another kind."""
         self._schema = pq.read_schema(file)
         words = [field.name for field in self._schema if _is_text(field.type)]
         self._table = pq.read_table(file, read_dictionary=words)
-        self._pandas = self._schema.metadata[NOTED.encode()].decode()
+        self._pandas = (self._schema.metadata or {})[NOTED.encode()].decode()
+        if self._pandas:
+            _of_rows(_noted(self._pandas), 0)
         runs = pc.run_end_encode(self._table[KEY].combine_chunks().cast(pa.string()))
         ends = runs.run_ends.to_pylist()
         starts = [0, *ends[:-1]] if ends else []
         self._places = dict(zip(runs.values.to_pylist(), zip(starts, ends, strict=True), strict=True))
+
+    def has(self, key: str, _: str) -> bool:
+        """Whether this is a part that could hold an artifact's table; a table without rows leaves no trace in it."""
+        return True
 
     def write(self, key: str, _: str, file: Path) -> None:
         """Write the table of one artifact, with the types that it had; a part has one table of each."""
@@ -95,6 +105,14 @@ def _is_text(kind: pa.DataType) -> bool:
 def _is_spread(column: pa.ChunkedArray) -> bool:
     """Whether a column holds measured floats, few of which are equal."""
     return pa.types.is_floating(column.type) and pc.count_distinct(column).as_py() * REPEATS > len(column)
+
+
+def _noted(said: str) -> dict[str, Any]:
+    """What pandas noted on a table. Raises: ValueError if it is no object."""
+    found = parsed(said.encode())
+    if not isinstance(found, dict):
+        raise ValueError(f"what pandas noted is {brief(found)}, no object")
+    return found
 
 
 def _of_rows(noted: dict[str, Any], count: int | None) -> dict[str, Any]:

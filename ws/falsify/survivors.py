@@ -1,6 +1,5 @@
 """Cases that do not turn: which they are, and which of them are declared, with a reason, in survivors.toml."""
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import NamedTuple
 from ws.errors import DataError
 from ws.falsify.names import CORRUPTIONS
 from ws.falsify.turning import How, Trial
+from ws.files.opening import content
+from ws.files.toml import parsed_toml
 
 FILE = "survivors.toml"
 """Beside the claims: a table [[survivor]] for each test that need not turn, with test, corruptions and why."""
@@ -76,9 +77,10 @@ def read_survivors(folder: Path) -> tuple[Declared, ...]:
     path = folder / FILE
     if not path.is_file():
         return ()
+    text = content(path, most=1 << 20, what="TOML", refuse=DataError)
     try:
-        return tuple(map(_declared, tomllib.loads(path.read_text(encoding="utf-8"))["survivor"]))
-    except (tomllib.TOMLDecodeError, LookupError, TypeError, ValueError) as error:
+        return tuple(map(_declared, parsed_toml(text)["survivor"]))
+    except (LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read ({error}); expected tables [[survivor]] with test, corruptions (of "
             f"{', '.join(CORRUPTIONS)}) and why"

@@ -12,13 +12,16 @@ Each test has the figures that were published for what it asks. A claim that no 
 `published` in place of the tests.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from ws.errors import DataError
+from ws.files.notation import Unreadable
+from ws.files.opening import content
+from ws.files.showing import brief
+from ws.files.toml import parsed_toml
 
 FILE = "register.toml"
 """The file name of a register."""
@@ -49,6 +52,9 @@ class Entry:
             raise DataError(f"{self.id} has published beside its tests; give each test its own figures instead")
 
 
+MOST_BYTES = 1 << 20
+"""The largest register."""
+
 Register = Mapping[str, Entry]
 
 
@@ -57,10 +63,12 @@ def read(path: Path) -> Register:
 
     Raises: DataError if the file is no TOML, or a claim in it lacks a field of `Entry` or has an unknown one.
     """
+    text = content(path, most=MOST_BYTES, what="a register of claims in TOML", refuse=DataError)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"the register {path} cannot be read ({error}); restore it, or mend the line") from error
+        tables = parsed_toml(text)
+    except Unreadable as error:
+        line = f"line {error.line}: " if error.line else ""
+        raise DataError(f"the register {path} cannot be read ({line}{error.said}); restore it, or mend it") from error
     return {id: _entry(id, table, path) for id, table in tables.items()}
 
 
@@ -78,7 +86,7 @@ def published(register: Register, claim: str, test: str) -> str:
 def _entry(id: str, table: object, path: Path) -> Entry:
     if not _is_entry(table):
         raise DataError(
-            f"{id} in {path} is {table!r}; expected the texts sentence and source, and either tests "
+            f"{id} in {path} is {brief(table)}; expected the texts sentence and source, and either tests "
             "(one text of figures each) or unasked and published"
         )
     return Entry(id=id, **table)

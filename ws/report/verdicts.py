@@ -3,7 +3,6 @@
 Twins differ in one parameter only: raw and corrected, or coefficient 1 and equal KL.
 """
 
-import json
 import math
 import re
 from collections import Counter
@@ -14,6 +13,8 @@ from typing import Any
 
 from ws.behaviors.table import BEHAVIORS
 from ws.errors import DataError
+from ws.files.notation import read_json
+from ws.files.showing import brief_line
 from ws.report.numbers import number as number
 from ws.stats.cases import Sibling
 from ws.stats.spreads import Spread
@@ -129,11 +130,12 @@ def recorded_in(file: Path) -> Record:
 
     Raises: DataError if this version did not write it.
     """
+    said = read_json(file, what="a recorded verdict", refuse=DataError, advice="record it anew")
     try:
-        return Record(**json.loads(file.read_text(encoding="utf-8")), snapshot="recorded")
-    except (ValueError, TypeError) as error:
+        return Record(**{**said, "snapshot": "recorded"})
+    except TypeError as error:
         raise DataError(
-            f"{file.name} in {file.parent} is not what this version writes ({error}); record it anew"
+            f"{file.name} in {file.parent} is not what this version writes ({brief_line(error)}); record it anew"
         ) from None
 
 

@@ -3,9 +3,11 @@
 A file is written whole or not at all, and the same results make the same bytes.
 """
 
+import csv
+import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ws.errors import DataError
+from ws.files.cells import advised
+from ws.files.notation import Unreadable, decoded, parsed
+from ws.files.opening import content
+from ws.files.showing import brief
+from ws.files.tables import table_in
 from ws.results.columns import Column, columns, from_rows, rows
 from ws.results.results import Json, Results, document, from_document
 from ws.results.schema import Asked, format_name, kinds, version
@@ -28,13 +35,9 @@ def to_json(results: Results) -> bytes:
     return f'{{\n{head} "verdicts": [\n{lines}\n ]\n}}\n'.encode()
 
 
-def from_json(content: bytes) -> Any:
-    """The document in JSON. Raises: ValueError if it is none, or has numbers that JSON does not know."""
-    return json.loads(content, parse_constant=_no_number)
-
-
-def _no_number(said: str) -> None:
-    raise ValueError(f"{said} is no number of JSON, where null stands for it")
+def from_json(text: bytes) -> Any:
+    """The document in JSON. Raises: Unreadable if it is none, or has numbers that JSON does not know."""
+    return parsed(text)
 
 
 def to_csv(results: Results) -> bytes:
@@ -46,15 +49,23 @@ def to_csv(results: Results) -> bytes:
     return said.encode()
 
 
-def from_csv(content: bytes) -> Json:
-    """The document of a table in CSV. Raises: ValueError for a cell that cannot be read, or other columns."""
-    frame = pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False, na_filter=False)
-    _check_columns(list(frame.columns))
-    read = {
-        column.name: [_read(column, cell, line) for line, cell in enumerate(frame[column.name], start=2)]
-        for column in columns()
-    }
-    return from_rows([dict(zip(read, cells, strict=True)) for cells in zip(*read.values(), strict=True)])
+def from_csv(text: bytes) -> Json:
+    """The document of a table in CSV. Raises: Unreadable for a cell that cannot be read, or other columns."""
+    lines = csv.reader(io.StringIO(decoded(text), newline=""), strict=True)
+    try:
+        names = next(lines, [])
+        _check_columns(names)
+        return from_rows([_row(names, cells, lines.line_num) for cells in lines if cells])
+    except csv.Error as error:
+        raise Unreadable(advised(error, most=csv.field_size_limit()), lines.line_num) from error
+
+
+def _row(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, Any]:
+    """The values of a line by column. Raises: Unreadable if it has another number of cells, or one of another kind."""
+    if len(cells) != len(names):
+        raise Unreadable(f"{len(cells)} cells for {len(names)} columns", line)
+    said = dict(zip(names, cells, strict=True))
+    return {column.name: _read(column, said[column.name], line) for column in columns()}
 
 
 def to_parquet(results: Results) -> bytes:
@@ -66,11 +77,15 @@ def to_parquet(results: Results) -> bytes:
     return out.getvalue()
 
 
-def from_parquet(content: bytes) -> Json:
-    """The document of a table in Parquet. Raises: ValueError if it is none, or has other columns."""
-    table = pq.read_table(pa.BufferReader(content))
-    _check_columns(table.column_names)
-    return from_rows(table.to_pylist())
+def from_parquet(table: bytes) -> Json:
+    """The document of a table in Parquet. Raises: Unreadable if it is none, or has other columns."""
+    return from_rows(table_in(table, check=_check_columns).to_pylist())
+
+
+MOST_BYTES = 32 << 20
+"""The largest file; the verdicts of 1,000 cases take 5 MB."""
+
+WHAT = "a file of `pytest --results FILE` or `ws results`"
 
 
 class Form(NamedTuple):
@@ -122,12 +137,12 @@ def read(path: Path) -> Results:
     Raises: DataError if it cannot be read or holds none.
     """
     form = check_name(path)
+    found = content(path, most=MOST_BYTES, what=WHAT, refuse=DataError)
     try:
-        said = form.read(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; give a file of `pytest --results FILE`") from error
-    except (ValueError, RecursionError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}); write it anew") from error
+        said = form.read(found)
+    except Unreadable as error:
+        line = f", line {error.line}," if error.line else ""
+        raise DataError(f"{path}{line} cannot be read ({error.said}); expected {WHAT}; write it anew") from error
     return from_document(said, path.name)
 
 
@@ -138,20 +153,25 @@ def put_all(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is no folder; name one, there or not")
-    for name, content in files.items():
-        if (folder / name).exists() and (folder / name).read_bytes() != content:
+    for name, written in files.items():
+        if (folder / name).exists() and not _says(folder / name, written):
             raise DataError(f"{folder / name} is there and has other verdicts of that time; name another folder")
-    for name, content in files.items():
-        put(folder / name, content)
-    return [f"{folder / name}, {len(content) / 1e6:.2f} MB" for name, content in files.items()]
+    for name, written in files.items():
+        put(folder / name, written)
+    return [f"{folder / name}, {len(written) / 1e6:.2f} MB" for name, written in files.items()]
 
 
-def put(path: Path, content: bytes) -> None:
+def _says(file: Path, written: bytes) -> bool:
+    """Whether a file is a plain one with this content."""
+    return file.is_file() and file.stat().st_size == len(written) and file.read_bytes() == written
+
+
+def put(path: Path, written: bytes) -> None:
     """Put a file in its place when it is whole, with the rights of any new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        scratch.write_bytes(content)
+        scratch.write_bytes(written)
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -169,15 +189,15 @@ def _cell(value: object) -> str:
 
 
 def _read(column: Column, cell: str, line: int) -> Any:
-    """The value of a cell. Raises: ValueError if it is none of the column's kind."""
+    """The value of a cell. Raises: Unreadable if it is none of the column's kind."""
     if cell == "":
         return "" if column.may_be_blank_text else None
     if column.kind == "string":
         return cell
     try:
         return from_json(_as_json(column.kind, cell).encode())
-    except ValueError:
-        raise ValueError(f"line {line}: {column.name} is {cell!r}; expected {column.kind}") from None
+    except Unreadable:
+        raise Unreadable(f"{column.name} is {brief(cell)}; expected {column.kind}", line) from None
 
 
 def _as_json(kind: str, cell: str) -> str:
@@ -185,13 +205,15 @@ def _as_json(kind: str, cell: str) -> str:
     return cell.lower() if kind == "boolean" else cell
 
 
-def _check_columns(names: list[str]) -> None:
-    """Raises: ValueError unless a table has the columns of the schema."""
+def _check_columns(names: Collection[str]) -> None:
+    """Raises: Unreadable unless a table has the columns of the schema, each once."""
     known = [column.name for column in columns()]
     if missing := [name for name in known if name not in names]:
-        raise ValueError(f"it has no column {missing[0]!r}, which version {version()} has")
+        raise Unreadable(f"it has no column {missing[0]!r}, which version {version()} has")
     if strange := [name for name in names if name not in known]:
-        raise ValueError(f"it has a column {strange[0]!r}, which version {version()} has not")
+        raise Unreadable(f"it has a column {brief(strange[0])}, which version {version()} has not")
+    if len(names) > len(known):
+        raise Unreadable("it has a column twice")
 
 
 def _type(asked: Asked) -> pa.DataType:

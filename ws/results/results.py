@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ws.errors import DataError
+from ws.files.showing import brief
 from ws.report.verdicts import Record, ordered
 from ws.results.schema import faults, format_name, schema, verdict_schema, version
 
@@ -53,7 +54,8 @@ def from_document(said: object, name: str) -> Results:
         raise DataError(f"{name} holds no results; expected what `ws results` or `pytest --results FILE` wrote")
     if said.get("version") != version():
         raise DataError(
-            f"{name} is of version {said.get('version')}, where this release reads version {version()}; write it anew"
+            f"{name} is of version {brief(said.get('version'))}, where this release reads version {version()}; "
+            "write it anew"
         )
     for fault in faults(said, schema(), name):
         raise DataError(f"{fault}; write the file anew, or see the schema (ws results --schema)")

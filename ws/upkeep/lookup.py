@@ -1,7 +1,6 @@
 """Finding the artifact or snapshot that a person means by a key, the start of a key, or the id of a test."""
 
 import glob
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ws.errors import StoreError
+from ws.files.notation import read_json
 from ws.store.manifests import Manifest, read_manifest
 from ws.upkeep.standing import homes_in
 
@@ -67,7 +67,7 @@ def snapshots_of(test_id: str, *, own: Iterable[Path] = ()) -> list[Snapshot]:
         *(Path(file).parent / SNAPSHOTS).glob(f"*/{pattern}"),
         *(path for folder in own for path in folder.glob(pattern)),
     ]
-    of_test = [Snapshot(path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
+    of_test = [read_snapshot(path) for path in sorted(paths)]
     of_test = [one for one in of_test if one.said.get("test") == test]
     found = [one for one in of_test if case in _cases(one)]
     if not found:
@@ -75,6 +75,20 @@ def snapshots_of(test_id: str, *, own: Iterable[Path] = ()) -> list[Snapshot]:
         known = f"its recorded cases are {near}" if near else f"nothing is recorded of {test} in {Path(file).parent}"
         raise StoreError(f"no snapshot of {test_id}; {known}")
     return found
+
+
+def keys_in(path: Path) -> list[str]:
+    """The keys that a recorded verdict names. Raises: StoreError if the file is none."""
+    return read_snapshot(path).keys
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """The recorded verdict in a file. Raises: StoreError if it is none."""
+    said = read_json(path, what="a recorded verdict", refuse=StoreError, advice="record it anew")
+    keys = said.get("keys") if isinstance(said, dict) else None
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise StoreError(f"{path} has no list of keys; expected a recorded verdict; record it anew")
+    return Snapshot(path, said)
 
 
 def _cases(snapshot: Snapshot) -> set[str]:
