@@ -22,6 +22,7 @@ from ws.exports import control_vector, gguf_lora, llama_cpp
 from ws.exports.base import Format
 from ws.exports.questions import Asked
 from ws.exports.what import Exported
+from ws.files.gguf_header import placed
 from ws.models.yesno import scores
 from ws.stats.estimate import Estimate
 from ws.store.progress import track
@@ -112,11 +113,12 @@ def added(model: llama_cpp.LlamaCpp, place: Path, what: Exported, form: Format) 
 
 
 def check_file(file: Path, form: Format) -> None:
-    """Raises: DataError if this cannot be checked there; DeviceError if llama.cpp is not installed."""
+    """Raises: DataError if this cannot be checked there, or a file is no GGUF; DeviceError if llama.cpp is missing."""
     if form not in (gguf_lora, control_vector):
         raise DataError(f"--check asks llama.cpp, which reads no {form.TITLE}; export --to gguf or --to control-vector")
     if not file.is_file():
         raise DataError(f"--check {file}: no such file; give the model's own GGUF file")
+    placed(file, refuse=DataError)
     llama_cpp.native()
 
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ws.errors import DataError, ModelFileError
+from ws.files.gguf_header import placed
 
 README = "README.md"
 """What every folder of an export has beside the files of its format."""
@@ -85,6 +86,7 @@ def _kind(place: Path) -> str:
     from gguf import GGUFReader
 
     try:
+        placed(place, refuse=ModelFileError)
         said = {
             name: found.contents() for name, found in GGUFReader(place).fields.items() if name.startswith("general.")
         }

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ws.errors import DownloadError
 from ws.models import downloads
-from ws.models.model_files import INDEX, small_files, weight_files
+from ws.models.model_files import index_text, small_files, weight_files
 from ws.store.progress import in_worker, say
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _resolve(repo: str, asked: str, look: Callable[[Path], None]) -> Revision:
     small = small_files(list(said), of=of)
     folder = downloads.hub_files(repo, info.sha, small)
     look(folder)
-    weights = weight_files(list(said), lambda: (folder / INDEX).read_text(encoding="utf-8"), of=of)
+    weights = weight_files(list(said), lambda: index_text(folder), of=of)
     downloads.hub_files(repo, info.sha, (*small, *weights))
     names = sorted((*small, *weights))
     for name in names:

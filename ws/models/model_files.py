@@ -4,16 +4,21 @@ Everything here looks at names and headers only. So a model that cannot be steer
 fetched or loaded.
 """
 
-import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ws.errors import ModelError
+from ws.files.gguf_header import Placed, placed
+from ws.files.names import is_name
+from ws.files.notation import parsed, read_json
+from ws.files.opening import content
+from ws.files.safetensors_header import Stored, stored
+from ws.files.showing import brief
 from ws.models.hardware import available_device
 from ws.store.memory import available_bytes
 
@@ -34,6 +39,9 @@ SMALL = TOKENIZERS | {
 """Every file that is read beside the weights."""
 
 FP32_BYTES = 4
+
+MOST_OF_INDEX = 16 << 20
+"""The largest index: one of 92,000 tensors has 9 MB."""
 
 
 def small_files(names: Collection[str], *, of: str) -> tuple[str, ...]:
@@ -73,14 +81,17 @@ def weight_files(names: Collection[str], index: Callable[[], str], *, of: str) -
     if WEIGHTS in names:
         return (WEIGHTS,)
     try:
-        listed = sorted(set(json.loads(index())["weight_map"].values()))
+        listed = sorted(set(parsed(index().encode())["weight_map"].values()))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ModelError(f"{INDEX} of {of} cannot be read ({error!r}); expected a weight_map; fetch it anew") from None
-    odd = [name for name in listed if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name)]
+        said = brief(error)
+        raise ModelError(f"{INDEX} of {of} cannot be read ({said}); expected a weight_map; fetch it anew") from None
+    odd = [name for name in listed if not is_name(name) or not re.fullmatch(r"[\w.-]+\.safetensors", name)]
     if odd or not listed:
-        raise ModelError(f"{INDEX} of {of} lists {odd or 'no files'}; expected safetensors beside it; fetch it anew")
+        raise ModelError(
+            f"{INDEX} of {of} lists {brief(odd) if odd else 'no files'}; expected safetensors beside it; fetch it anew"
+        )
     if missing := sorted(set(listed) - set(names)):
-        raise ModelError(f"{of} lacks {', '.join(missing)}, which {INDEX} lists; fetch it anew")
+        raise ModelError(f"{of} lacks {', '.join(missing[:5])}, which {INDEX} lists; fetch it anew")
     return tuple(listed)
 
 
@@ -91,8 +102,14 @@ def model_files(folder: Path) -> tuple[str, ...]:
     """
     names = [path.name for path in folder.iterdir() if path.is_file()]
     small = small_files(names, of=str(folder))
-    weights = weight_files(names, lambda: (folder / INDEX).read_text(encoding="utf-8"), of=str(folder))
+    weights = weight_files(names, lambda: index_text(folder), of=str(folder))
     return tuple(sorted((*small, *weights)))
+
+
+def index_text(folder: Path) -> str:
+    """The text of a folder's index. Raises: ModelError if it cannot be read."""
+    found = content(folder / INDEX, most=MOST_OF_INDEX, what="an index of safetensors", refuse=ModelError)
+    return found.decode("utf-8", errors="replace")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -101,17 +118,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises: ModelError if it is no JSON object, or if the model is quantised or unknown to the installed transformers.
     """
     path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON ({error}); fetch it anew") from None
+    config = read_json(path, what="the config of a model", refuse=ModelError, finite=False, advice="fetch it anew")
     if not isinstance(config, dict):
         raise ModelError(f"{path} holds a {type(config).__name__}; expected an object with model_type; fetch it anew")
     if quantised := config.get("quantization_config"):
         how = quantised.get("quant_method", "unnamed") if isinstance(quantised, dict) else quantised
         raise ModelError(
-            f"{path} says the weights are quantised ({how}); steering adds to float weights: name the model that it "
-            "was made from"
+            f"{path} says the weights are quantised ({brief(how)}); steering adds to float weights: name the model "
+            "that it was made from"
         )
     _check_type(path, config)
     return config
@@ -122,12 +136,12 @@ def _check_type(path: Path, config: dict[str, Any]) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     kind = config.get("model_type")
-    if kind in CONFIG_MAPPING_NAMES:
+    if isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES:
         return
     code = " and brings code of its own, which is never run" if "auto_map" in config else ""
     raise ModelError(
-        f"{path} says model_type {kind!r}, which transformers {__version__} does not have{code}; use a model that it "
-        "has, or a transformers that has the model"
+        f"{path} says model_type {brief(kind)}, which transformers {__version__} does not have{code}; use a model that "
+        "it has, or a transformers that has the model"
     )
 
 
@@ -136,28 +150,14 @@ def fp32_bytes(files: Iterable[Path]) -> int:
 
     Raises: ModelError if a header cannot be read.
     """
-    shapes = {".safetensors": _shapes, ".gguf": _shapes_of_gguf}
-    read = (shapes[file.suffix](file) for file in files if file.suffix in shapes)
-    return FP32_BYTES * sum(math.prod(shape) for found in read for shape in found)
+    return FP32_BYTES * sum(math.prod(shape) for file in files for shape in _shapes(file))
 
 
-def _shapes_of_gguf(path: Path) -> list[list[int]]:
-    from gguf import GGUFReader
-
-    try:
-        return [tensor.shape.tolist() for tensor in GGUFReader(path).tensors]
-    except (ValueError, LookupError) as error:
-        raise ModelError(f"{path.resolve()} is no GGUF file ({error}); fetch it anew") from None
-
-
-def _shapes(path: Path) -> list[list[int]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  no mapping
-    except SafetensorError as error:
-        raise ModelError(f"{path.resolve()} is no safetensors file ({error}); fetch it anew") from None
+def _shapes(path: Path) -> list[tuple[int, ...]]:
+    """The shapes of the tensors in a file, by its header; none if it is no file of tensors."""
+    headers: dict[str, Callable[..., Mapping[str, Placed | Stored]]] = {".safetensors": stored, ".gguf": placed}
+    read = headers.get(path.suffix)
+    return [] if read is None else [one.shape for one in read(path.resolve(), refuse=ModelError).values()]
 
 
 def check_memory(needed: int, *, name: str, device: str) -> None:

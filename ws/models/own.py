@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ws.errors import DownloadError, ModelError, UnknownNameError
+from ws.errors import DownloadError, ModelError, UnknownNameError, WsError
+from ws.files.folders import check_files
 from ws.models import hub, model_files
 from ws.models.chat import check_chat
 from ws.models.downloads import first_line, sha256_once, write_whole
@@ -139,9 +140,11 @@ def _in_path(path: Path) -> tuple[str, str, dict[str, Path]]:
     called = path.resolve().name
     if path.is_dir():
         places = {name: path / name for name in model_files.model_files(path)}
+        check_files(places.values(), refuse=ModelError)
         cached = _IN_HUB_CACHE.search(path.as_posix())
         return "files", cached["name"] if cached else called, places
-    if path.is_file() and path.suffix == ".gguf":
+    if path.suffix == ".gguf" and path.exists():
+        check_files([path], refuse=ModelError)
         return "gguf", called.removesuffix(".gguf"), {"model.gguf": path}
     raise ModelError(f"{path} is no folder and no .gguf file; expected the folder of a model, or such a file")
 
@@ -190,7 +193,20 @@ def check_model(model: KnownModel, store: Store, *, device: str) -> "PreTrainedT
     needed = model_files.fp32_bytes(folder.iterdir())
     model_files.check_memory(needed, name=model.name, device=device)
     # A .gguf file is converted now.
-    return checked_tokenizer(store.get(model.weights) if model.source.kind == "gguf" else folder)
+    return checked_tokenizer(_converted(model, store) if model.source.kind == "gguf" else folder)
+
+
+def _converted(model: KnownModel, store: Store) -> Path:
+    """The folder made of a .gguf file. Raises: ModelError if what the file says of its model makes no sense."""
+    try:
+        return store.get(model.weights)
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        if isinstance(error, WsError):
+            raise
+        raise ModelError(
+            f"no model can be made of what {model.origin} says ({type(error).__name__}: {first_line(error)}); expected "
+            "a GGUF file of a whole model; take the model's original folder"
+        ) from error
 
 
 def checked_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
@@ -202,7 +218,8 @@ def checked_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except Exception as error:
+        # Files that anybody wrote make it raise whatever comes up.
         raise ModelError(f"transformers cannot read the tokenizer in {folder}: {first_line(error)}") from error
     check_chat(tokenizer)
     return tokenizer

@@ -99,6 +99,9 @@ def test_only_what_llama_cpp_reads_is_checked(tmp_path: Path) -> None:
         check.check_file(tmp_path / "m.gguf", peft_lora)
     with pytest.raises(DataError, match=r"m\.gguf: no such file; give the model's own GGUF file"):
         check.check_file(tmp_path / "m.gguf", gguf_lora)
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(3))
+    with pytest.raises(DataError, match=r"m\.gguf is no GGUF file that can be read: its version has 4 bytes at byte 4"):
+        check.check_file(tmp_path / "m.gguf", gguf_lora)
 
 
 @in_llama_cpp

@@ -79,9 +79,9 @@ def test_an_index_that_leads_elsewhere_is_refused(index: str, said: str) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "is not JSON"),
+        ("{", "is no JSON that can be read: Expecting"),
         ("[]", "holds a list; expected an object with model_type"),
-        ('{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}', r"are quantised \(gptq\)"),
+        ('{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}', r"are quantised \('gptq'\)"),
         ('{"model_type": "novel"}', "says model_type 'novel', which transformers .* does not have; use a model"),
         ('{"auto_map": {"AutoConfig": "x.Y"}}', "brings code of its own, which is never run"),
     ],
@@ -102,7 +102,10 @@ def test_the_memory_of_weights_is_that_of_float32_whatever_they_are_stored_in(tm
 @pytest.mark.parametrize(("name", "kind"), [("model.safetensors", "safetensors"), ("model.gguf", "GGUF")])
 def test_what_is_no_file_of_weights_is_refused(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(ModelError, match=rf"{name} is no {kind} file .*fetch it anew"):
+    with pytest.raises(ModelError, match=rf"{name} only points to a file of Git LFS; .*a {kind} file itself"):
+        fp32_bytes(tmp_path.iterdir())
+    (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(ModelError, match=rf"{name} .*; expected a {kind} file.*; .*fetch"):
         fp32_bytes(tmp_path.iterdir())
 
 
