@@ -18,6 +18,7 @@ from ws.contest.own_steering import Steering, check_words
 from ws.engine.loading import loaded
 from ws.models.language import Placed
 from ws.models.yesno import YES_NO, Answers, answer_start
+from ws.scoring.finite import check_finite
 from ws.scoring.identical import check_identical
 from ws.scoring.own_lengths import check_lengths
 from ws.scoring.own_rows import answers_to, first_excess, line_of, read_rows_file
@@ -62,6 +63,7 @@ def scored(
         for coeff in sorted(set(steering.coeffs))
     }
     rows = {where: read_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {steering.name}")}
+    check_finite(rows, "log_ratio", steering=steering.name)
     check_identical({f"seed {seed} at {coeff:+g}": table for (seed, coeff), table in rows.items()})
     tables = (table.assign(seed=seed, coeff=coeff) for (seed, coeff), table in rows.items())
     return pd.concat(tables, ignore_index=True)

@@ -14,6 +14,7 @@ from ws.contest.own_eval import interval, printed
 from ws.contest.own_steering import Steering
 from ws.engine.loading import loaded
 from ws.models.language import Placed
+from ws.scoring.finite import check_finite
 from ws.scoring.own_text import check_text_lengths, read_text_file
 from ws.scoring.text import GivenAnswers, GivenPair, TextRows, read_text_rows
 from ws.stats.estimate import Estimate
@@ -50,10 +51,9 @@ def scored(on: Placed, pairs: tuple[GivenPair, ...], steering: Steering, store: 
         for seed, intervention in steering.interventions.items()
         for coeff in sorted(set(steering.coeffs))
     }
-    tables = [
-        read_text_rows(store, recipe).assign(seed=seed, coeff=coeff)
-        for (seed, coeff), recipe in track(list(at.items()), f"score {steering.name}")
-    ]
+    rows = {where: read_text_rows(store, recipe) for where, recipe in track(list(at.items()), f"score {steering.name}")}
+    check_finite(rows, "log_p", steering=steering.name)
+    tables = (table.assign(seed=seed, coeff=coeff) for (seed, coeff), table in rows.items())
     return pd.concat(tables, ignore_index=True)
 
 

@@ -18,7 +18,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ws.delta.folders.delta import check_folder, folder_sha256, folders_delta
+from ws.delta.folders.delta import folder_sha256, folders_delta
+from ws.delta.folders.given import check_given
 from ws.delta.steering import steered
 from ws.delta.weight_delta import WeightDelta, lowest_layer
 from ws.engine.blocks import Output, stream, with_stream
@@ -180,7 +181,7 @@ def folder_weights(plus: Path, minus: Path) -> FolderWeights:
     """dW of two folders on disk. Raises: MismatchError if one lacks a file, or holds what is no dW."""
     folders = plus.absolute(), minus.absolute()
     for folder in folders:
-        check_folder(folder)
+        check_given(folder)
     return FolderWeights(str(folders[0]), str(folders[1]), (folder_sha256(folders[0]), folder_sha256(folders[1])))
 
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ws.delta.folders.delta import check_folder, folder_delta
+from ws.delta.folders.delta import folder_delta
+from ws.delta.folders.given import check_adds_numbers, check_given
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError, ShapeError
 from ws.exports.control_vector import read_file
+from ws.files.gguf_header import placed
 from ws.models.language import LanguageModel
 from ws.steering.interventions import Intervention, Ready, WeightIntervention, shifted
 from ws.store import Store
@@ -20,10 +22,12 @@ class AdapterFolder(WeightIntervention):
     folder: Path
 
     def __post_init__(self) -> None:
-        check_folder(self.folder)
+        check_given(self.folder)
 
     def delta(self, lm: LanguageModel, store: Store) -> WeightDelta:
-        return folder_delta(self.folder, lm)
+        found = folder_delta(self.folder, lm)
+        check_adds_numbers(found, self.folder)
+        return found
 
     def describe(self) -> str:
         return f"adapter {self.folder.name}"
@@ -38,6 +42,7 @@ class VectorFile(Intervention):
     def __post_init__(self) -> None:
         if not self.file.is_file():
             raise DataError(f"{self.file} is no file; name a control vector, as ws export dw writes them")
+        placed(self.file, refuse=DataError)
 
     def ready(self, lm: LanguageModel, store: Store) -> Ready:
         vectors = read_file(self.file, d_model=lm.d_model)
@@ -47,6 +52,8 @@ class VectorFile(Intervention):
                 f"{self.file} has {seen}; {lm.name} has the blocks 0 to {lm.n_layers - 1}: use it with the model that "
                 "it was made for"
             )
+        if odd := [block for block, step in vectors.items() if not step.isfinite().all()]:
+            raise DataError(f"{self.file} holds values behind block {odd[0]} that are no finite numbers; make it anew")
         return Ready(min(vectors), partial(shifted, lm, vectors))
 
     def describe(self) -> str:
