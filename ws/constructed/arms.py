@@ -8,11 +8,14 @@ has at equal KL.
 from functools import lru_cache, partial
 from typing import Literal
 
+import pandas as pd
+
 from ws.constructed.base import Constructed
 from ws.constructed.table import construction
 from ws.contest.arm import Arm, Dose, RecipeOf, Side
 from ws.contest.contest import Contest
 from ws.contest.footing import arm_at, strength
+from ws.scoring.scored import read_scored
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure, Sweep
 from ws.steering.iso_kl import read_iso_kl
@@ -56,6 +59,12 @@ def reached(replicates: Replicates, name: str, family: str, *, measure: Measure)
     made = effect(replicates, constructed_arm(replicates, name), measure=measure)
     trained = effect(replicates, trained_arm(replicates, family), measure=measure)
     return (made / trained).noting(f"effect {made.value:+.3f} of {trained.value:+.3f} nats {family}")
+
+
+def zero_rows(replicates: Replicates, name: str) -> pd.DataFrame:
+    """Yes/No rows scored with 0 times a construction added."""
+    made = Constructed(construction(replicates.subject, name))
+    return read_scored(replicates.store, replicates.subject.rows(made, coeffs=(0.0,)))
 
 
 @lru_cache(maxsize=256)
