@@ -79,9 +79,8 @@ def _times(plan: Plan, nodes: Nodes) -> Iterator[str]:
         yield f"{workers} workers{on}: {clock(plan.seconds(nodes))}"
     yield _wrapped(f"any number of workers: {clock(least)}, the longest chain ({kinds})")
     if plan.binds_from > 2:
-        yield _wrapped(
-            f"{plan.binds_from - 1} workers are busy until the end, within a tenth; more wait for that chain"
-        )
+        n = plan.binds_from - 1
+        yield _wrapped(f"up to {n} workers share the work within a tenth; from then on the longest chain binds")
     if unknown := len(plan.graph) - len(plan.known):
         yield _wrapped(f"{unknown} of kinds that were never built in this store are taken to last as long as others")
 
