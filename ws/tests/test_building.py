@@ -1,5 +1,6 @@
 """Builds: what dies is begun anew, what cannot be built is left out with what needs it, and what is left is told."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -159,7 +160,9 @@ if __name__ == "__main__":
 
 def test_no_worker_outlives_the_process_that_it_works_for(tmp_path: Path) -> None:
     (tmp_path / "begun.py").write_text(WORKER)
-    with subprocess.Popen([sys.executable, tmp_path / "begun.py"], stdout=subprocess.PIPE, text=True) as parent:
+    found = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    begun = [sys.executable, tmp_path / "begun.py"]
+    with subprocess.Popen(begun, stdout=subprocess.PIPE, text=True, env=found) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "begun\n"
         parent.kill()
