@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "store why": store.why,
     "store gc": store.gc,
     "store carry": store.carry,
+    "store copy": store.copy,
 }
 """Every command by its words. A command of one word may stand before others that begin with it, or be missing there."""
 

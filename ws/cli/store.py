@@ -10,12 +10,13 @@ from ws.cli.options import StorePath, check_numbers, opened
 def overview(store: StorePath = None) -> None:
     """Show what a store holds: kinds of artifacts, how many, how large, how long they took to build.
 
-    Three commands look after it, each with a --help of its own:
+    These commands look after it, each with a --help of its own:
 
-        ws store why KEY   what a key is made of, and what made it another
-        ws store gc        remove what no recipe of this checkout reaches
-        ws store carry     give artifacts the keys of new code that makes the
-                           same numbers, by audit
+        ws store why KEY         what a key is made of, and what made it another
+        ws store gc              remove what no recipe of this checkout reaches
+        ws store carry           give artifacts the keys of new code that makes
+                                 the same numbers, by audit
+        ws store copy FROM TO    copy artifacts between a folder and a URL
     """
     from ws.report import store_commands
 
@@ -96,3 +97,19 @@ def carry(
     kept = opened(store)
     for text in store_commands.carry(kept, tolerance=tolerance, sample=sample, seed=seed, dry_run=dry_run):
         print(text, flush=True)
+
+
+def copy(
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A folder, or a URL such as s3://BUCKET/PREFIX.")],
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A URL for a folder, a folder for a URL.")],
+) -> None:
+    """Copy the artifacts that the other side lacks, between a folder and a URL that machines share.
+
+    Each is checked on its way: one that is damaged is named and left out. A copy that was stopped goes on where it was.
+
+        ws store copy ~/.cache/weight-steering s3://lab/weight-steering
+        ws store copy s3://lab/weight-steering ./store
+    """
+    from ws.report import remote_commands
+
+    print(remote_commands.copy(source, target), end="")

@@ -6,7 +6,8 @@ from pathlib import Path
 from ws.behaviors.own import FOLDER as BEHAVIORS
 from ws.errors import StoreError
 from ws.models.weights import OWN_FOLDER
-from ws.report import store_text, store_why
+from ws.remote import RemoteStore
+from ws.report import remote_commands, store_text, store_why
 from ws.store import Store
 from ws.store.manifests import Manifest
 from ws.upkeep import carry as carrying
@@ -24,6 +25,8 @@ BESIDE = ("code", "sources", "locks", "tmp", "damaged", "runs", "carry", "audits
 
 def overview(store: Store) -> str:
     """The kinds of artifacts of a store."""
+    if isinstance(store, RemoteStore):
+        return remote_commands.overview(store)
     manifests = manifests_in(store.root)
     others = sum(size(store.root / name) for name in BESIDE)
     return store_text.overview(store.root, manifests, others)
@@ -31,6 +34,9 @@ def overview(store: Store) -> str:
 
 def why(store: Store, asked: str, against: str | None) -> str:
     """What a key is made of, and what makes today's code, another commit or another store compute a different key."""
+    if isinstance(store, RemoteStore):
+        with remote_commands.to_explain(store, asked) as mirror:
+            return why(mirror, asked, against)
     if not is_test(asked):
         return _why_key(store, manifest_of(store.root, asked), against)
     own = (*store.root.glob(f"{OWN_FOLDER}/*/snapshots"), *store.root.glob(f"{BEHAVIORS}/*/snapshots/*"))
@@ -117,6 +123,8 @@ def _standing(store: Store, manifest: Manifest | None) -> str:
 
 def gc(store: Store, *, dry_run: bool, older_than: float) -> str:
     """Text about what was removed, or would be."""
+    if isinstance(store, RemoteStore):
+        return remote_commands.gc(store, dry_run=dry_run, older_than=older_than)
     found = garbage_of(store, older_than_days=older_than)
     text = store_text.garbage(found, dry=dry_run)
     if not dry_run:
@@ -125,7 +133,12 @@ def gc(store: Store, *, dry_run: bool, older_than: float) -> str:
 
 
 def carry(store: Store, *, tolerance: float, sample: int, seed: int, dry_run: bool) -> Iterator[str]:
-    """The plan, then what the audit found, then what was carried. Raises: StoreError if the sample does not agree."""
+    """The plan, then what the audit found, then what was carried.
+
+    Raises: StoreError if the sample does not agree, or for a store behind a URL.
+    """
+    if isinstance(store, RemoteStore):
+        remote_commands.refuse_to_carry(store)
     with carrying.alone(store):
         plan = carrying.plan(store, tolerance=tolerance, sample=sample, seed=seed)
         yield store_text.carried_plan(plan)

@@ -35,7 +35,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], li
 MISTAKES = {
     "tabel": r"unknown command 'tabel'; known: .*, table, why; did you mean 'table'\?",
     "stor": r"unknown command 'stor'.*did you mean 'store'",
-    "store wy": r"unknown command ws store 'wy'; known: carry, gc, why; did you mean 'why'\?",
+    "store wy": r"unknown command ws store 'wy'; known: carry, copy, gc, why; did you mean 'why'\?",
     "--modle x": r"unknown command '--modle'",
     "table --claim C05": r"unknown option --claim; did you mean --claims\?; see ws table --help",
     "table --modl=x": r"unknown option --modl; did you mean --models\?",

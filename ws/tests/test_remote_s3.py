@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install 's3fs' 'moto[s3,server]'")
-pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'weight-steering-claims[remote]'")
+moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install '.[remote]' --group s3")
+pytest.importorskip("s3fs", reason="s3fs is not installed: pip install '.[remote]'")
 
 from ws.errors import StoreError  # noqa: E402  after what may skip the module
 from ws.remote import RemoteStore, open_store  # noqa: E402
