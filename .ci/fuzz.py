@@ -6,7 +6,7 @@ that a file reaches leads to the next file (atheris, which needs Linux and a Pyt
 
     python .ci/fuzz.py [READER ...] [--minutes 5] [--out .fuzz]
 
-Each reader has a process of its own, since atheris ends the process when its time is over.
+Each reader has a process of its own, forked when all is imported, since atheris ends the process when its time is over.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import json
 import os
 import random
 import re
-import subprocess
+import signal
 import sys
 import time
 import traceback
@@ -25,7 +25,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ws.tests.hostile_readers import Target
 
 LONGEST = 1 << 16
 """Bytes of the largest file that is tried."""
@@ -39,8 +42,8 @@ WAIT_SECONDS = 60
 MEGABYTES = 500
 """What a file may take besides what the process has before the first one."""
 
-START_SECONDS = 600
-"""What a process may take besides its share: libraries are read, on a busy machine."""
+SPARE_SECONDS = 180
+"""What a process may take besides its share, before it is ended."""
 
 TOLD_EVERY = 200
 """Files between two reports to the outer process, which reads the last one."""
@@ -97,39 +100,54 @@ def main(asked: Sequence[str] | None = None) -> int:
     options.add_argument("readers", nargs="*", help="readers to try (default: all)")
     options.add_argument("--minutes", type=float, default=5.0, help="time for all of them together (default: 5)")
     options.add_argument("--out", type=Path, default=Path(".fuzz"), help="folder for what is found (default: .fuzz)")
-    options.add_argument("--seconds", type=int, help=argparse.SUPPRESS)
     said = options.parse_args(asked)
     if importlib.util.find_spec("atheris") is None:
         print("atheris is not installed; expected it beside this package: pip install atheris")
         return 2
-    if said.seconds is not None:
-        try_one(said.readers[0], said.seconds, said.out)
-        return 0
-    from ws.tests.hostile_readers import TARGETS
-
-    if unknown := set(said.readers) - TARGETS.keys():
-        print(f"unknown readers {sorted(unknown)}; known: {', '.join(TARGETS)}")
+    targets = imported()
+    if unknown := set(said.readers) - targets.keys():
+        print(f"unknown readers {sorted(unknown)}; known: {', '.join(targets)}")
         return 2
-    said.out.mkdir(parents=True, exist_ok=True)
-    names = said.readers or list(TARGETS)
+    out = said.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    names = said.readers or list(targets)
     seconds = max(1, round(60 * said.minutes / len(names)))
     print(f"{'reader':18} {'files':>8} {'read':>7} {'refused':>8} {'reached':>8} {'slowest':>8}  found", flush=True)
-    return int(sum(tried(name, seconds, said.out.absolute()) for name in names) > 0)
+    return int(sum(tried(name, targets[name], seconds, out) for name in names) > 0)
 
 
-def tried(name: str, seconds: int, out: Path) -> int:
+def imported() -> Mapping[str, "Target"]:
+    """All readers, with everything imported that they reach, and told which of its code they reach."""
+    import atheris
+
+    with atheris.instrument_imports(include=["ws"]), silenced():
+        from ws.tests.hostile_readers import TARGETS
+
+        for target in TARGETS.values():
+            with TemporaryDirectory() as folder:
+                target.read(target.put(Path(folder), target.seeds()[0]))
+    return TARGETS
+
+
+def tried(name: str, target: "Target", seconds: int, out: Path) -> int:
     """Try one reader in a process of its own, and print a line of it; returns how many faults it has."""
-    report = out / f"{name}.json"
+    report, log = out / f"{name}.json", out / f"{name}.log"
     report.unlink(missing_ok=True)
-    command = [sys.executable, __file__, name, "--seconds", str(seconds), "--out", str(out)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=seconds + START_SECONDS, check=False
-    )
+    child = os.fork()
+    if child == 0:
+        try_one(name, target, seconds, out)
+    status, ends = None, time.monotonic() + seconds + SPARE_SECONDS
+    while status is None and time.monotonic() < ends:
+        done, code = os.waitpid(child, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(code) if done else time.sleep(0.2)
+    if status is None:
+        os.kill(child, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     found: Mapping[str, Any] = json.loads(report.read_text(encoding="utf-8")) if report.exists() else asdict(Tried())
-    faults = dict(found["faults"])
-    if done.returncode:
-        faults["its process"] = f"ended with {done.returncode}: {done.stderr[-1500:]}"
-    reached = (re.findall(r" cov: (\d+) ", done.stderr) or ["?"])[-1]
+    faults, said = dict(found["faults"]), log.read_text(encoding="utf-8", errors="replace")
+    if status:
+        faults["its process"] = f"ended with {status}: {said[-1500:]}"
+    reached = (re.findall(r" cov: (\d+) ", said) or ["?"])[-1]
     print(
         f"{name:18} {found['files']:8} {found['read']:7} {found['refused']:8} {reached:>8} {found['slowest']:7.2f}s  "
         f"{len(faults) or 'nothing'}",
@@ -140,20 +158,16 @@ def tried(name: str, seconds: int, out: Path) -> int:
     return len(faults)
 
 
-def try_one(name: str, seconds: int, out: Path) -> None:
+def try_one(name: str, target: "Target", seconds: int, out: Path) -> None:
     """Try a reader in this process, which ends with it; faults and the inputs behind them are written to `out`."""
     import atheris
 
-    with atheris.instrument_imports(include=["ws"]):
-        from ws.store.memory import resident_bytes
-        from ws.tests.hostile_mutations import mutated
-        from ws.tests.hostile_readers import TARGETS
+    from ws.store.memory import resident_bytes
+    from ws.tests.hostile_mutations import mutated
 
-        target, seeds = TARGETS[name], TARGETS[name].seeds()
-        with TemporaryDirectory() as first:
-            # What a reader imports only when it reads has to be imported here, to be followed.
-            for number, seed in enumerate(seeds):
-                target.read(target.put(Path(first) / str(number), seed))
+    log = os.open(out / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for number in (1, 2):
+        os.dup2(log, number)
     found, report = Tried(), out / f"{name}.json"
 
     def one(content: bytes) -> None:
@@ -170,12 +184,14 @@ def try_one(name: str, seconds: int, out: Path) -> None:
         chance = random.Random(number)
         return (mutated(content, chance) if chance.random() < 0.5 else bytes(atheris.Mutate(content, most)))[:most]
 
-    with TemporaryDirectory() as corpus, silenced():
-        for number, seed in enumerate(seeds):
-            (Path(corpus) / f"seed-{number}").write_bytes(seed)
-        memory = (resident_bytes() >> 20) + MEGABYTES
-        limits = [f"-timeout={WAIT_SECONDS}", f"-rss_limit_mb={memory}", f"-max_len={LONGEST}"]
-        options = [f"-max_total_time={seconds}", *limits, f"-artifact_prefix={out}/{name}-ended-", corpus]
+    corpus = out / f"{name}.corpus"
+    corpus.mkdir(exist_ok=True)
+    for number, seed in enumerate(target.seeds()):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    memory = (resident_bytes() >> 20) + MEGABYTES
+    limits = [f"-timeout={WAIT_SECONDS}", f"-rss_limit_mb={memory}", f"-max_len={LONGEST}"]
+    options = [f"-max_total_time={seconds}", *limits, f"-artifact_prefix={out}/{name}-ended-", str(corpus)]
+    with silenced():
         atheris.Setup([sys.argv[0], *options], one, custom_mutator=mutator)
         atheris.Fuzz()
 

@@ -149,7 +149,7 @@ def read_index(file: Path) -> dict[str, PartSaid]:
         said = parsed(found)
         form, parts = said["format"], {name: _part(one) for name, one in said["parts"].items()}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise IndexRefused(f"cannot be read ({brief(error)})") from error
+        raise IndexRefused(f"cannot be read ({brief_line(error)})") from error
     if form != FORMAT:
         raise IndexRefused(f"has format {brief(form)}, where this version reads {FORMAT}")
     odd = [name for name in parts if not NAME.fullmatch(name)]

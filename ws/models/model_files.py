@@ -18,7 +18,7 @@ from ws.files.names import is_name
 from ws.files.notation import parsed, read_json
 from ws.files.opening import content
 from ws.files.safetensors_header import Stored, stored
-from ws.files.showing import brief
+from ws.files.showing import brief, brief_line
 from ws.models.hardware import available_device
 from ws.store.memory import available_bytes
 
@@ -83,7 +83,7 @@ def weight_files(names: Collection[str], index: Callable[[], str], *, of: str) -
     try:
         listed = sorted(set(parsed(index().encode())["weight_map"].values()))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        said = brief(error)
+        said = brief_line(error)
         raise ModelError(f"{INDEX} of {of} cannot be read ({said}); expected a weight_map; fetch it anew") from None
     odd = [name for name in listed if not is_name(name) or not re.fullmatch(r"[\w.-]+\.safetensors", name)]
     if odd or not listed:

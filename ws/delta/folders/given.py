@@ -90,11 +90,11 @@ def _weights(folder: Path) -> Iterator[Path]:
     found = read_json(folder / checkpoints.INDEX, what="an index", refuse=MismatchError, most=MOST_BYTES)
     listed = found.get("weight_map")
     names = set(map(str, listed.values())) if isinstance(listed, dict) else set()
-    odd = sorted(name for name in names if not is_name(name))
-    if odd or not 0 < len(names) <= MOST_FILES:
-        seen = brief(odd[0]) if odd else f"{len(names):,} files"
+    counted = 0 < len(names) <= MOST_FILES
+    odd = [brief(name) for name in sorted(names) if not is_name(name)] if counted else [f"{len(names):,} files"]
+    if odd:
         raise MismatchError(
-            f"{folder / checkpoints.INDEX} lists {seen}, expected names of files beside it, {MOST_FILES:,} at most; "
+            f"{folder / checkpoints.INDEX} lists {odd[0]}, expected names of files beside it, {MOST_FILES:,} at most; "
             "save it anew"
         )
     yield from (folder / name for name in sorted(names) if _is_there(folder / name))
