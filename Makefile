@@ -33,7 +33,7 @@ mkdocs := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey mutants calibrate falsify bench browser readers clean
+.PHONY: help claims test unit smoke plugin newest lowest lint table docs docs-serve search survey mutants calibrate falsify bench browser readers cluster fuzz torture clean
 
 help: ## list the targets (also: plain `make`)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,10 @@ readers: $(installed) ## what Inspect and lm-evaluation-harness read of our expo
 	$(bin)/python -m venv .venv-readers
 	.venv-readers/bin/python -m pip install $(if $(CI),--quiet --quiet) --group readers
 	OMP_NUM_THREADS=1 $(pytest) ws/tests/test_results_exports.py $(ARGS)
+
+cluster: $(installed) ## builds on a Ray cluster of two machines, one of which is killed; minutes
+	$(pip) --editable '.[ray]'
+	OMP_NUM_THREADS=1 $(pytest) ws/tests/test_on_ray.py $(ARGS)
 
 # What is newest changes from day to day, so pip looks again each time.
 newest: ## the project's own tests with the newest releases that pyproject.toml allows, in .venv-newest
