@@ -33,6 +33,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evidence check": evidence.check,
     "evidence audit": evidence.audit,
     "store": store.overview,
+    "store check": store.check,
     "store why": store.why,
     "store gc": store.gc,
     "store carry": store.carry,

@@ -8,8 +8,10 @@ import tyro
 
 import ws
 from ws.errors import CommandError
-from ws.remote import is_url, open_store
+from ws.remote import open_store
+from ws.remote.opening import named_place
 from ws.store import Store
+from ws.store.trouble import why_no_folder
 
 MODEL = (
     "A model of the table in ws/models/table.py, or of your own: a folder (./NAME), a GGUF file (./NAME.gguf), a "
@@ -86,9 +88,14 @@ def check_numbers(least: Number = float("-inf"), **options: Number | tuple[Numbe
 
 
 def opened(store: StorePath) -> Store:
-    """The store that a command was told of, or the user's. Raises: CommandError if that is neither folder nor URL."""
-    if store is not None and not is_url(store) and Path(store).exists() and not Path(store).is_dir():
-        raise CommandError(f"--store {store} is no folder; name one, there or not")
+    """The store that a command was told of, or the user's.
+
+    Raises: CommandError if that can be no folder; StoreError for a URL that names no place.
+    """
+    place = named_place(store or None)
+    if isinstance(place, Path) and (why := why_no_folder(place)) is not None:
+        given = f"--store {store}" if store else f"the store {place}"
+        raise CommandError(f"{given} cannot be one: {why}; name a folder, there or not")
     return open_store(store or None)
 
 

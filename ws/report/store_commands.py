@@ -11,6 +11,7 @@ from ws.report import remote_commands, store_text, store_why
 from ws.store import Store
 from ws.store.manifests import Manifest
 from ws.upkeep import carry as carrying
+from ws.upkeep import check as checking
 from ws.upkeep.accounts import Accounts, accounts_now, kept_accounts
 from ws.upkeep.commits import accounts_at
 from ws.upkeep.differences import differences
@@ -30,6 +31,17 @@ def overview(store: Store) -> str:
     manifests = manifests_in(store.root)
     others = sum(size(store.root / name) for name in BESIDE)
     return store_text.overview(store.root, manifests, others)
+
+
+def check(store: Store) -> Iterator[str]:
+    """What is damaged. Raises: StoreError, in the end, if anything is."""
+    found = checking.check(store)
+    yield store_text.checked(store.root, found)
+    if damaged := [one for one in found if one.damage is not None]:
+        raise StoreError(
+            f"{len(damaged)} of {len(found)} artifacts are damaged; a run that asks for one sets it aside and builds "
+            "it again, and it is safe to delete its folder"
+        )
 
 
 def why(store: Store, asked: str, against: str | None) -> str:

@@ -10,6 +10,7 @@ from math import fsum
 from ws.store.manifests import Manifest
 from ws.store.progress import clock
 from ws.upkeep.carry import Finding, Plan
+from ws.upkeep.check import Checked
 from ws.upkeep.garbage import Garbage, freed
 
 WIDTH = 80
@@ -38,6 +39,17 @@ def overview(root: object, manifests: Sequence[Manifest], others: int) -> str:
     total = bytes_text(sum(one.bytes for one in manifests)), clock(fsum(one.seconds for one in manifests))
     lines = table([("artifact", "number", "size", "built in"), *rows, ("all", str(len(manifests)), *total)])
     return "\n".join([str(root), "", *lines, "", f"code, locks and leftovers: {bytes_text(others)}", ""])
+
+
+def checked(root: object, found: Sequence[Checked]) -> str:
+    """What is damaged, what was read, and how many manifests nothing can be said of."""
+    damaged = [one for one in found if one.damage is not None]
+    lines = [f"{one.home.parent.name}/{one.home.name[:12]}: {one.damage}" for one in damaged]
+    whole, size = len(found) - len(damaged), bytes_text(sum(one.bytes for one in found))
+    lines.append(f"{root}: {whole} of {len(found)} artifacts are whole, {size} read")
+    if plain := sum(not one.is_sealed for one in found if one.damage is None):
+        lines.append(f"manifests of older versions, which have no hash of their own: {plain}")
+    return "\n".join([*lines, ""])
 
 
 def garbage(found: Garbage, *, dry: bool) -> str:

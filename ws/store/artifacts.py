@@ -148,7 +148,7 @@ class Store:
         if (damage is not None and not self._took(recipe, key, home)) or self._is_due(key):
             self._build(recipe, key, home)
         if self.fresh:
-            self._run.mkdir(parents=True, exist_ok=True)
+            make_folder(self._run)
             (self._run / key).touch()
 
     def _took(self, recipe: Recipe, key: str, home: Path) -> bool:

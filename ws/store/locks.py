@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ws.store import owners, progress
+from ws.store.placing import make_folder
 
 FOLDER = "locks"
 SECONDS_OF_SILENT_WAITING = 5.0
@@ -50,9 +51,8 @@ def held_if_free(root: Path, key: str) -> Iterator[bool]:
 
 
 def _path(root: Path, key: str) -> Path:
-    folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{key}.lock"
+    make_folder(root / FOLDER)
+    return root / FOLDER / f"{key}.lock"
 
 
 @contextmanager
@@ -111,7 +111,10 @@ def _waited_for(path: Path, what: str) -> FileLock:
 
 def _take_over(path: Path, stale: Identity, what: str) -> None:
     """Remove a lock file that another machine has left, unless it is no longer the one that was looked at."""
-    with FileLock(path.with_name("takeover.lock")):
+    guard = path.with_name("takeover.lock")
+    lock = FileLock(guard)
+    lock.acquire()
+    with _released(lock, guard):
         owner = owners.owner_in(path)
         if owner is None or owner.machine == owners.this_machine() or _identity(path) != stale:
             return

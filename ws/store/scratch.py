@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ws.store import locks, manifests, owners
-from ws.store.placing import move_into_place
+from ws.store.placing import make_folder, move_into_place
 
 FOLDER = "tmp"
 SECONDS_UNTIL_ABANDONED = 24 * 3600.0
@@ -45,7 +45,8 @@ def folder_for(root: Path, key: str) -> Iterator[Path]:
     for left in sorted(out.parent.glob(f"{key}-*")):
         if _may_go(left):
             _remove(left)
-    out.mkdir(parents=True)
+    make_folder(out.parent)
+    out.mkdir()
     try:
         yield out
     finally:

@@ -236,6 +236,7 @@ def test_the_store_is_looked_after_from_the_command_line(run: Run, refused: Run,
     Store(tmp_path).get(WHOLE)
     assert "Numbers 2" in run("store", "--store", root)
     assert f"Sum {key}" in run("store", "why", key[:8], "--store", root)
+    assert "3 of 3 artifacts are whole" in run("store", "check", "--store", root)
     assert "3 artifacts stay" in run("store", "gc", "--dry-run", "--older-than", "0.5", "--store", root)
     assert "0 artifacts have another key today" in run(
         "store", "carry", "--sample", "3", "--seed", "1", "--store", root

@@ -35,7 +35,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], li
 MISTAKES = {
     "tabel": r"unknown command 'tabel'; known: .*, table, why; did you mean 'table'\?",
     "stor": r"unknown command 'stor'.*did you mean 'store'",
-    "store wy": r"unknown command ws store 'wy'; known: carry, copy, gc, why; did you mean 'why'\?",
+    "store wy": r"unknown command ws store 'wy'; known: carry, check, copy, gc, why; did you mean 'why'\?",
     "--modle x": r"unknown command '--modle'",
     "table --claim C05": r"unknown option --claim; did you mean --claims\?; see ws table --help",
     "table --modl=x": r"unknown option --modl; did you mean --models\?",
@@ -97,7 +97,9 @@ MISTAKES = {
     "export lm-eval out --model x": r"unknown option --model; did you mean --models\?",
     "export lm-eval out --claims C99": r"unknown claim 'C99'; known: C01",
     "store why zz": r"'zz' is no key; give its first 4 to 32 hex digits",
-    "store --store file": r"--store file is no folder; name one, there or not",
+    "store --store file": r"--store file cannot be one: .*file is no folder; name a folder, there or not",
+    "store gc --store dead/link": r"--store dead/link cannot be one: .*/dead is a link that leads nowhere; name",
+    "store check --store empty": r".*empty has no artifacts; name a store's folder with --store PATH or WS_STORE",
     "evidence nomodel": r"unknown model 'nomodel'",
     "store gc --older-than -1": r"--older-than -1; expected a number from 0 on",
     "store carry --tolerance nan": r"--tolerance nan; expected a number from 0 on",
@@ -116,6 +118,7 @@ def test_a_mistake_is_one_line(
     monkeypatch.setenv("WS_STORE", str(tmp_path / "store"))
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "dead").symlink_to("nowhere")
     text, status = said(monkeypatch, capsys, line)
     assert re.fullmatch(rf"ws: {MISTAKES[line]}.*\n", text)
     assert status == entry.MISTAKE

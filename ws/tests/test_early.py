@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from _pytest.config import parse_warning_filter
 from beartype.roar import BeartypeCallHintViolation
+from syrupy.utils import warn_incomplete_worker_reports
 
 from fixtures import early, snapshots
 from ws.delta.weight_delta import WeightDelta
@@ -182,3 +184,12 @@ def test_every_module_that_names_shapes_is_checked() -> None:
 def test_what_a_run_only_collects_is_no_snapshot_to_delete(project: Project) -> None:
     project.record()
     assert "unused" not in project.run("--collect-only").stdout.str()
+
+
+def test_workers_that_were_stopped_are_no_error_and_another_warning_of_syrupy_is() -> None:
+    with warnings.catch_warnings():
+        for line in early.OWN_WARNINGS:
+            warnings.filterwarnings(*parse_warning_filter(line, escape=False))
+        warn_incomplete_worker_reports(received=0, expected=2)
+        with pytest.raises(UserWarning, match="syrupy"):
+            warnings.warn("syrupy: something else", UserWarning, stacklevel=1)

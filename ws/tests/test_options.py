@@ -172,6 +172,19 @@ def test_the_store_is_where_the_environment_says_without_the_option(
     assert settings(shown)["store"] == str(tmp_path / "elsewhere")
 
 
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_store_that_can_be_no_folder_is_refused(
+    shown: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by_option: bool
+) -> None:
+    dead = tmp_path / "dead"
+    dead.symlink_to(tmp_path / "nowhere")
+    monkeypatch.setenv("WS_STORE", str(dead))
+    result = shown.pytester.runpytest_inprocess("claims", *([f"--store={dead}"] if by_option else []))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    given = f"--store {dead}" if by_option else f"the store {dead}"
+    result.stderr.fnmatch_lines([f"*{given} cannot be one: {dead} is a link that leads nowhere; name a folder*"])
+
+
 @pytest.fixture
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that exists, in a folder of its own."""

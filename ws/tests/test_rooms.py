@@ -47,7 +47,9 @@ ROOT = Path(ws.__file__).parent
 ENTRANCES = (ROOT / "__init__.py", ROOT / "__main__.py")
 """What stands before every room: the public names, and `python -m ws`."""
 
-MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path.parent != ROOT / "tests" and path not in ENTRANCES]
+MODULES = [
+    path for path in sorted(ROOT.rglob("*.py")) if not path.is_relative_to(ROOT / "tests") and path not in ENTRANCES
+]
 
 
 def room_of(path: Path) -> str:
