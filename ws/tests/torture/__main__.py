@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ws.store import Store
@@ -38,7 +39,7 @@ class Size:
     machines: int
 
 
-FULL = Size(200, 200, 500, 500, 20, 2, 500, 20)
+FULL = Size(200, 200, 700, 300, 10, 1, 200, 10)
 SHORT = Size(16, 0, 60, 0, 2, 0, 40, 2)
 """Without the tiny model, which needs torch."""
 
@@ -49,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="PART", help="parts whose names begin so")
     parser.add_argument("--seed", type=int, default=0, help="draws moments and damages (0)")
     chosen = parser.parse_args(words)
-    os.environ["WS_QUIET"] = "1"
+    os.environ |= {"WS_QUIET": "1", "TOKENIZERS_PARALLELISM": "false"}
     tallies = []
     with tempfile.TemporaryDirectory(prefix="ws-torture-") as room:
         for name, run in parts(SHORT if chosen.short else FULL, Path(room), chosen.seed):
@@ -66,40 +67,36 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parts(size: Size, room: Path, seed: int) -> Iterator[tuple[str, Callable[[], Tally]]]:
     """Each part by its name; what it needs is made when it runs."""
-    few, some = quick(4), quick(12)
-    made = dict[str, Whole]()
+    few, some = tuple(quick(4)), tuple(quick(12))
 
-    def whole(name: str, recipes: Sequence[Recipe]) -> Whole:
-        if name not in made:
-            made[name] = _whole(room / f"whole {name}", recipes)
-        return made[name]
+    @cache
+    def whole(recipes: tuple[Recipe, ...]) -> Whole:
+        return _whole(room / f"whole {len(recipes)}", recipes)
 
-    def on(name: str, recipes: Sequence[Recipe], run: Callable[..., Tally], count: int, **more: float) -> Tally:
-        place = room / "room"
-        return run(
-            name, recipes, whole(str(len(recipes)), recipes), place, count=count, rng=random.Random(seed), **more
-        )
+    def on(recipes: tuple[Recipe, ...], run: Callable[..., Tally], part: str, count: int, **more: object) -> Tally:
+        return run(part, recipes, whole(recipes), room / "room", count=count, rng=random.Random(seed), **more)
 
-    yield "kills", lambda: on("kills", some, kills, size.kills, seconds=0.3)
-    yield "damages", lambda: on("damages", few, damages, size.damages)
-    yield "workers", lambda: on("workers", some, workers, size.workers)
-    yield "power", lambda: on("power", few, power, size.losses)
-    yield "stale lock", lambda: on("stale lock", few, stale, size.machines)
-    yield "skewed clock", lambda: on("skewed clock", few, skewed, size.machines)
-    yield "two machines", lambda: on("two machines", some, common, size.machines)
-    yield "machines apart", lambda: on("machines apart", some, apart, size.machines)
-    yield (
-        "two versions",
-        lambda: versions("two versions", room / "versions", count=size.machines, rng=random.Random(seed)),
-    )
-    if not size.real_kills:
-        return
-    from ws.tests.torture.tiny import tiny
+    def on_tiny(run: Callable[..., Tally], part: str, count: int, **more: object) -> Tally:
+        from ws.tests.torture.tiny import tiny, warm
 
-    real = tiny()
-    yield "tiny: damages", lambda: on("tiny: damages", real, damages, size.real_damages)
-    yield "tiny: workers", lambda: on("tiny: workers", real, workers, size.real_workers)
-    yield "tiny: kills", lambda: on("tiny: kills", real, kills, size.real_kills, seconds=6.0)
+        real = tuple(tiny())
+        warm(Store(whole(real).root))
+        return on(real, run, part, count, **more)
+
+    slow = ("ModelWeights", "SelfCheck")
+    yield "kills", lambda: on(some, kills, "kills", size.kills, seconds=0.3)
+    yield "damages", lambda: on(few, damages, "damages", size.damages)
+    yield "workers", lambda: on(some, workers, "workers", size.workers)
+    yield "power", lambda: on(few, power, "power", size.losses)
+    yield "stale lock", lambda: on(few, stale, "stale lock", size.machines)
+    yield "skewed clock", lambda: on(few, skewed, "skewed clock", size.machines)
+    yield "two machines", lambda: on(some, common, "two machines", size.machines)
+    yield "machines apart", lambda: on(some, apart, "machines apart", size.machines)
+    yield "two versions", lambda: versions("two versions", room / "v", count=size.machines, rng=random.Random(seed))
+    if size.real_kills:
+        yield "tiny: damages", lambda: on_tiny(damages, "tiny: damages", size.real_damages)
+        yield "tiny: kills", lambda: on_tiny(kills, "tiny: kills", size.real_kills, seconds=6.0, kept=slow)
+        yield "tiny: workers", lambda: on_tiny(workers, "tiny: workers", size.real_workers)
 
 
 def _whole(root: Path, recipes: Sequence[Recipe]) -> Whole:

@@ -114,8 +114,10 @@ def damages(part: str, wanted: Sequence[Recipe], whole: Whole, room: Path, *, co
     root = room / "store"
     _renew(root, whole)
     for _ in range(count):
-        name = _damage(root, whole, rng)
-        _judge_run(root, everything, whole, tally, name)
+        bad = tally.bad.total()
+        _judge_run(root, everything, whole, tally, _damage(root, whole, rng))
+        if tally.bad.total() > bad:
+            _renew(root, whole)
         tally.done += 1
         shutil.rmtree(root / "damaged", ignore_errors=True)
     return tally
@@ -170,7 +172,9 @@ def _judge_served(served: Mapping[str, Path], whole: Whole, tally: Tally, name: 
     for key, home in served.items():
         for path in (whole.root / home.parent.name / key).rglob("*"):
             there = home / path.relative_to(whole.root / home.parent.name / key)
-            if path.is_file() and path.name != MANIFEST and there.read_bytes() != path.read_bytes():
+            if not path.is_file() or path.name == MANIFEST:
+                continue
+            if not there.is_file() or there.read_bytes() != path.read_bytes():
                 tally.blame("wrong", f"{name}: {there} was served")
 
 

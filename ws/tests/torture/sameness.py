@@ -1,17 +1,17 @@
 """Whether a store equals one that nothing was done to, bit for bit."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ws.store import MANIFEST
-from ws.store.manifests import damage, sha256
+from ws.store.known import FOLDER as SOURCES
+from ws.store.manifests import damage, read_manifest, sha256
 from ws.tests.torture.tally import Tally
 from ws.upkeep.standing import homes_in
 
-OF_A_RUN = ("sha256", "seconds", "created", "origin", "notes", "taken")
+OF_A_RUN = ("seconds", "created", "origin", "notes", "taken")
 """What a manifest says of the run that made it; all else is the same each time."""
 
 Contents = dict[str, dict[str, Any]]
@@ -37,7 +37,8 @@ def contents(root: Path) -> Contents:
 def judge(root: Path, whole: Whole, tally: Tally, *, complete: bool) -> None:
     """Blame whatever is not as in the whole store; with `complete`, also what is missing."""
     there = set()
-    for home in homes_in(root):
+    # A folder that damage put in the place of a file of hashes has a name like a key, and is no artifact.
+    for home in (one for one in homes_in(root) if one.parent.name != SOURCES):
         name = f"{home.parent.name}/{home.name}"
         there.add(name)
         if (said := damage(home, home.name)) is not None:
@@ -58,8 +59,9 @@ def judge_leftovers(root: Path, tally: Tally) -> None:
 
 
 def _content(home: Path) -> dict[str, Any]:
-    said = json.loads((home / MANIFEST).read_bytes())
-    return {"said": {name: value for name, value in said.items() if name not in OF_A_RUN}, **dict(_hashes(home))}
+    found = read_manifest(home)
+    said = {name: value for name, value in found.said.items() if name not in OF_A_RUN} if found else None
+    return {"said": said, **dict(_hashes(home))}
 
 
 def _hashes(home: Path) -> Iterator[tuple[str, str]]:
