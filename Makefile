@@ -56,6 +56,9 @@ smoke: $(installed) ## every claim's whole path, on a tiny random model
 plugin: $(installed) ## the installed package and its pytest plugin in a repository of somebody else
 	$(pytest) ws/tests/installed.py $(ARGS)
 
+torture: $(installed) ## kill builds, damage files, take the power away: is anything lost, half, twice or wrong?
+	OMP_NUM_THREADS=1 $(bin)/python -m ws.tests.torture $(ARGS)
+
 browser: $(installed) ## the report in Chromium: filters, links, a phone, paper, axe; needs a chromium on the PATH
 	$(pip) --group browser
 	OMP_NUM_THREADS=1 $(pytest) ws/tests/test_html_browser.py $(ARGS)
