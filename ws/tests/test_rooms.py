@@ -19,6 +19,7 @@ ROOMS = (
     "behaviors",
     "dilemmas",
     "models",
+    "receipts",
     "adapters",
     "delta",
     "engine",
