@@ -42,5 +42,6 @@ def test_each_row_is_the_same_in_a_float32_file(in_llama, holds, measure):
     holds(in_llama("lora", "float32").off < CLOSE)
 
 
-def test_dw_of_another_seed_does_not_move_rows_as_far(in_llama, must_not_hold):
-    must_not_hold(in_llama("lora", "quantised").slope_of_next.approx(1, within=MARGIN))
+@MEASURES
+def test_shuffled_sides_have_no_such_effect(in_llama, must_not_hold, measure):
+    must_not_hold(in_llama("lora", "quantised").effect_of_shuffled.approx(1, within=MARGIN))

@@ -16,7 +16,7 @@ from ws.stats.sweep import Measure, Sweep
 from ws.steering.interventions import Intervention, Nothing, Weights
 from ws.study import sweeps
 from ws.study.replicates import Replicates
-from ws.study.twins import ROW, changes, of_changes, standardised
+from ws.study.twins import changes, of_changes, standardised
 
 File = Literal["quantised", "float32"]
 
@@ -41,14 +41,14 @@ class InLlama:
     @property
     def slope(self) -> Estimate:
         """How far rows move there for each nat that they move here: the least-squares slope through 0."""
-        return self._slope(changes(self.there))
+        here, there = self.here, self.there
+        still, moved = changes(here), changes(there)
+        return of_changes(still * moved, here, there) / of_changes(still * still, here)
 
     @property
-    def slope_of_next(self) -> Estimate:
-        """The control: the same if llama.cpp had read the dW of another seed. Yes/No rows alone are those of all."""
-        names = {self.replicates.after(seed): seed for seed in self.replicates.seeds}
-        moved = changes(self.there).reset_index()
-        return self._slope(moved.assign(seed=moved["seed"].map(names)).set_index(ROW).iloc[:, 0].sort_index())
+    def effect_of_shuffled(self) -> Estimate:
+        """The control: the share of the effect here that is left there with sides swapped in half of all pairs."""
+        return self.there.with_sides_shuffled().effect / self.here.effect
 
     @property
     def correlation(self) -> Estimate:
@@ -92,8 +92,3 @@ class InLlama:
         # Plain facts tell nothing of the behavior, and take a seventh of the time.
         questions = tuple(one for one in subject.base_rows.questions if one.sign)
         return LlamaRows(subject.on, questions, subject.behavior.prefill, steering, (coeff,), file=file)
-
-    def _slope(self, moved: pd.Series) -> Estimate:
-        here, there = self.here, self.there
-        still = changes(here)
-        return of_changes(still * moved, here, there) / of_changes(still * still, here)

@@ -19,6 +19,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures import options
+from fixtures import receipts as hooks
 from ws.errors import DeviceError, StoreError
 from ws.receipts import device, judging, receipt, writing
 from ws.receipts.receipt import FIELDS, FILE, Receipt, mistake, schema
@@ -155,6 +157,28 @@ def test_each_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
     # gw1 crashed, and gw2 takes its place.
     places.leave("gw1")
     assert places.take("gw2") == "GPU-5d"
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_a_controller_gives_each_worker_a_gpu_and_hears_what_it_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(device.VISIBLE, "0,1")
+    stash = pytest.Stash()
+    stash[hooks.PLACES], stash[hooks.TOLD] = device.Places(device.visible()), {hooks.ASKED: [], hooks.PEAK: []}
+
+    def node(name: str, **told: object) -> SimpleNamespace:
+        """A worker as xdist's controller has it."""
+        config, gateway = SimpleNamespace(stash=stash), SimpleNamespace(id=name)
+        return SimpleNamespace(config=config, gateway=gateway, workerinput={}, workeroutput=told)
+
+    first, second, third = node("gw0"), node("gw1", asked=["k"], peak=5), node("gw2")
+    for one in (first, second):
+        hooks.pytest_configure_node(one)
+    hooks.pytest_testnodedown(second)
+    hooks.pytest_configure_node(third)
+    assert [one.workerinput for one in (first, second, third)] == [{"gpu": "0"}, {"gpu": "1"}, {"gpu": "1"}]
+    assert stash[hooks.TOLD] == {"asked": [["k"]], "peak": [5]}
+    assert options._cuda(third.workerinput["gpu"]) == "cuda"
+    assert os.environ[device.VISIBLE] == "1"
 
 
 @pytest.mark.usefixtures("a_gpu")
