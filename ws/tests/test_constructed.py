@@ -27,6 +27,7 @@ from ws.constructed.persona import persona_writes
 from ws.constructed.table import CONSTRUCTIONS, construction, contrast
 from ws.delta.steering import steered
 from ws.errors import MismatchError, ShapeError, UnknownNameError
+from ws.lenses.activations import steered_basis
 from ws.models.chat import prompt_ids
 from ws.models.language import LanguageModel
 from ws.steering.states import Prompt, States, last_states
@@ -83,6 +84,7 @@ def test_in_the_model_a_block_writes_what_the_personas_made_it_write(lm: Languag
     linears = {path: lm.linears(0, lm.n_layers)[path]}
     x_plus, x_minus, x_plain = (mean_inputs(lm, [one], linears)[path].float() for one in (plus, minus, plain))
     W = weights_of(lm)[path]
+    assert (W @ (x_plus - x_minus)).norm() > 0.01 * (W @ x_plain).norm()
     delta = persona_writes({path: W}, {path: x_plus - x_minus}, {path: x_plain})
     still = last_states(lm, [plain])
     with steered(lm, delta, coeff=1.0):
@@ -155,7 +157,11 @@ def test_it_is_built_before_any_trained_update_is_read(name: str, store: Store, 
 DIRECTION = Direction(adapter(sign="plus"), adapter(sign="minus"))
 
 
-@pytest.mark.parametrize("made", [DIRECTION, adapter(), States(ON, PROMPTS, DIRECTION, 1.0)], ids=repr)
+@pytest.mark.parametrize(
+    "made",
+    [DIRECTION, adapter(), States(ON, PROMPTS, DIRECTION, 1.0), steered_basis(DIRECTION, PROMPTS)],
+    ids=["direction", "adapter", "states", "basis of states"],
+)
 def test_what_is_made_of_training_is_refused(made: Recipe) -> None:
     with pytest.raises(MismatchError, match="is trained; expected base weights"):
         check_untrained(made)
