@@ -142,8 +142,10 @@ class Store:
 
     def _make_sound(self, recipe: Recipe, key: str, home: Path) -> None:
         """Take it from a supply or build it, unless another process did so while this one waited for the lock."""
+        # What a machine without our locks puts there from now on is no damage.
+        was_there = os.path.lexists(home)
         damage = self._damage(home, key)
-        if damage is not None and os.path.lexists(home):
+        if damage is not None and was_there:
             self._set_aside(recipe, key, home, damage)
         if (damage is not None and not self._took(recipe, key, home)) or self._is_due(key):
             self._build(recipe, key, home)

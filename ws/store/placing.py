@@ -5,29 +5,57 @@ waited for first, and the folders that name them afterwards. WS_SYNC=0 leaves ou
 last.
 """
 
+import errno
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR})
+"""What the system says of a rename to where something else is."""
 
 
 def move_into_place(new: Path, home: Path) -> None:
     """Rename a finished artifact to its home; one that was there before is removed only after that."""
     settle(new)
     make_folder(home.parent)
-    if not os.path.lexists(home):
-        os.replace(new, home)
-        _sync_folder(home.parent)
-        return
-    old = new.with_name(f"{new.name}-old")
-    os.replace(home, old)
+    while not (_replaced(new, home) if os.path.lexists(home) else _placed(new, home)):
+        pass  # a machine without our locks put one there, or took it away, at the same moment
+    _sync_folder(home.parent)
+
+
+def _placed(new: Path, home: Path) -> bool:
+    """Whether it is in its place, which was empty when somebody last looked."""
     try:
         os.replace(new, home)
+    except OSError as error:
+        if error.errno not in TAKEN:
+            raise
+        return False
+    return True
+
+
+def _replaced(new: Path, home: Path) -> bool:
+    """Whether it is in the place of another, which is gone then."""
+    old = new.with_name(f"{new.name}-old")
+    try:
+        os.replace(home, old)
+    except FileNotFoundError:
+        return False
+    try:
+        placed = _placed(new, home)
     except BaseException:
         os.replace(old, home)
         raise
-    _sync_folder(home.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
+    return placed
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def replace_file(new: Path, path: Path) -> None:

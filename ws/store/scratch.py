@@ -118,7 +118,10 @@ def _may_go_unlocked(path: Path) -> bool:
 
 def _is_abandoned(path: Path) -> bool:
     """Whether nothing in it has changed for a day, by the clock of the disk that it is on."""
-    changed = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+    try:
+        changed = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+    except FileNotFoundError:  # somebody works there
+        return False
     return _disk_time(path.parent) - changed > SECONDS_UNTIL_ABANDONED
 
 

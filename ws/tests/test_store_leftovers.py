@@ -202,3 +202,57 @@ def test_texts_of_code_that_are_spoilt_or_of_other_code_are_kept_anew(root: Path
     assert kept_texts(root, source) is None
     made.get(Word("new"))
     assert kept_texts(root, source) == whole
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_another_machine_puts_there_at_the_same_moment_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    made, real, left = Store(tmp_path / "store"), os.replace, [times]
+    home = made.home(Word("new"), made.key(Word("new")))
+
+    def raced(source: Path, target: Path) -> None:
+        if Path(target) == home and left[0]:
+            left[0] -= 1
+            home.mkdir(parents=True)
+            (home / "word.txt").write_text("of another machine")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", raced)
+    made.get(Word("new"))
+    assert left == [0]
+    assert (home / "word.txt").read_text() == "new"
+    assert list((tmp_path / "store" / scratch.FOLDER).iterdir()) == []
+
+
+def test_what_another_machine_puts_there_while_one_looks_is_not_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Store(tmp_path / "store")
+    home = made.home(Word("new"), made.key(Word("new")))
+    real = made._damage
+
+    def looked(at: Path, key: str) -> str | None:
+        said = real(at, key)
+        home.mkdir(parents=True, exist_ok=True)
+        return said
+
+    monkeypatch.setattr(made, "_damage", looked)
+    # The first look is before the lock.
+    monkeypatch.setattr(made, "tidy", lambda: home.rmdir())
+    made.get(Word("new"))
+    assert not (tmp_path / "store" / "damaged").exists()
+    assert (home / "word.txt").read_text() == "new"
+
+
+def test_a_leftover_that_vanishes_while_one_looks_is_somebody_s(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = leave(root, f"{KEY}-{ELSEWHERE}-1", age=TWO_DAYS)
+    real = Path.rglob
+
+    def vanishing(at: Path, pattern: str) -> object:
+        yield from real(at, pattern)
+        yield at / "gone"
+
+    monkeypatch.setattr(Path, "rglob", vanishing)
+    clear_away(root)
+    assert path.exists()

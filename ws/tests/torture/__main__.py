@@ -40,7 +40,7 @@ class Size:
 
 
 FULL = Size(200, 200, 700, 300, 10, 1, 200, 10)
-SHORT = Size(16, 0, 60, 0, 2, 0, 40, 2)
+SHORT = Size(12, 0, 40, 0, 1, 0, 25, 1)
 """Without the tiny model, which needs torch."""
 
 
