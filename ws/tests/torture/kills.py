@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ws.store import Recipe, Store
 from ws.tests.torture.children import child, die_at, end_of
+from ws.tests.torture.recipes import all_of
 from ws.tests.torture.sameness import Whole, contents, judge, judge_leftovers
 from ws.tests.torture.tally import Tally
 
@@ -34,13 +35,14 @@ def kills(
     `seconds` is about how long a build of all takes; artifacts of the kinds that are `kept` are there from the start in
     all stores but one in five, since they take longest.
     """
-    tally = Tally(part)
+    # All of them: some inputs are only read through others, and nobody else asks for them.
+    tally, everything = Tally(part), all_of(wanted)
     while tally.done < count:
         root = emptied(room, whole, kept=kept if tally.said["stores completed"] % 5 else ())
-        while not _is_complete(root, wanted):
+        while not _is_complete(root, everything):
             before = set(contents(root))
             event = rng.randrange(1, EVENTS_AT_MOST) if tally.done % 2 else None
-            pid = child(partial(_build, root, wanted, event))
+            pid = child(partial(_build, root, everything, event))
             if event is None:
                 time.sleep(rng.uniform(0, seconds / 3))
                 os.kill(pid, signal.SIGKILL)
