@@ -48,7 +48,7 @@ MISTAKES = {
     "plan --workers 0": r"--workers 0; expected a number from 1 on, or auto",
     "plan nofile.py": r"nofile.py is not there; name a file or folder of claims",
     "plan --seeds 0": r"--seeds 0; expected a number from 1 on",
-    "plan --store file": r"--store file is no folder; name one, there or not",
+    "plan --store file": r"--store file cannot be one: .*file is no folder; name a folder, there or not",
     "build --workers many": r"--workers many; expected a number from 1 on, or auto",
     "build --engine dask": r"unknown --engine 'dask'; known: processes, ray; see ws build --help",
     "build --address host:1": r"--address host:1 is that of a cluster; add --engine ray, or drop it",
