@@ -70,6 +70,20 @@ def leave(root: Path, name: str, *, age: float = 0.0) -> Path:
         ("what is this", 0.0, False),
         ("what is this", TWO_DAYS, True),
     ],
+    ids=[
+        "ours-dead",
+        "ours-dead-old",
+        "unsigned",
+        "elsewhere-fresh",
+        "elsewhere-from-the-future",
+        "elsewhere-old",
+        "texts-ours-dead",
+        "texts-ours-alive",
+        "texts-elsewhere-fresh",
+        "texts-elsewhere-old",
+        "unknown-fresh",
+        "unknown-old",
+    ],
 )
 def test_a_leftover_goes_if_it_is_sure_that_it_is_one(root: Path, name: str, age: float, goes: bool) -> None:
     path = leave(root, name, age=age)
