@@ -93,7 +93,7 @@ table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture
 	$(bin)/ws table --pages docs/verdicts
 	$(bin)/ws results --write docs/results.md
 	$(bin)/ws table --claims C05 --picture docs/pictures/c05.svg
-	$(bin)/ws table --claims C02 C05 C08 C10 C14 C23 C38 --form counts --write README.md
+	$(bin)/ws table --claims C02 C05 C08 C14 C23 --form counts --write README.md
 
 docs: .venv-docs/installed ## build the documents into site/, warnings as errors
 	$(mkdocs) build --strict

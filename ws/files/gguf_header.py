@@ -34,7 +34,7 @@ WHAT = "a GGUF file"
 ADVICE = "fetch it anew"
 
 
-class Placed(NamedTuple):
+class TensorPlace(NamedTuple):
     """What the list says of one tensor."""
 
     shape: tuple[int, ...]
@@ -45,7 +45,7 @@ class Placed(NamedTuple):
     """From the end of the list, aligned."""
 
 
-def placed(path: Path, *, refuse: Refuse) -> Mapping[str, Placed]:
+def placed(path: Path, *, refuse: Refuse) -> Mapping[str, TensorPlace]:
     """The tensors that a file lists, by name; each lies inside the file, and none in another.
 
     Raises: `refuse` if it is no plain file, most of it was never written, or what it says does not fit it.
@@ -129,7 +129,7 @@ class _Beginning:
             raise Unreadable(f"{what} is an array of the type {kind}; numbers and texts are read")
 
 
-def _list(file: _Beginning) -> dict[str, Placed]:
+def _list(file: _Beginning) -> dict[str, TensorPlace]:
     """The tensors that a file lists. Raises: Unreadable if what the file says does not fit it."""
     if (magic := file.bytes(len(MAGIC), "its mark")) != MAGIC:
         raise Unreadable(f"it begins with {magic!r}, not {MAGIC!r}")
@@ -147,7 +147,7 @@ def _list(file: _Beginning) -> dict[str, Placed]:
     alignment = _alignment(file, fields)
     if (blocks := file.blocks) > tensors:
         raise Unreadable(f"it says that it has {blocks:,} blocks, and {tensors:,} tensors")
-    found: dict[str, Placed] = {}
+    found: dict[str, TensorPlace] = {}
     for number in range(1, tensors + 1):
         name = file.text(f"the name of tensor {number}")
         if name in found:
@@ -176,15 +176,15 @@ def _alignment(file: _Beginning, fields: int) -> int:
     return alignment
 
 
-def _one(file: _Beginning, name: str) -> Placed:
+def _one(file: _Beginning, name: str) -> TensorPlace:
     axes = file.number("I", f"the number of axes of {name}")
     if axes > MOST_AXES:
         raise Unreadable(f"the tensor {name} has {axes:,} axes, {MOST_AXES} at most are read")
     shape = tuple(file.number("Q", f"the shape of {name}") for _ in range(axes))
-    return Placed(shape, file.number("I", f"the format of {name}"), file.number("Q", f"the place of {name}"))
+    return TensorPlace(shape, file.number("I", f"the format of {name}"), file.number("Q", f"the place of {name}"))
 
 
-def _check_places(found: Mapping[str, Placed], *, room: int, alignment: int) -> None:
+def _check_places(found: Mapping[str, TensorPlace], *, room: int, alignment: int) -> None:
     """Raises: Unreadable if a tensor is of an unknown format, leads out of the file or into another one."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 

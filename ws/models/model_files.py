@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ws.errors import ModelError
-from ws.files.gguf_header import Placed, placed
+from ws.files.gguf_header import TensorPlace, placed
 from ws.files.names import is_name
 from ws.files.notation import parsed, read_json
 from ws.files.opening import content
@@ -155,7 +155,7 @@ def fp32_bytes(files: Iterable[Path]) -> int:
 
 def _shapes(path: Path) -> list[tuple[int, ...]]:
     """The shapes of the tensors in a file, by its header; none if it is no file of tensors."""
-    headers: dict[str, Callable[..., Mapping[str, Placed | Stored]]] = {".safetensors": stored, ".gguf": placed}
+    headers: dict[str, Callable[..., Mapping[str, TensorPlace | Stored]]] = {".safetensors": stored, ".gguf": placed}
     read = headers.get(path.suffix)
     return [] if read is None else [one.shape for one in read(path.resolve(), refuse=ModelError).values()]
 

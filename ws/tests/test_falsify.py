@@ -227,7 +227,7 @@ def test_of_an_unknown_kind_of_artifact_nothing_can_be_spoilt() -> None:
         kinds_of(Measured(Part("lora", 0)))
 
 
-ON_THE_WAY = {"SampledAnswers", "Thoughts", "Divergence"}
+ON_THE_WAY = {"SampledAnswers", "Thoughts", "Divergence", "HeadEffects"}
 """Recipes of tables that no verdict is made of: other recipes read them, or notes."""
 
 

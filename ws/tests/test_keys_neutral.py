@@ -17,7 +17,7 @@ from ws.code.machinery import MACHINERY
 from ws.tests.refactorings import NEUTRAL, Trees
 
 HOME = Path(ws.__file__).parent
-UNTOUCHED = ("ws.store", "ws.errors", "ws.live", "ws.tests", "ws.bench", "ws.cli")
+UNTOUCHED = ("ws.store", "ws.code", "ws.errors", "ws.live", "ws.tests", "ws.bench", "ws.cli")
 """What no recipe reaches, or no key covers by the name of its room."""
 
 
