@@ -1,4 +1,4 @@
-"""The lowest version of every range that a pyproject.toml declares, as constraints for pip.
+"""The lowest version of every range that a pyproject.toml declares, as constraints for pip, which take no extras.
 
 Run as `python .ci/lowest.py pyproject.toml`. Packages that these depend on are left to pip, which takes the newest.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-RANGE = re.compile(r"(?P<name>[\w.-]+)(?:>=|==)(?P<version>[\w.]+)")
+RANGE = re.compile(r"(?P<name>[\w.-]+)(?:\[[\w.,-]+\])?(?:>=|==)(?P<version>[\w.]+)")
 
 
 def requirements(project: Mapping[str, Any]) -> Iterator[str]:

@@ -24,6 +24,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ class Store:
             if (said := supply.bring(key, out)) is None:
                 return False
             write_manifest(out, recipe, key, keys=self.key, source=self.source(recipe), said=said)
-            move_into_place(out, home)
+            move_into_place(out, home, stays=partial(self._stays, key))
         self._verified.add(key)
         return True
 
@@ -178,7 +179,7 @@ class Store:
             source = self.source(recipe)
             keep_texts(self.root, source, lambda: self.code(recipe))
             write_manifest(out, recipe, key, keys=self.key, source=source, said=made_here(seconds, notes))
-            move_into_place(out, home)
+            move_into_place(out, home, stays=partial(self._stays, key))
         self._verified.add(key)
         self.built.append(BuiltArtifact(recipe, key, seconds))
         progress.built(recipe.describe(), seconds, key)
@@ -225,6 +226,10 @@ class Store:
         if damage is None:
             self._verified.add(key)
         return damage
+
+    def _stays(self, key: str, home: Path) -> bool:
+        """Whether what a machine without our locks has put there meanwhile is as good as ours."""
+        return not self.fresh and manifests.damage(home, key) is None
 
     def _is_due(self, key: str) -> bool:
         """Whether this run must still rebuild the artifact, sound or not."""

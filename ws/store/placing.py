@@ -8,6 +8,7 @@ last.
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +16,15 @@ TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR})
 """What the system says of a rename to where something else is."""
 
 
-def move_into_place(new: Path, home: Path) -> None:
-    """Rename a finished artifact to its home; one that was there before is removed only after that."""
+def move_into_place(new: Path, home: Path, *, stays: Callable[[Path], bool] = lambda home: False) -> None:
+    """Rename a finished artifact to its home; one that was there before is removed only after that.
+
+    stays: whether what is there is to stay, and the new one to be left where it is. Between the two renames of a
+    replacement nothing is there for a moment, and a machine without our locks may be reading it.
+    """
     settle(new)
     make_folder(home.parent)
-    while not (_replaced(new, home) if os.path.lexists(home) else _placed(new, home)):
+    while not ((stays(home) or _replaced(new, home)) if os.path.lexists(home) else _placed(new, home)):
         pass  # a machine without our locks put one there, or took it away, at the same moment
     _sync_folder(home.parent)
 

@@ -270,3 +270,14 @@ def test_a_leftover_that_vanishes_while_one_looks_is_somebody_s(root: Path, monk
     monkeypatch.setattr(Path, "rglob", vanishing)
     clear_away(root)
     assert path.exists()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_another_machine_has_put_in_place_stays_unless_all_is_built_anew(root: Path, fresh: bool) -> None:
+    home = Store(root).get(Word("there"))
+    before = (home / "word.txt").stat().st_ino
+    made = Store(root, fresh=fresh)
+    made._build(Word("there"), home.name, home)
+    assert ((home / "word.txt").stat().st_ino == before) is not fresh
+    assert (home / "word.txt").read_text() == "there"
+    assert list((root / scratch.FOLDER).iterdir()) == []
