@@ -1,7 +1,8 @@
 """Everything is computed where the model is: on a CUDA device that torch makes believe, mixing devices is an error.
 
 `FakeTensorMode` follows shapes, dtypes and devices through every operation, refuses a mix of devices, and computes
-nothing; so no GPU is needed. What reads a number of a tensor is out of its reach.
+nothing; so no GPU is needed. What reads a number of a tensor is out of its reach. Copying to a device is checked by the
+build of torch, so one for the CPU alone makes nobody believe in CUDA.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,6 +32,10 @@ from ws.training.inject import AdaptedLinear
 
 PROMPTS = ((5, 6, 7, 8), (5, 6, 9), (5, 6, 7, 8, 10))
 CUDA = torch.device("cuda", 0)
+
+pytestmark = pytest.mark.skipif(
+    not torch.backends.cuda.is_built(), reason="this build of torch is for the CPU alone; PyPI's for Linux knows CUDA"
+)
 
 
 @pytest.fixture
