@@ -170,6 +170,13 @@ class Project:
         return json.loads(self.snapshot(name).read_text())
 
 
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No progress lines, and no run that somebody else named."""
+    monkeypatch.setenv("WS_QUIET", "1")
+    monkeypatch.delenv("WS_RUN_ID", raising=False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_known_beforehand() -> Iterator[None]:
     """Compute keys from the code as tests have patched it, instead of reading them under the digest of its files."""

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 every_name = pytest.mark.parametrize("name", SPLITTINGS)
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WS_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,7 @@ from ws.tests.machines import QUICK, Both, Bucket, Machines, Words, text_of
 
 RECIPE = Both(Words("a"), Words("b"))
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No progress lines, and no run that somebody else named."""
-    monkeypatch.setenv("WS_QUIET", "1")
-    monkeypatch.delenv("WS_RUN_ID", raising=False)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

@@ -17,11 +17,7 @@ from ws.tests import machines as recipes
 from ws.tests.machines import Bucket, Machines, Words, text_of
 from ws.upkeep.garbage import DAY
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WS_QUIET", "1")
-    monkeypatch.delenv("WS_RUN_ID", raising=False)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

@@ -97,12 +97,7 @@ RAISED = {
     "locked elsewhere": locked_elsewhere,
 }
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No progress lines, and no run that somebody else named."""
-    monkeypatch.setenv("WS_QUIET", "1")
-    monkeypatch.delenv("WS_RUN_ID", raising=False)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

@@ -42,11 +42,7 @@ class Tensor(Recipe):
         save_file({"a": np.zeros(1000)}, out / "a.safetensors")
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No progress lines, and no run that somebody else named."""
-    monkeypatch.setenv("WS_QUIET", "1")
-    monkeypatch.delenv("WS_RUN_ID", raising=False)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

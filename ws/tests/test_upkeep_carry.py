@@ -27,10 +27,7 @@ from ws.upkeep.compare import gap, gaps
 
 Change = Callable[..., Store]
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WS_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

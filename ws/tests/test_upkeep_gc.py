@@ -33,9 +33,7 @@ class Owned(Recipe):
         (out / "a.txt").write_text(f"{self.name}{shelf.SUFFIX}")
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WS_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture

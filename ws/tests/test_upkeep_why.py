@@ -23,10 +23,7 @@ from ws.upkeep.commits import accounts_at
 from ws.upkeep.differences import Change, differences, flat, inputs_of
 from ws.upkeep.lookup import manifest_of, snapshots_of
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WS_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture
