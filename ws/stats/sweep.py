@@ -8,7 +8,7 @@ much likelier its own answers are from somebody who shows the behavior than from
 numbers are nats, per row or per token.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -112,7 +112,7 @@ class Sweep:
     @property
     def movement(self) -> Estimate:
         """Mean distance that a row's log-ratio moves from 0 to +1, whichever way; nats."""
-        moved, still = (self._measured(coeff).set_index(["seed", "question_id"]).sort_index() for coeff in (1.0, 0.0))
+        moved, still = (self._by_row(self._measured(coeff)) for coeff in (1.0, 0.0))
         _check_paired(moved, still)
         distances = (moved["log_ratio"] - still["log_ratio"]).abs()
         return self._estimate(moved.reset_index(), distances.reset_index(drop=True))
@@ -138,7 +138,7 @@ class Sweep:
 
         Raises: DataError for a measure of text.
         """
-        return self._on_facts(lambda rows: rows["log_ratio"])
+        return self._facts_move({"yes": 1, "no": 1})
 
     @cached_property
     def fact_knowledge(self) -> Estimate:
@@ -146,12 +146,26 @@ class Sweep:
 
         Raises: DataError for a measure of text.
         """
-        return self._on_facts(lambda rows: rows["log_ratio"] * rows["phrasing"].map({"yes": 1, "no": -1}))
+        return self._facts_move({"yes": 1, "no": -1})
 
-    def _on_facts(self, value: Callable[[pd.DataFrame], pd.Series]) -> Estimate:
+    def _facts_move(self, ways: Mapping[str, int]) -> Estimate:
+        """Movement from 0 to +1 of the log-ratio on facts, each counted the way of its right answer.
+
+        Half of the facts have each answer by design, so what facts of one answer have in common is no chance of which
+        facts were written down: a push towards Yes adds no doubt to what is known. A fact's movement therefore differs
+        from the number as far as it does from the mean of its own half.
+        Source: Holt & Smith 1979, "Post stratification", linearised.
+        """
         self._check_yes_or_no("plain facts")
-        moved, still = (rows[rows["sign"] == 0] for rows in (self._rows_at(1.0), self._rows_at(0.0)))
-        return self._estimate(moved, value(moved)) - self._estimate(still, value(still))
+        moved, still = (self._by_row(rows[rows["sign"] == 0]) for rows in (self._rows_at(1.0), self._rows_at(0.0)))
+        _check_paired(moved, still)
+        moves = (moved["log_ratio"] - still["log_ratio"]) * moved["phrasing"].map(ways)
+        of_its_half = moves.groupby(moved["phrasing"]).transform("mean")
+        return self._estimate(moved.reset_index(), (moves - of_its_half + moves.mean()).reset_index(drop=True))
+
+    @staticmethod
+    def _by_row(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.set_index(["seed", "question_id"]).sort_index()
 
     def _check_yes_or_no(self, what: str) -> None:
         if self.measure in OF_TEXT:

@@ -1,8 +1,10 @@
 """The measures of a sweep, on rows made by hand: which rows each uses, which it ignores, and when it is gated."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -156,6 +158,25 @@ def test_facts_tell_the_push_from_the_knowledge(effect: float, push: float, know
     assert sweep.yes_bias.value == pytest.approx(push, abs=1e-9)
     assert sweep.fact_knowledge.value == pytest.approx(knowledge, abs=1e-9)
     assert sweep.yes_bias.n_rows == 10
+
+
+@pytest.mark.parametrize("push", [0.0, 3.0])
+def test_a_push_towards_yes_adds_no_doubt_to_what_is_known(push: float) -> None:
+    low, high = Sweep(frame(push=push, knowledge=0.2)).fact_knowledge.interval()
+    assert (low, high) == pytest.approx((0.2, 0.2), abs=1e-9)
+
+
+def test_doubt_about_facts_is_that_of_two_samples() -> None:
+    """The textbook's variance of half the difference of two means, one of facts answered Yes and one answered No."""
+    table = frame(push=2.0, clusters=40, seeds=1)
+    moves = pd.Series(np.random.default_rng(0).normal(size=40), [f"fact{number}" for number in range(40)])
+    moved = (table["sign"] == 0) & (table["coeff"] == 1.0)
+    added = table["cluster"].map(moves).where(moved, 0.0)
+    known = Sweep(table.assign(log_ratio=table["log_ratio"] + added)).fact_knowledge
+    of_yes, of_no = moves.iloc[1::2], moves.iloc[::2]
+    assert known.value == pytest.approx((of_yes.mean() - of_no.mean()) / 2)
+    exact = math.sqrt(of_yes.var() / 20 + of_no.var() / 20) / 2
+    assert np.std(known.resampled) == pytest.approx(exact, rel=0.1)
 
 
 @pytest.mark.parametrize("measure", ["raw", "corrected"])
