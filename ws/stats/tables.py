@@ -18,6 +18,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 COLUMNS = ("seed", "cluster", "row", "value")
+
+WHOLE = "dW"
+"""The one cluster of a number that is computed from all of dW: its layers are all there, so none is drawn anew."""
+
 # With so many draws, their standard deviation, and so an interval's half width, has a Monte Carlo error of 1%.
 RESAMPLES = 4000
 

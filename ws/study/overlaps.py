@@ -13,6 +13,7 @@ from ws.lenses.oracle import OracleOverlaps, View, rank_products, read_oracle_ov
 from ws.lenses.overlap import Overlaps, read_overlaps
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure
+from ws.stats.tables import WHOLE
 from ws.study.replicates import Replicates
 from ws.study.sweeps import cut_sweep
 from ws.training.direction import Direction
@@ -22,7 +23,7 @@ TOP = 8
 
 
 def overlap_ratio(replicates: Replicates, family: str, *, control: Literal["random"] | None = None) -> Estimate:
-    """The overlap of a family's top left directions with those of all others, over chance; clusters are layers.
+    """The overlap of a family's top left directions with those of all others, over chance, over all tensors.
 
     The two directions of a pair have different seeds, if there are several. Only left sides are compared: families may
     share start values on the right. In the control, random values with the family's norm and rank take its place.
@@ -51,13 +52,13 @@ def paired_lines(table: pd.DataFrame, name: str, after: Mapping[int, int]) -> pd
     others = set(FAMILIES) - {name.removeprefix("random ")}
     paired = (both["second_seed"] == both["first_seed"].map(after)) & both["second"].isin(others)
     lines = both[paired & (both["first"] == name) & (both["side"] == "left")]
-    return lines.assign(seed=lines["first_seed"], cluster=lines["layer"], row=lines["tensor"] + " " + lines["second"])
+    return lines.assign(seed=lines["first_seed"], cluster=WHOLE, row=lines["tensor"] + " " + lines["second"])
 
 
 def oracle_overlap(
     replicates: Replicates, family: str, first: str, second: str, *, at: Literal["first", "last"] | None = None
 ) -> Estimate:
-    """The mean overlap of two oracles over layers; clusters are layers. `at` takes only the lowest or highest layer.
+    """The mean overlap of two oracles over the adapted layers. `at` takes only the lowest or highest layer.
 
     Oracles: weight, random, cumulative, block, persona and task.
     """
@@ -66,7 +67,7 @@ def oracle_overlap(
     if at is not None:
         layers = table["layer"]
         table = table[layers == (layers.min() if at == "first" else layers.max())]
-    named = {"seed": table["seed"], "cluster": table["layer"], "row": table["layer"], "value": table["overlap"]}
+    named = {"seed": table["seed"], "cluster": WHOLE, "row": table["layer"], "value": table["overlap"]}
     return Estimate.of(pd.DataFrame(named), sources=sources, notes=(f"chance {table['chance'].mean():.3f}",))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ws.lenses.cosine import InnerProducts, read_products
-from ws.lenses.modules import layer_of
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure, Sweep
+from ws.stats.tables import WHOLE
 from ws.steering.interventions import Intervention, Weights
 from ws.steering.mean import MeanWeights
 from ws.study.replicates import Control, Replicates
@@ -21,7 +21,7 @@ ROW = ["seed", "question_id"]
 
 
 def cosine(replicates: Replicates, family: str, *, control: Control | None = None) -> Estimate:
-    """The cosine of two seeds' dW over all weights; clusters are layers."""
+    """The cosine of two seeds' dW over all weights."""
     recipes = {
         couple[0]: InnerProducts(*_directions(replicates, family, couple, control)) for couple in replicates.couples
     }
@@ -30,9 +30,9 @@ def cosine(replicates: Replicates, family: str, *, control: Control | None = Non
 
 
 def cosines(products: pd.DataFrame) -> pd.DataFrame:
-    """Columns cluster (layer), row (tensor) and value; the mean over tensors is the cosine over all weights."""
+    """Columns cluster (all tensors are one), row (tensor) and value; its mean is the cosine over all weights."""
     size = (products["first_sq"].sum() * products["second_sq"].sum()) ** 0.5
-    named = {"cluster": products["tensor"].map(layer_of), "row": products["tensor"]}
+    named = {"cluster": WHOLE, "row": products["tensor"]}
     return pd.DataFrame({**named, "value": len(products) * products["dot"] / size})
 
 

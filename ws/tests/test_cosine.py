@@ -10,6 +10,7 @@ from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError, MismatchError
 from ws.lenses.cosine import InnerProducts, read_products
 from ws.models.language import LanguageModel
+from ws.stats.tables import WHOLE
 from ws.steering.mean import MeanWeights
 from ws.store import Store
 from ws.study.twins import cosines
@@ -28,6 +29,7 @@ def dense(delta: WeightDelta) -> torch.Tensor:
 def test_the_mean_over_tensors_is_the_cosine_over_all_weights(lm: LanguageModel, store: Store) -> None:
     first, second = (dense(direction_delta(one, lm, store)) for one in DIRECTIONS)
     seen = cosines(read_products(store, InnerProducts(*DIRECTIONS)))
+    assert set(seen["cluster"]) == {WHOLE}
     assert seen["value"].mean() == pytest.approx(torch.cosine_similarity(first, second, dim=0).item(), abs=1e-6)
 
 

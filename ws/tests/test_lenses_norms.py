@@ -37,7 +37,8 @@ def test_the_weak_readout_ratio_is_of_means_over_tensors_that_write_the_stream(s
     weak, by_chance = (sum(table[name].sum() for table in tables) for name in ("weak_sq", "weak_null"))
     found = weak_readout_ratio(store, DIRECTIONS)
     assert found.value == pytest.approx(weak / by_chance)
-    assert found.n_clusters == tables[0]["weak_sq"].notna().sum()
+    assert found.n_rows == tables[0]["weak_sq"].notna().sum()
+    assert found.n_clusters == 1, "tensors are all there"
 
 
 @pytest.mark.parametrize("number", [norm, weak_readout_ratio])

@@ -23,6 +23,7 @@ from ws.lenses.overlap import (
     read_overlaps,
 )
 from ws.models.language import LanguageModel
+from ws.stats.tables import WHOLE
 from ws.study.overlaps import paired_lines
 from ws.tests.small import adapter, random_update, shared_store
 from ws.training.direction import Direction, direction_delta
@@ -157,6 +158,7 @@ def test_a_family_meets_each_other_one_at_the_next_seed_and_on_the_left() -> Non
         }
         assert len(lines) == 6
         assert set(lines["side"]) == {"left"}
+        assert set(lines["cluster"]) == {WHOLE}
         assert (lines["second_seed"] == (lines["first_seed"] + 1) % 3).all()
     one = paired_lines(table[(table["first_seed"] == 0) & (table["second_seed"] == 0)], "lora", {0: 0})
     assert set(one["second"]) == {"oft", "ia3"}
