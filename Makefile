@@ -115,7 +115,7 @@ calibrate: $(installed) ## judge simulated claims whose truth is known: how ofte
 	$(bin)/ws calibrate $(ARGS)
 
 falsify: $(installed) ## judge every claim on spoilt evidence: which cases notice? MODEL=tiny-random-qwen3
-	$(bin)/ws falsify --model $(MODEL) $(ARGS)
+	$(bin)/ws falsify --model $(MODEL) --recorded $(ARGS)
 
 bench: $(installed) ## measure speed and memory against the plain way; 40 minutes, on a quiet machine
 	$(bin)/ws bench $(ARGS)

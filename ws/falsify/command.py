@@ -18,6 +18,7 @@ def falsify(
     only: Annotated[
         tuple[str, ...], tyro.conf.arg(help=f"Corruptions to try, of {', '.join(CORRUPTIONS)}; all by default.")
     ] = (),
+    recorded: Annotated[bool, tyro.conf.arg(help="Only the cases whose verdicts are recorded.")] = False,
     k: Annotated[str, tyro.conf.arg(help="Cases to judge, as in pytest -k.", aliases=("-k",))] = "",
     paths: Annotated[
         tuple[Path, ...], tyro.conf.arg(help="Files of claims (default: the folder claims, or pytest's testpaths).")
@@ -33,14 +34,22 @@ def falsify(
     survived; the exit status is 1 if anything did that claims/survivors.toml does not declare. Corruptions that are
     finished are kept, and a run that was stopped goes on where it was.
 
-        ws falsify --model smollm2-135m
+        ws falsify --model smollm2-135m --recorded
         ws falsify --model tiny-random-qwen3 --only zero nan -k c05
     """
-    sys.exit(subprocess.run(arguments(model, only=only, k=k, paths=paths, write=write, store=store)).returncode)
+    line = arguments(model, only=only, recorded=recorded, k=k, paths=paths, write=write, store=store)
+    sys.exit(subprocess.run(line).returncode)
 
 
 def arguments(
-    model: str, *, only: tuple[str, ...], k: str, paths: tuple[Path, ...], write: Path | None, store: str | None
+    model: str,
+    *,
+    only: tuple[str, ...] = (),
+    recorded: bool = False,
+    k: str = "",
+    paths: tuple[Path, ...] = (),
+    write: Path | None = None,
+    store: str | None = None,
 ) -> list[str]:
     """The command line of pytest. Raises: UnknownNameError for a corruption that there is not."""
     for name in only:
@@ -49,7 +58,7 @@ def arguments(
     where = paths or ((CLAIMS,) if CLAIMS.is_dir() else ())
     named = {"--falsified": write, "--store": store}
     given = [f"{name}={value}" for name, value in named.items() if value is not None]
-    selected = ["-k", k] if k else []
+    selected = [*(["--recorded"] if recorded else []), *(["-k", k] if k else [])]
     chosen = [f"--corruption={name}" for name in only]
     return [
         sys.executable,

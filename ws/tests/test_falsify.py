@@ -320,9 +320,10 @@ def test_a_finished_corruption_is_kept_for_the_same_evidence(tmp_path: Path, mon
 
 def test_the_command_is_a_run_of_pytest() -> None:
     def told(only: Sequence[str] = (), k: str = "", write: Path | None = None) -> list[str]:
-        return arguments("tiny", only=tuple(only), k=k, paths=(Path("mine"),), write=write, store=None)[3:]
+        return arguments("tiny", only=tuple(only), k=k, paths=(Path("mine"),), write=write)[3:]
 
     assert told() == ["mine", "--falsify", "--model=tiny"]
+    assert "--recorded" in arguments("tiny", recorded=True)
     assert told(("nan",), "c05", Path("t.md"))[3:] == ["--corruption=nan", "--falsified=t.md", "-k", "c05"]
     with pytest.raises(UnknownNameError, match=r"unknown corruption 'nam'.*did you mean 'nan'"):
         told(("nam",))
