@@ -12,6 +12,7 @@ from ws.calibration.worlds import (
     above,
     all_of,
     in_a_circle,
+    known_facts,
     ratio,
     ratio_near_0,
     within,
@@ -61,6 +62,10 @@ def _seeds_and_cases() -> Iterator[Scenario]:
         yield Scenario(f"7 cases, {seeds} seeds", above, World(cases=7, seeds=seeds), quick=seeds == 5)
     for clusters in (12, 56):
         yield Scenario(f"7 cases, {clusters} clusters", above, World(cases=7, clusters=clusters))
+    for seeds in (3, 8):
+        yield Scenario(f"7 cases of all of dW, {seeds} seeds", above, World(cases=7, clusters=1, seeds=seeds))
+    yield Scenario("2 cases of all of dW, 8 seeds", above, World(cases=2, clusters=1, seeds=8), quick=True)
+    yield Scenario("7 cases of what is known of facts", known_facts, World(cases=7, clusters=40, seeds=8))
     yield Scenario("7 cases, nothing varies between seeds", above, World(cases=7, seed_variance=0.0), quick=True)
     yield Scenario("7 cases, one seed", above, World(cases=7, seeds=1, seed_variance=0.0))
 

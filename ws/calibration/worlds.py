@@ -17,6 +17,7 @@ import pandas as pd
 
 from ws.stats.estimate import LITTLE, Estimate
 from ws.stats.hypothesis import Hypothesis
+from ws.stats.sweep import Sweep
 from ws.stats.tables import Floats, means
 
 FAR = 30.0
@@ -32,6 +33,7 @@ class World:
     cases: int = 1
     seeds: int = 3
     clusters: int = 30
+    """1 stands for numbers of which nothing is drawn but seeds, as those of dW itself: its rows do not vary."""
     seed_variance: float = 1.0
     """That of the estimate due to its seeds, in units of that due to its rows."""
     differ: float = 0.0
@@ -49,6 +51,10 @@ class World:
 
     def table(self, rng: np.random.Generator, truths: Floats) -> list[Estimate]:
         """One estimate a case, whose expectation is its truth."""
+        return [_estimate(one[: self.seen], self.draws) for one in self.values(rng, truths)]
+
+    def values(self, rng: np.random.Generator, truths: Floats) -> Floats:
+        """A number for each case, seed and cluster, whose expectation is the case's truth."""
         n, many = len(truths), self.clusters
         scale = np.exp(self.differ * rng.standard_normal(n))
         scale[0] *= self.wild
@@ -58,10 +64,11 @@ class World:
         # Half of the rows' variance is that of a row under one seed.
         of_rows = self._noise(rng, (n, 1, many)) / math.sqrt(2)
         of_cells = self._noise(rng, (n, self.seeds, many)) * math.sqrt(self.seeds / 2)
+        if many == 1:
+            return truths[:, None, None] + of_seeds[:, :, None]
         if self.seed_variance == 0:
             of_cells = np.broadcast_to(of_cells[:, :1] / math.sqrt(self.seeds), of_cells.shape)
-        values = truths[:, None, None] + of_seeds[:, :, None] + (of_rows + of_cells) * math.sqrt(many)
-        return [_estimate(one[: self.seen], self.draws) for one in values]
+        return truths[:, None, None] + of_seeds[:, :, None] + (of_rows + of_cells) * math.sqrt(many)
 
     def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Noise of variance 1."""
@@ -75,6 +82,22 @@ Claim = Callable[[World, np.random.Generator], list[tuple[Hypothesis, float | No
 def above(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, float | None]]:
     """x > 0, and x is 0."""
     return [(one > 0, 0.0) for one in world.table(rng, np.zeros(world.cases))]
+
+
+def known_facts(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, float | None]]:
+    """x > 0 of what is known of plain facts, and x is 0, while all of them are pushed towards Yes."""
+    return [(_facts(one).fact_knowledge > 0, 0.0) for one in world.values(rng, np.zeros(world.cases))]
+
+
+def _facts(moves: Floats) -> Sweep:
+    """Rows at 0 and 1 of facts that move towards their right answers, by seed and fact, and towards Yes."""
+    seed, fact = (one.ravel() for one in np.indices(moves.shape))
+    names = np.char.add("fact ", fact.astype(str))
+    named = {"seed": seed, "cluster": names, "question_id": names, "sign": 0, "pair": "fact"}
+    yes = fact % 2 == 0
+    rows = pd.DataFrame({**named, "phrasing": np.where(yes, "yes", "no")})
+    moved = np.where(yes, 1, -1) * moves.ravel() + FAR
+    return Sweep(pd.concat([rows.assign(coeff=at, log_ratio=at * moved) for at in (0.0, 1.0)], ignore_index=True))
 
 
 def in_a_circle(world: World, rng: np.random.Generator) -> list[tuple[Hypothesis, float | None]]:
