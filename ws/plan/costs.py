@@ -1,28 +1,43 @@
 """How long an artifact will take: learned from what a store has built of its kind.
 
-A manifest has the recipe of its artifact and the seconds that it took. Of the latest artifacts of a class, those whose
-recipes have most in common with the one to come tell its time: the model, the family, the device, the numbers of
-questions and of coefficients, and the processor. Times are scaled by how many questions at how many coefficients there
-are.
+A manifest has the recipe of its artifact and the time that it took. Of the latest artifacts of a class that compute
+with the same model on the same device, those whose recipes have most in common with the one to come tell its time: the
+family, the intervention, the numbers of questions and of coefficients, and the processor. Times are scaled by how many
+questions at how many coefficients there are. If there is none of that model, those of the model nearest to it in
+size tell the time, scaled by the bytes of the weights.
+
+What computes on the CPU is expected to take as many seconds as a process was at work on those, whatever else the
+machine did meanwhile; manifests that do not say that, and what computes elsewhere, tell by the clock.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from ws.models.table import MODELS
+from ws.plan.needs import Appetite
 from ws.store import Recipe, Store
-from ws.store.manifests import Manifest, read_manifest
+from ws.store.manifests import MANIFEST, Manifest, read_manifest
 from ws.store.origin import machine
 from ws.store.written import written_down
 
-LATEST = 150
-"""How many artifacts of a class are read, the latest ones."""
+LATEST = 300
+"""How many artifacts of a class and a model are looked into, the latest ones."""
 
-NEAREST = 5
+NEAREST = 9
 """How many of them tell the time of another."""
+
+MOST_TIMES = 4.0
+"""An artifact counts for no more than so many times the median of those that are as near; it was disturbed."""
+
+MOST_LARGER = 30.0
+"""How many times as many bytes a model may have as another whose times are scaled for it. What takes time in a model of
+a megabyte is not what takes it in one of a gigabyte."""
 
 LONG_TEXT = 40
 """Texts of more characters, such as prompts, tell nothing of the time; names do."""
@@ -33,7 +48,17 @@ MANY = 8
 MACHINE = "machine"
 """The facet that says which processor an artifact was built by."""
 
+CPU = frozenset({"cpu"})
+
 Facets = Mapping[str, Any]
+
+
+class About(NamedTuple):
+    """What a recipe computes with."""
+
+    models: frozenset[str]
+    """The names of the weights in it and in its inputs."""
+    devices: frozenset[str]
 
 
 class Known(NamedTuple):
@@ -42,6 +67,16 @@ class Known(NamedTuple):
     facets: Facets
     seconds: float
     size: int
+    at_work: bool
+    """Whether the seconds are those in which the process was at work, rather than those of a clock."""
+
+
+class Expected(NamedTuple):
+    """How long an artifact will take."""
+
+    seconds: float
+    like: str | None = None
+    """The model whose times were scaled by its size, where none of the artifact's own model is known."""
 
 
 @dataclass(frozen=True)
@@ -49,33 +84,81 @@ class Costs:
     """The times that a store has seen."""
 
     store: Store
-    _known: dict[str, list[Known]] = field(default_factory=dict)
+    _known: dict[tuple[str, About], Sequence[Known]] = field(default_factory=dict)
 
     def seconds(self, recipe: Recipe) -> float | None:
-        """How long a recipe will take to build without its inputs; None if nothing of its class was built here."""
-        known = self._of_class(type(recipe).__name__)
-        if not known:
-            return None
+        """How long a recipe will take to build without its inputs; None if nothing here tells."""
+        found = self.expected(recipe)
+        return None if found is None else found.seconds
+
+    def expected(self, recipe: Recipe) -> Expected | None:
+        """How long a recipe will take to build without its inputs, and by what model; None if nothing here tells."""
         described, inputs = written_down(recipe, self.store.key)
-        facets, size = {**_facets(described, inputs), MACHINE: machine()["processor"]}, _size(described)
-        nearest = sorted(known, key=lambda one: _in_common(one.facets, facets), reverse=True)[:NEAREST]
-        return median(one.seconds * size / one.size for one in nearest)
+        kind, about, size = type(recipe).__name__, _about(described, inputs), _size(described)
+        facets = {**_facets(described, inputs), MACHINE: machine()["processor"]}
+        if known := self._of(kind, about):
+            return Expected(_told(known, facets, size))
+        for model, times in self._alike(recipe, about):
+            if known := self._of(kind, about._replace(models=frozenset({model}))):
+                return Expected(times * _told(known, facets, size), model)
+        return None
 
-    def _of_class(self, name: str) -> list[Known]:
-        if name not in self._known:
-            self._known[name] = list(_built(self.store.root / name))
-        return self._known[name]
+    def _of(self, kind: str, about: About) -> Sequence[Known]:
+        if (kind, about) not in self._known:
+            self._known[kind, about] = tuple(_built(self.store.root / kind, about))
+        return self._known[kind, about]
+
+    def _alike(self, recipe: Recipe, about: About) -> Sequence[tuple[str, float]]:
+        """Other models, nearest in size first, and how many times their size a recipe's only model has."""
+        bytes_of = Appetite(self.store)
+        mine = bytes_of.weights(recipe)
+        if len(about.models) != 1 or not mine:
+            return []
+        theirs = {known.weights.name: bytes_of.weights(known.weights) for known in MODELS.values()}
+        times = {name: mine / one for name, one in theirs.items() if one and name not in about.models}
+        near = [item for item in times.items() if 1 / MOST_LARGER <= item[1] <= MOST_LARGER]
+        return sorted(near, key=lambda item: abs(math.log(item[1])))
 
 
-def _built(folder: Path) -> Iterator[Known]:
+def _told(known: Sequence[Known], facets: Facets, size: int) -> float:
+    """The mean of those nearest, the latest ones of those equally near."""
+    near = sorted(known, key=lambda one: (_in_common(one.facets, facets), one.at_work), reverse=True)[:NEAREST]
+    # A mean, since a plan adds times up: of a few long and many short artifacts, the median knows the short ones only.
+    times = [one.seconds * size / one.size for one in near]
+    most = MOST_TIMES * median(times)
+    return sum(min(one, most) for one in times) / len(times)
+
+
+def _built(folder: Path, about: About) -> Iterator[Known]:
+    """The latest artifacts of a class that are about the same."""
     homes = sorted(folder.glob("*"), key=_changed, reverse=True) if folder.is_dir() else []
-    for home in homes[:LATEST]:
-        manifest = read_manifest(home)
-        # What was taken from evidence was built elsewhere, and what is of an older version does not say how.
-        if manifest is not None and "taken" not in manifest.said and "recipe" in manifest.said:
-            described = manifest.said["recipe"]
-            facets = {**_facets(described, manifest.said["inputs"]), MACHINE: _processor(manifest)}
-            yield Known(facets, manifest.seconds, _size(described))
+    found = (one for home in homes if _names(home, about.models) and (one := _known(home, about)) is not None)
+    for _, one in zip(range(LATEST), found, strict=False):
+        yield one
+
+
+def _names(home: Path, models: frozenset[str]) -> bool:
+    """Whether a manifest has these names, which shows a hundred times sooner than what else it says."""
+    try:
+        text = (home / MANIFEST).read_bytes()
+    except OSError:
+        return False
+    return all(json.dumps(name).encode() in text for name in models)
+
+
+def _known(home: Path, about: About) -> Known | None:
+    """What an artifact tells; None if it is about something else or was built elsewhere."""
+    manifest = read_manifest(home)
+    # What was taken from evidence was built elsewhere, and what is of an older version does not say how.
+    if manifest is None or "taken" in manifest.said or "recipe" not in manifest.said:
+        return None
+    described, inputs = manifest.said["recipe"], manifest.said["inputs"]
+    if _about(described, inputs) != about:
+        return None
+    at_work = "cpu_seconds" in manifest.said and about.devices == CPU
+    seconds = float(manifest.said["cpu_seconds"]) if at_work else manifest.seconds
+    facets = {**_facets(described, inputs), MACHINE: _processor(manifest)}
+    return Known(facets, seconds, _size(described), at_work)
 
 
 def _processor(manifest: Manifest) -> str | None:
@@ -88,6 +171,30 @@ def _changed(home: Path) -> float:
         return home.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _about(described: Any, inputs: Mapping[str, Any]) -> About:
+    """The weights and the devices in a recipe and its inputs."""
+    models, devices = set[str](), set[str]()
+
+    def walk(value: Any) -> None:
+        match value:
+            case {"class": str(kind), "fields": dict(fields)}:
+                if kind.endswith(".ModelWeights"):
+                    models.add(fields["name"])
+                if isinstance(device := fields.get("device"), str):
+                    devices.add(device)
+                for one in fields.values():
+                    walk(one)
+            case {"items": list(items)}:
+                walk(items)
+            case list() if value and isinstance(value[0], dict):
+                for one in value:
+                    walk(one)
+
+    for one in (described, *inputs.values()):
+        walk(one)
+    return About(frozenset(models), frozenset(devices))
 
 
 def _facets(described: Any, inputs: Mapping[str, Any]) -> Facets:

@@ -40,12 +40,17 @@ class Appetite:
     def __call__(self, recipe: Recipe) -> Needs:
         """What a recipe needs now; more once the weights of its model are there."""
         places = self._of(recipe)
-        weights = sum(self._bytes(place.weights) for place in places)
         return Needs(
             tuple(sorted(f"{place.weights.name} on {place.device}" for place in places)),
-            OWN_BYTES + PER_WEIGHT_BYTE * weights,
+            OWN_BYTES + PER_WEIGHT_BYTE * self.weights(recipe),
             int(any(place.device != "cpu" for place in places)),
         )
+
+    def weights(self, recipe: Recipe) -> int:
+        """The bytes in fp32 of the models that a recipe and its inputs are about; 0 for those that are not there."""
+        if isinstance(recipe, ModelWeights):
+            return self._bytes(recipe)
+        return sum(self._bytes(place.weights) for place in self._of(recipe))
 
     def _of(self, recipe: Recipe) -> frozenset[Placed]:
         """The models that a recipe and its inputs are about, and where each computes."""

@@ -19,7 +19,7 @@ class Plan:
 
     graph: Graph
     known: Mapping[str, float]
-    """For each artifact of the graph whose kind this store has built before, how long it will take, in seconds."""
+    """For each artifact of the graph whose time the store tells, how long it will take, in seconds."""
     cases: int
     """How many cases were asked what they need."""
     needs: Callable[[Recipe], Needs]
@@ -28,11 +28,13 @@ class Plan:
     """The cases that will ask for more once some of these artifacts are there."""
     failing: Mapping[str, str] = field(default_factory=dict)
     """The cases that went no further for another reason, which made-up numbers may be, with that reason."""
+    scaled: Mapping[str, str] = field(default_factory=dict)
+    """For each artifact whose time is that of another model, scaled by the bytes of the weights, which model."""
 
     @cached_property
     def schedule(self) -> Schedule:
-        """The graph with times; a kind that was never built here is taken to last as long as the median of the others,
-        or a second if there is none."""
+        """The graph with times; one whose time nothing tells is taken to last as long as the median of the
+        others, or a second if there is none."""
         usual = median(self.known.values()) if self.known else 1.0
         return Schedule(self.graph, {key: self.known.get(key, usual) for key in self.graph})
 
@@ -66,6 +68,7 @@ def plan_of(
 ) -> Plan:
     """The plan of building the wanted artifacts, by key, and what is missing below them."""
     graph, costs = graph_of(wanted.values(), store), Costs(store)
-    seconds = {key: costs.seconds(node.recipe) for key, node in graph.items()}
-    known = {key: one for key, one in seconds.items() if one is not None}
-    return Plan(graph, known, cases, Appetite(store), unfolding, failing or {})
+    expected = {key: one for key, node in graph.items() if (one := costs.expected(node.recipe)) is not None}
+    known = {key: one.seconds for key, one in expected.items()}
+    scaled = {key: one.like for key, one in expected.items() if one.like is not None}
+    return Plan(graph, known, cases, Appetite(store), unfolding, failing or {}, scaled)

@@ -1,7 +1,7 @@
 """A plan in words, at most 80 columns wide."""
 
 import textwrap
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from ws.live.builds import clock
@@ -81,8 +81,10 @@ def _times(plan: Plan, nodes: Nodes) -> Iterator[str]:
     if plan.binds_from > 2:
         n = plan.binds_from - 1
         yield _wrapped(f"up to {n} workers share the work within a tenth; from then on the longest chain binds")
-    if unknown := len(plan.graph) - len(plan.known):
-        yield _wrapped(f"{unknown} of kinds that were never built in this store are taken to last as long as others")
+    for model, scaled in sorted(Counter(plan.scaled[key] for key in plan.graph if key in plan.scaled).items()):
+        yield _wrapped(f"{scaled} are expected by those of {model}, times the size of the model, till some were built")
+    if unknown := sum(key not in plan.known for key in plan.graph):
+        yield _wrapped(f"{unknown} of kinds that this store has no times of are taken to last as long as others")
 
 
 def _wrapped(text: str) -> str:

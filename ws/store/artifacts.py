@@ -36,7 +36,7 @@ from ws.store import locks, manifests, progress, resuming, scratch, trouble
 from ws.store.known import KnownSources
 from ws.store.manifests import made_here, write_manifest
 from ws.store.memory import give_back
-from ws.store.origin import versions
+from ws.store.origin import cpu_seconds, versions
 from ws.store.placing import make_folder, move_into_place
 from ws.store.recipes import Recipe, check_recipe, held_in, values_of
 from ws.store.steady import steady
@@ -59,6 +59,8 @@ class BuiltArtifact:
     key: str
     seconds: float
     """Wall-clock time of this recipe alone, without inputs that were built for it."""
+    cpu_seconds: float = 0.0
+    """The same of the time in which this process was at work, and those that it waited for."""
 
 
 class Store:
@@ -170,18 +172,20 @@ class Store:
 
     def _build(self, recipe: Recipe, key: str, home: Path) -> None:
         with self._scratch(key) as out:
-            earlier, started = len(self.built), time.perf_counter()
+            earlier, started, at_work = len(self.built), time.perf_counter(), cpu_seconds()
             with self._noting() as notes, progress.under_way(recipe.describe()):
                 with trouble.writing(out):
                     recipe.build(out, self)
                 steady(out)
-            seconds = time.perf_counter() - started - sum(inner.seconds for inner in self.built[earlier:])
+            inner = self.built[earlier:]
+            seconds = time.perf_counter() - started - sum(one.seconds for one in inner)
+            at_work = cpu_seconds() - at_work - sum(one.cpu_seconds for one in inner)
             source = self.source(recipe)
             keep_texts(self.root, source, lambda: self.code(recipe))
-            write_manifest(out, recipe, key, keys=self.key, source=source, said=made_here(seconds, notes))
+            write_manifest(out, recipe, key, keys=self.key, source=source, said=made_here(seconds, at_work, notes))
             move_into_place(out, home, stays=partial(self._stays, key))
         self._verified.add(key)
-        self.built.append(BuiltArtifact(recipe, key, seconds))
+        self.built.append(BuiltArtifact(recipe, key, seconds, at_work))
         progress.built(recipe.describe(), seconds, key)
 
     @contextmanager

@@ -5,6 +5,7 @@
     recipe, inputs            the recipe without loss; an input is its key, and `inputs` has every one's recipe
     source, versions          what the key covers beside the recipe: `ws.store.texts` has the code behind `source`
     origin, created, seconds  commit, machine and releases of libraries; when, and how long
+    cpu_seconds               how long processors were at work on it, whatever else they did meanwhile
     notes                     how it was made where its key does not say
     carried                   only if it was re-keyed by audit: from which key, by what evidence
     taken                     only if it was built elsewhere: the supply that it was taken from, and when
@@ -104,9 +105,10 @@ def write_manifest(out: Path, recipe: Recipe, key: str, *, keys: Keys, source: s
     write_said(out, {**told, **said})
 
 
-def made_here(seconds: float, notes: dict[str, str]) -> dict[str, Any]:
+def made_here(seconds: float, at_work: float, notes: dict[str, str]) -> dict[str, Any]:
     """What a manifest says of an artifact that this process has made just now."""
-    return {"seconds": round(seconds, 3), "created": now(), "origin": origin(), "notes": notes}
+    times = {"seconds": round(seconds, 3), "cpu_seconds": round(at_work, 3)}
+    return {**times, "created": now(), "origin": origin(), "notes": notes}
 
 
 def write_said(home: Path, said: Mapping[str, Any]) -> None:

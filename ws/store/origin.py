@@ -89,6 +89,11 @@ def machine(*, gpu: bool = False) -> dict[str, Any]:
     return found
 
 
+def cpu_seconds() -> float:
+    """How long processors have been at work for this process so far, and for those that it has waited for."""
+    return sum(os.times()[:4])
+
+
 def now() -> str:
     """The date and time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

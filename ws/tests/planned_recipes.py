@@ -1,12 +1,16 @@
 """Recipes that take no time, for tests of plans; a module of its own, so that a worker can import them."""
 
+import gc
+import json
 import os
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import ws
 from ws.errors import DataError
+from ws.models.language import Placed
 from ws.store import Recipe, Store
 
 
@@ -63,3 +67,19 @@ class Held(Said):
         while not Path(self.gate).exists():
             time.sleep(0.05)
         super().build(out, store)
+
+
+@dataclass(frozen=True)
+class Computed(Said):
+    """What is computed with a model."""
+
+    on: Placed | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings(Said):
+    """What the process that builds it finds; `text` is a variable of its environment."""
+
+    def build(self, out: Path, store: Store) -> None:
+        found = {"shared": gc.get_freeze_count(), "code": ws.__file__, "variable": os.environ.get(self.text)}
+        (out / "found.json").write_text(json.dumps(found))

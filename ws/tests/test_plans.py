@@ -13,7 +13,6 @@ from ws.errors import DataError
 from ws.plan.asking import AskingStore, UnfoldsLater
 from ws.plan.building import Build
 from ws.plan.building import build as build_all
-from ws.plan.costs import Costs
 from ws.plan.crew import Crew
 from ws.plan.graph import Node, graph_of, inputs_of
 from ws.plan.place import Place
@@ -30,7 +29,6 @@ from ws.scoring.written import WrittenRows, read_written_rows
 from ws.steering.interventions import Nothing, Weights
 from ws.steering.iso_kl import Divergence, IsoKL, read_divergence, read_iso_kl
 from ws.store import Recipe, Store
-from ws.store.origin import machine
 from ws.tests.manifest_words import say
 from ws.tests.planned_recipes import Killed, KilledOnce, Refused, Said
 from ws.tests.small import ON, SYCOPHANCY, adapter
@@ -138,27 +136,6 @@ def test_an_empty_plan_takes_no_time() -> None:
 def timed(store: Store, recipe: Recipe, seconds: float) -> None:
     """Build an artifact, and have its manifest say that it took so long."""
     say(store.get(recipe), seconds=seconds)
-
-
-def test_the_most_similar_artifacts_tell_the_time(own: Store) -> None:
-    assert Costs(own).seconds(Said("long", times=(1,))) is None
-    for place in range(5):
-        timed(own, Said("long", times=(place,)), 10.0)
-        timed(own, Said("short", times=(place, 1)), 4.0)
-    assert Costs(own).seconds(Said("long", times=(9,))) == pytest.approx(10.0)
-    assert Costs(own).seconds(Said("short", times=(8, 8))) == pytest.approx(4.0)
-    assert Costs(own).seconds(Said("short", times=(7, 8, 9))) == pytest.approx(6.0)
-
-
-def test_the_same_processor_tells_more(own: Store) -> None:
-    for place, (seconds, processor) in enumerate([(2.0, "another"), (8.0, str(machine()["processor"]))] * 5):
-        say(own.get(Said(f"{place}")), seconds=seconds, origin={"machine": {"processor": processor}})
-    assert Costs(own).seconds(Said("new")) == pytest.approx(8.0)
-
-
-def test_what_was_taken_from_elsewhere_tells_no_time(own: Store) -> None:
-    say(own.get(A), taken={"from": "elsewhere"})
-    assert Costs(own).seconds(B) is None
 
 
 def test_a_store_that_asks_builds_nothing(own: Store, tmp_path: Path) -> None:
