@@ -92,8 +92,8 @@ lint: $(installed) ## check style and layout with ruff, and types with mypy
 table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture of C05, and some into README.md
 	$(bin)/ws table --pages docs/verdicts
 	$(bin)/ws results --write docs/results.md
-	$(bin)/ws table --claims C05 --picture docs/pictures/c05.svg
-	$(bin)/ws table --claims C02 C05 C08 C14 C23 --form counts --write README.md
+	$(bin)/ws table --models $(MODEL) --claims C05 --picture docs/pictures/c05.svg
+	$(bin)/ws table --models $(MODEL) --claims C02 C05 C08 C14 C23 --form counts --write README.md
 
 docs: .venv-docs/installed ## build the documents into site/, warnings as errors
 	$(mkdocs) build --strict
