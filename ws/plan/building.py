@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from ws.live.builds import clock
 from ws.plan.crew import Crew, Member, Worker
+from ws.plan.forgetting import forget_what_was_read
 from ws.plan.needs import Needs
 from ws.plan.outlook import Outlook
 from ws.plan.place import Done
@@ -70,6 +71,7 @@ class Build:
 
 def build(schedule: Schedule, crew: Crew[Builder], needs: Callable[[Recipe], Needs]) -> Build:
     """Build all artifacts of a schedule's graph; `needs` says what each takes of a machine."""
+    forget_what_was_read()  # Workers need the memory, and nothing is judged before they are done.
     shift = _Shift(schedule, crew, needs)
     progress.builds.begin(schedule.graph, rest=lambda: shift.outlook.seconds_left(len(crew)))
     shift.run()

@@ -20,6 +20,8 @@ class Node:
     recipe: Recipe
     inputs: tuple[str, ...] = ()
     """Keys of the missing artifacts that its build reads."""
+    about: frozenset[Direction] = frozenset()
+    """The directions that its recipe holds."""
 
 
 Graph = Mapping[str, Node]
@@ -44,7 +46,8 @@ def graph_of(wanted: Iterable[Recipe], store: Store) -> Graph:
         inputs = tuple(dict.fromkeys(inputs_of(recipe)))
         for one in inputs:
             add(one)
-        found[key] = Node(key, recipe, tuple(store.key(one) for one in inputs if not is_here(one)))
+        missing = tuple(store.key(one) for one in inputs if not is_here(one))
+        found[key] = Node(key, recipe, missing, directions_of(recipe))
 
     for recipe in wanted:
         add(recipe)
@@ -62,3 +65,9 @@ def inputs_of(recipe: Recipe) -> Iterator[Recipe]:
                 yield from inputs_of(value)
             elif isinstance(value, Recipe):
                 yield value
+
+
+def directions_of(recipe: Recipe) -> frozenset[Direction]:
+    """The directions that a recipe holds, without those of its inputs."""
+    held = (value for field in values_of(recipe).values() for value in held_in(field))
+    return frozenset(value for value in held if isinstance(value, Direction))

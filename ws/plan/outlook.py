@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ws.plan.graph import Graph, Node
+from ws.plan.graph import Graph
 from ws.plan.schedule import Schedule
 from ws.plan.simulation import on_one_machine, simulated
 
@@ -65,7 +65,7 @@ class Outlook:
 def without(graph: Graph, there: Collection[str]) -> Graph:
     """A graph without what is there by now."""
     return {
-        key: Node(key, node.recipe, tuple(one for one in node.inputs if one not in there))
+        key: replace(node, inputs=tuple(one for one in node.inputs if one not in there))
         for key, node in graph.items()
         if key not in there
     }

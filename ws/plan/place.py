@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 from ws.errors import StoreError
 from ws.models.table import MODELS
+from ws.plan.forgetting import let_go_of_updates
+from ws.plan.graph import directions_of
 from ws.remote import open_store
 from ws.store import Recipe, Store
 from ws.store.scratch import FOLDER, path_for
+from ws.training.direction import Direction
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """The environment in which a worker starts, since libraries read it once, when they are loaded."""
@@ -108,6 +111,8 @@ class Hands:
         os.environ["WS_QUIET"] = "1"
         self._place = place
         self._store: Store | None = None
+        self._about: frozenset[Direction] = frozenset()
+        """The directions that the last artifact was about."""
 
     def build(self, recipe: Recipe, key: str) -> Done:
         """Build an artifact. Raises: StoreError if this code gives it another key than the one that is asked for."""
@@ -118,6 +123,9 @@ class Hands:
                 f"{os.uname().nodename} has other code or libraries: {recipe.describe()} has the key {mine[:8]} there "
                 f"and {key[:8]} here; install the same commit and constraints.txt on all machines"
             )
+        if (about := directions_of(recipe)) != self._about:
+            self._about = about
+            let_go_of_updates()
         before = len(self._store.built)
         self._store.get(recipe)
         return Done(tuple((one.key, one.seconds) for one in self._store.built[before:]), peak_bytes())

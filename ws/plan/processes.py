@@ -1,14 +1,18 @@
 """Workers that are processes of this machine, one thread each, so that a result does not depend on how many there are.
 
-Each is a pool of its own, so that one that dies takes no other with it.
+Each is a pool of its own, so that one that dies takes no other with it. On Linux they are forked from a process that
+has imported what all of them need and done nothing else, so that they share its memory.
 """
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 
 from ws.errors import DataError
 from ws.plan.building import WorkerDied
@@ -20,6 +24,9 @@ from ws.store.memory import available_bytes
 
 HERE = "this machine"
 
+SHARED = "ws.plan.shared"
+"""The module that imports what all workers need, once for all of them."""
+
 
 class Process:
     """A worker."""
@@ -27,8 +34,9 @@ class Process:
     def __init__(self, place: Place, gpu: str | None, given_back: Callable[[str], None]) -> None:
         """`gpu` is the one that it alone has, `given_back` is told when it has it no more."""
         self._gpu, self._given_back = gpu, given_back
-        fresh = multiprocessing.get_context("spawn")
-        self._running = ProcessPoolExecutor(1, mp_context=fresh, initializer=_begin, initargs=(place, gpu))
+        # A forked process has the environment of the one that it is forked from, which may be of an earlier run.
+        told = place, gpu, dict(os.environ)
+        self._running = ProcessPoolExecutor(1, mp_context=beginnings(place), initializer=_begin, initargs=told)
 
     def build(self, recipe: Recipe, key: str) -> "Future[Done]":
         """Have an artifact built; what it raises, or WorkerDied."""
@@ -65,6 +73,18 @@ class Processes:
         return Process(self._place, self._free.pop(0) if needs.gpus else None, self._free.append)
 
 
+def beginnings(place: Place) -> BaseContext:
+    """How processes begin: forked where Linux shares memory between them, else each from nothing, as CUDA wants it."""
+    if sys.platform != "linux" or place.device != "cpu":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([SHARED])
+    # It must find the code that this process runs, wherever it begins.
+    with _environment({"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}):
+        forkserver.ensure_running()
+    return context
+
+
 def _meaning(error: BaseException) -> BaseException:
     return WorkerDied(str(error)) if isinstance(error, BrokenProcessPool) else error
 
@@ -72,10 +92,17 @@ def _meaning(error: BaseException) -> BaseException:
 @contextmanager
 def processes(place: Place, workers: int) -> Iterator[Processes]:
     """The engine of this machine, in whose context workers start with one thread each."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
-    try:
+    with _environment(ONE_THREAD):
         yield Processes(place, workers)
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    """Inside, these variables have these values, and so they have in processes that begin here."""
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
     finally:
         for name, value in before.items():
             if value is None:
@@ -106,8 +133,10 @@ def visible_gpus() -> list[str]:
 _hands: Hands | None = None
 
 
-def _begin(place: Place, gpu: str | None) -> None:
+def _begin(place: Place, gpu: str | None, environment: Mapping[str, str]) -> None:
     global _hands
+    os.environ.clear()
+    os.environ.update(environment)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     end_with_parent()

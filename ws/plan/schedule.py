@@ -1,4 +1,8 @@
-"""In which order a graph of artifacts is built: those first that the most time still hangs on."""
+"""In which order a graph of artifacts is built: those first that the most time still hangs on.
+
+What nothing waits for goes by the directions that it is about, so that a worker has the update of one in memory at a
+time, and works it out once.
+"""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +14,15 @@ from typing import TypeVar
 from ws.plan.graph import Graph
 from ws.plan.needs import Needs
 from ws.store import Recipe
+from ws.training.direction import Direction
 
 T = TypeVar("T")
 
 Seconds = Mapping[str, float]
 """How long each artifact of a graph takes to build, by key."""
+
+Rank = tuple[float, int, float]
+"""A place in an order: by the time that hangs on a group of artifacts, by the group, by the artifact's own."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,20 @@ class Schedule:
             for one in node.inputs:
                 longest[one] = max(longest[one], longest[key])
         return longest
+
+    @cached_property
+    def ranks(self) -> Mapping[str, Rank]:
+        """For each artifact, its place among those that can be built at the same time, first to last."""
+        read = {one for node in self.graph.values() for one in node.inputs}
+        groups: dict[frozenset[Direction], list[str]] = {}
+        for key, node in self.graph.items():
+            if key not in read and node.about:
+                groups.setdefault(node.about, []).append(key)
+        ranks = {key: (-seconds, -1, 0.0) for key, seconds in self.hanging.items()}
+        for number, keys in enumerate(groups.values()):
+            longest = max(self.hanging[key] for key in keys)
+            ranks |= {key: (-longest, number, -self.hanging[key]) for key in keys}
+        return ranks
 
     @property
     def total(self) -> float:
@@ -69,18 +91,18 @@ class Queue:
         for key, node in schedule.graph.items():
             for one in node.inputs:
                 self._readers[one].append(key)
-        self._ready: dict[Needs, list[tuple[float, int, str]]] = {}
+        self._ready: dict[Needs, list[tuple[Rank, int, str]]] = {}
         for key, inputs in self._waits_for.items():
             if not inputs:
                 self._put(key)
 
     @property
     def first(self) -> str | None:
-        """The artifact that the most time hangs on, of those that can be built now; None if there is none."""
-        return min((heap[0] for heap in self._ready.values()), default=(0.0, 0, None))[2]
+        """What is to be built first, of all that can be built now; None if there is none."""
+        return min((heap[0] for heap in self._ready.values()), default=((0.0, 0, 0.0), 0, None))[2]
 
     def take(self, place: Callable[[Needs], T | None]) -> tuple[str, T] | None:
-        """The artifact that the most time hangs on, of those that there is a place for now, and that place.
+        """What is to be built first, of all that there is a place for now, and that place.
 
         None if there is no place, or no artifact that can be built now.
         """
@@ -126,7 +148,7 @@ class Queue:
 
     def _put(self, key: str) -> None:
         heap = self._ready.setdefault(self._needs(self._schedule.graph[key].recipe), [])
-        heapq.heappush(heap, (-self._schedule.hanging[key], next(self._place), key))
+        heapq.heappush(heap, (self._schedule.ranks[key], next(self._place), key))
 
 
 def _a_core(recipe: Recipe) -> Needs:

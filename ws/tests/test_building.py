@@ -1,28 +1,36 @@
 """Builds: what dies is begun anew, what cannot be built is left out with what needs it, and what is left is told."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+import ws
 from ws.errors import StoreError
-from ws.plan import building, place
+from ws.lenses.cuts import whole_delta
+from ws.models.language import LanguageModel
+from ws.plan import building, forgetting, place
 from ws.plan.building import MachineLost, WorkerDied, build
 from ws.plan.crew import Crew
 from ws.plan.graph import graph_of
 from ws.plan.needs import Needs, Node
 from ws.plan.outlook import Outlook
 from ws.plan.place import Done, Hands, Place, translated
-from ws.plan.processes import HERE, Process, Processes
+from ws.plan.processes import HERE, Process, Processes, beginnings, processes
 from ws.plan.schedule import Schedule
+from ws.stats import tables
 from ws.store import Recipe, Store
-from ws.tests.planned_recipes import Refused, Said
+from ws.store.origin import versions
+from ws.tests.planned_recipes import Refused, Said, Surroundings
+from ws.tests.small import adapter
 from ws.tests.test_crew import Desk, Office
+from ws.training.direction import Direction
 
 
 class Here(Desk):
@@ -142,7 +150,7 @@ def test_an_error_is_told_as_what_it_means() -> None:
 
 
 WORKER = """
-import multiprocessing, time
+import multiprocessing, sys, time
 from ws.plan.orphans import end_with_parent
 
 def work():
@@ -152,22 +160,86 @@ def work():
     print("outlived", flush=True)
 
 if __name__ == "__main__":
-    worker = multiprocessing.get_context("spawn").Process(target=work)
+    worker = multiprocessing.get_context(sys.argv[1]).Process(target=work)
     worker.start()
     worker.join()
 """
 
 
-def test_no_worker_outlives_the_process_that_it_works_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beginning", ["spawn", "forkserver"])
+def test_no_worker_outlives_the_process_that_it_works_for(tmp_path: Path, beginning: str) -> None:
     (tmp_path / "begun.py").write_text(WORKER)
     found = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    begun = [sys.executable, tmp_path / "begun.py"]
+    begun = [sys.executable, tmp_path / "begun.py", beginning]
     with subprocess.Popen(begun, stdout=subprocess.PIPE, text=True, env=found) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "begun\n"
         parent.kill()
         # The worker writes there too, so the end comes with its own.
         assert parent.stdout.read() == ""
+
+
+def found_by_a_worker(root: Path) -> dict[str, object]:
+    recipe, store = Surroundings("WS_TEST_WORD"), Store(root)
+    with processes(Place(root), 1) as engine:
+        worker = engine.start(HERE, Needs())
+        try:
+            worker.build(recipe, store.key(recipe)).result()
+        finally:
+            worker.end()
+    return json.loads((store.get(recipe) / "found.json").read_text())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers share no memory elsewhere")
+def test_workers_share_what_one_process_has_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The second worker is forked from a process that began with the environment of the first.
+    for word in ("first", "second"):
+        monkeypatch.setenv("WS_TEST_WORD", word)
+        found = found_by_a_worker(tmp_path / word)
+        assert found["shared"]
+        assert found["code"] == ws.__file__
+        assert found["variable"] == word
+
+
+def test_a_worker_on_a_gpu_is_forked_from_nothing(tmp_path: Path) -> None:
+    assert beginnings(Place(tmp_path, device="cuda")).get_start_method() == "spawn"
+
+
+@dataclass(frozen=True)
+class About(Said):
+    """What is about a direction."""
+
+    direction: Direction | None = None
+
+
+def test_a_worker_keeps_the_update_of_one_direction(
+    tmp_path: Path, store: Store, lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr(forgetting, "give_back", lambda *, above: given_back.append(above))
+    lora, dora = (Direction(adapter(f, sign="plus"), adapter(f, sign="minus")) for f in ("lora", "dora"))
+    hands, own, kept = Hands(Place(tmp_path)), Store(tmp_path), []
+    for text, direction in (("a", lora), ("b", lora), ("c", dora)):
+        recipe = About(text, direction=direction)
+        if text == "b":
+            whole_delta(lora, lm, store)
+        hands.build(recipe, own.key(recipe))
+        kept.append(whole_delta.cache_info().currsize)
+    assert kept == [0, 1, 0]
+    assert given_back == [0]
+
+
+def test_a_build_begins_without_the_tables_that_a_plan_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr(forgetting, "give_back", lambda *, above: given_back.append(above))
+    tables.weights(2, 2, 2)
+    versions()
+    built_by(Workshop(tmp_path, lambda node, recipe: None, here=Node(1)), A)
+    assert tables.weights.cache_info().currsize == 0
+    assert versions.cache_info().currsize == 1
+    assert given_back == [0]
 
 
 def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

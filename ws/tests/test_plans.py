@@ -14,7 +14,7 @@ from ws.plan.asking import AskingStore, UnfoldsLater
 from ws.plan.building import Build
 from ws.plan.building import build as build_all
 from ws.plan.crew import Crew
-from ws.plan.graph import Node, graph_of, inputs_of
+from ws.plan.graph import Node, directions_of, graph_of, inputs_of
 from ws.plan.place import Place
 from ws.plan.plan import Plan, plan_of
 from ws.plan.processes import processes
@@ -67,6 +67,14 @@ def test_a_direction_stands_for_its_adapters() -> None:
     found = list(inputs_of(rows))
     assert direction not in found
     assert {direction.plus, direction.minus, ON.weights} <= set(found)
+
+
+def test_a_graph_says_which_directions_are_asked_for(own: Store) -> None:
+    direction = Direction(adapter("lora", sign="plus"), adapter("lora", sign="minus"))
+    rows = Rows(ON, QUESTIONS, "", Weights(direction))
+    graph = graph_of([rows], own)
+    assert graph[own.key(rows)].about == {direction}
+    assert graph[own.key(direction.plus)].about == frozenset()
 
 
 def schedule(**seconds: float) -> Schedule:
@@ -124,6 +132,20 @@ def test_a_schedule_is_within_grahams_bound(drawn: list[tuple[float, set[int]]],
     longest = sum(planned.seconds[key] for key in planned.critical)
     assert max(longest, planned.total / workers) <= seconds(planned, workers) + 1e-9
     assert seconds(planned, workers) <= planned.total / workers + longest + 1e-9
+
+
+def about(direction: Direction, *lengths: float) -> dict[Recipe, float]:
+    """Rows of a direction that nothing waits for, each of another length, and how long they take."""
+    return {Rows(ON, QUESTIONS, "", Weights(direction), (length,)): length for length in lengths}
+
+
+def test_what_nothing_waits_for_goes_direction_by_direction() -> None:
+    lora, dora = (Direction(adapter(f, sign="plus"), adapter(f, sign="minus")) for f in ("lora", "dora"))
+    took = {**about(lora, 3.0, 1.0), **about(dora, 2.0, 4.0), A: 2.5}
+    graph = {str(n): Node(str(n), recipe, (), directions_of(recipe)) for n, recipe in enumerate(took)}
+    queue = Queue(Schedule(graph, {key: took[node.recipe] for key, node in graph.items()}))
+    taken = [took[graph[key].recipe] for key in iter(lambda: take(queue), None)]
+    assert taken == [4.0, 2.0, 3.0, 1.0, 2.5]
 
 
 def test_an_empty_plan_takes_no_time() -> None:
