@@ -34,8 +34,9 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def parsed(function: Callable[..., Any], prog: str, words: list[str]) -> Callable[[], object]:
     """The command with the arguments that the words give, ready to be called. Prints help if the words ask for it.
 
-    Raises: CommandError for words that are none of its arguments.
+    Raises: CommandError for words that are none of its arguments, and for an option that is given twice.
     """
+    _refuse_repeats(function, words, see=f"see {prog} --help")
     shown, said = Heard(), StringIO()
     try:
         with redirect_stdout(shown), redirect_stderr(said):
@@ -56,6 +57,17 @@ def parsed(function: Callable[..., Any], prog: str, words: list[str]) -> Callabl
     if unknown:
         raise CommandError(f"{_stranger(unknown, function)}; see {prog} --help")
     return partial(function, **vars(given))
+
+
+def _refuse_repeats(function: Callable[..., Any], words: list[str], *, see: str) -> None:
+    """Raises: CommandError for an option with a value that is given twice, of which tyro would take the last alone."""
+    given = [word.partition("=")[0] for word in words]
+    for one in arguments(function).values():
+        times = 0 if one.is_positional or one.value is None else sum(given.count(name) for name in one.spellings)
+        if times > 1:
+            several = get_origin(one.type) is tuple
+            whole = f" with all its values: {one.spelled} ONE ANOTHER" if several else ""
+            raise CommandError(f"{one.spelled} is given {times} times; give it once{whole}; {see}")
 
 
 class Heard(StringIO):
@@ -107,6 +119,11 @@ class Argument:
         if self.is_positional:
             return self.name.upper()
         return f"{'-' if len(self.name) == 1 else '--'}{self.name.replace('_', '-')}"
+
+    @property
+    def spellings(self) -> set[str]:
+        """All that may stand for it on the command line."""
+        return {self.spelled, f"--{self.name.replace('_', '-')}"}
 
     @property
     def kinds(self) -> tuple[Any, ...]:
