@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from forks import first_failure, say
@@ -104,12 +105,15 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every mutant instead of a sample")
     parser.add_argument("--smoke", action="store_true", help="formulas of claims, judged by claims on the tiny model")
     parser.add_argument("--sample", type=int, default=120, metavar="N", help="how many mutants --smoke draws (120)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="where --smoke keeps what it found, and goes on from"
+    )
     asked = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "WS_QUIET": "1"}
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     if asked.smoke:
-        raise SystemExit(judged_by_smoke(asked.modules, None if asked.all else asked.sample))
+        raise SystemExit(judged_by_smoke(asked.modules, None if asked.all else asked.sample, asked.keep))
     chosen = {module: mutants(module) if asked.all else drawn(module) for module in asked.modules or TESTS}
     files = dict.fromkeys(f"ws/tests/test_{name}.py" for module in chosen for name in TESTS[module])
     with tempfile.TemporaryDirectory() as folder:

@@ -56,9 +56,7 @@ class Mutant:
 
         path = str(ROOT / "ws" / f"{self.module}.py")
         module = import_module("ws." + self.module.replace("/", "."))
-        # Objects that are frozen would not be listed.
-        gc.unfreeze()
-        functions = [it for it in gc.get_objects() if type(it) is FunctionType]
+        functions = all_functions()
         fresh = {"__name__": module.__name__, "__file__": path}
         source = self.written()
         exec(compile(source, path, "exec", dont_inherit=True), fresh)
@@ -74,6 +72,24 @@ class Mutant:
             function.__code__ = code
             if changed is not None:
                 function.__defaults__, function.__kwdefaults__ = changed
+
+
+def all_functions() -> list[FunctionType]:
+    """Every function that there is."""
+    if not FROZEN:
+        # Objects that somebody else froze would not be listed.
+        gc.unfreeze()
+    return [*FROZEN, *(it for it in gc.get_objects() if type(it) is FunctionType)]
+
+
+FROZEN: list[FunctionType] = []
+"""The functions among the objects that are no longer listed."""
+
+
+def freeze() -> None:
+    """Leave all objects that there are alone from now on: a fork that looks for garbage would copy their memory."""
+    FROZEN[:] = all_functions()
+    gc.freeze()
 
 
 def spread(name: str, before: object, after: object, functions: Sequence[FunctionType]) -> None:

@@ -1,39 +1,44 @@
 """Mutants of the formulas behind claims, judged by the claims themselves on the tiny model.
 
 A mutant is drawn from functions and constants that the claims use: that run while they are judged, or that a key of
-their artifacts covers. Each gets a copy of the store in hard links, without the artifacts whose keys cover what it
-changes and without those made of them. There the changed code makes them anew, and numbers are compared as ever.
+their artifacts covers. The artifacts whose keys cover what it changes, and those made of them, count as missing: the
+changed code makes them anew, and numbers are compared as ever. Cases that call it or read what it makes are tried first
+with all mutants, those first whose artifacts are made soonest; a mutant survives if all other cases pass too.
 """
 
-import gzip
-import json
-import os
 import random
-import shutil
-import sys
 import tempfile
-import time
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
-from forks import first_failure, say
-from mutation import ROOT, Mutant, mutants
+from forks import first_failure, say, seconds_of_forks
+from kept import Kept
+from mutation import ROOT, Mutant, freeze, mutants
+from traces import Trace, Tracer, traces
+
+if TYPE_CHECKING:
+    from warm import Warm
 
 ROOMS = ("lenses", "scoring", "stats", "study", "contest")
 APART = ("own_", "search")
 """How modules begin that no claim is made with."""
-WORDS = ("describe", "post_init", "repr", "why_not", "check")
+WORDS = ("describe", "post_init", "repr", "why_not", "check", "refuse", "announce")
 """How functions begin that make words or refuse arguments, after underscores."""
 SEED = 0
 LIMIT_SECONDS = 600.0
+ROUNDS = "first", "near", "far"
+"""Some cases that call what a mutant changes or read what it makes; the others; those that do not by themselves."""
+FEW, SOON = 40, 10.0
+"""How many cases are in the first round, one or more, and how many seconds their artifacts may take to build."""
 
 
-def judged_by_smoke(modules: Sequence[str], sample: int | None) -> int:
+def judged_by_smoke(modules: Sequence[str], sample: int | None, kept: Path | None) -> int:
     """Draw mutants, run the claims on each, and print which survive; the exit status."""
-    judge = SmokeBreaker(modules or [*_modules()], sample)
+    judge = SmokeBreaker(modules or [*_modules()], sample, kept)
     return int(pytest.main(["--smoke", "claims", "-q", "-p", "no:cacheprovider", "--tb=no"], plugins=[judge]))
 
 
@@ -45,56 +50,101 @@ def _modules() -> Iterator[str]:
 
 
 class SmokeBreaker:
-    """A plugin that runs the claims once for each mutant, each time in a fork and on a store of its own."""
+    """A plugin that runs the claims for each mutant, each time in a fork and on a store of its own."""
 
-    def __init__(self, modules: Sequence[str], sample: int | None) -> None:
-        self.modules, self.sample = modules, sample
+    def __init__(self, modules: Sequence[str], sample: int | None, kept: Path | None) -> None:
+        self.modules, self.sample, self.kept = modules, sample, kept
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         from fixtures.options import SETTINGS
 
-        with tempfile.TemporaryDirectory(dir=session.config.stash[SETTINGS].store) as folder:
-            ran = self._sound(session, Path(folder))
-            survivors = self._tried(session, Warm(session.config.stash[SETTINGS].store, Path(folder)), ran)
-        session.testsfailed = len(survivors)
+        root = Path(session.config.stash[SETTINGS].store)
+        with tempfile.TemporaryDirectory(dir=root) as folder:
+            kept = Kept(self.kept or Path(folder))
+            traced = self._sound(session, kept.traces)
+            # Only now, with the tests collected, are shapes checked in what this loads.
+            from warm import Warm
+
+            warm = Warm(root, frozenset().union(*(trace.keys for trace in traced.values())))
+            session.testsfailed = self._tried(session, warm, traced, kept, Path(folder) / "store")
         return True
 
-    def _sound(self, session: pytest.Session, folder: Path) -> frozenset[str]:
-        """The names of the functions that run while the claims are judged; they must pass."""
-        noted = folder / "ran"
-        failed = first_failure(session.items, partial(_note_calls, noted), limit=LIMIT_SECONDS)
-        if failed is not None:
-            raise pytest.UsageError(f"the claims fail before anything is broken: {failed}")
-        return frozenset(noted.read_text().splitlines())
+    def _sound(self, session: pytest.Session, path: Path) -> dict[str, Trace]:
+        """What each test calls and reads; they must pass."""
+        if not path.exists():
+            half, manager = path.with_suffix(".half"), session.config.pluginmanager
+            failed = first_failure(session.items, lambda: manager.register(Tracer(half)), limit=LIMIT_SECONDS)
+            if failed is not None:
+                raise pytest.UsageError(f"the claims fail before anything is broken: {failed}")
+            half.rename(path)
+        return traces(path)
 
-    def _tried(self, session: pytest.Session, warm: "Warm", ran: frozenset[str]) -> list[Mutant]:
-        chosen, survivors = self._drawn(ran | warm.covered), []
+    def _tried(
+        self, session: pytest.Session, warm: "Warm", traced: Mapping[str, Trace], kept: Kept, folder: Path
+    ) -> int:
+        """How many mutants survive."""
+        chosen, order = self._drawn(warm.covered.union(*(it.ran for it in traced.values()))), Order(warm, traced)
         say(f"{len(chosen)} mutants of {len({mutant.module for mutant in chosen})} modules")
-        for number, mutant in enumerate(chosen, 1):
-            name, began = name_of(mutant), time.monotonic()
-            gone = warm.reached_by(name)
-            items = _in_order(session.items, gone)
-            failed = first_failure(items, partial(_begin, session.config, warm, mutant, gone), limit=LIMIT_SECONDS)
-            if failed is None:
-                survivors.append(mutant)
-            told = f"{'SURVIVED' if failed is None else 'killed'}\t{mutant.line}\t{mutant.name}\t{failed or ''}"
-            say(f"{number}\t{time.monotonic() - began:.0f} s\t{len(gone)} artifacts\t{told}")
+        freeze()
+        for turn in ROUNDS:
+            for number, mutant in enumerate(chosen, 1):
+                if kept.killed(mutant) or (mutant.name, turn) in kept.found:
+                    continue
+                gone = warm.reached_by(name_of(mutant))
+                items = order.rounds(session.items, name_of(mutant), gone)[turn]
+                before = seconds_of_forks()
+                begin = partial(_begin, session.config, mutant, folder, warm, gone)
+                failed = first_failure(items, begin, limit=LIMIT_SECONDS) if items else None
+                kept.add(mutant, turn, failed)
+                told = f"lives, {turn}" if failed is None else "killed"
+                took = f"{seconds_of_forks() - before:.1f} s\t{len(items)} cases\t{len(gone)} artifacts"
+                say(f"{number}\t{took}\t{told}\t{mutant.line}\t{mutant.name}\t{failed or ''}")
+        survivors = [mutant for mutant in chosen if not kept.killed(mutant)]
+        for mutant in survivors:
+            say(f"SURVIVED\t{mutant.line}\t{mutant.name}")
         say(f"{len(chosen) - len(survivors)} of {len(chosen)} killed")
-        return survivors
+        return len(survivors)
 
     def _drawn(self, used: Collection[str]) -> list[Mutant]:
-        """A sample of the mutants of what claims use, the same each time."""
+        """A sample of the mutants of what claims use, the same each time; a smaller one begins a larger one."""
         every = [mutant for module in self.modules for mutant in mutants(module) if _is_formula(mutant, used)]
-        if self.sample is None or self.sample >= len(every):
-            return every
-        return sorted(random.Random(SEED).sample(every, self.sample), key=every.index)
+        return random.Random(SEED).sample(every, len(every))[: self.sample]
+
+
+class Order:
+    """Which tests are tried first with a mutant."""
+
+    def __init__(self, warm: "Warm", traced: Mapping[str, Trace]) -> None:
+        self._warm, self._traced = warm, traced
+        self._made_of = {test: warm.made_of(trace.keys) for test, trace in traced.items()}
+
+    def rounds(self, items: Sequence[pytest.Item], name: str, gone: Collection[str]) -> dict[str, list[pytest.Item]]:
+        """All tests, in rounds; within one, those first whose artifacts are built soonest, and one of each kind."""
+        missing = {item: self._made_of[item.nodeid] & gone for item in items}
+        near = [item for item in items if missing[item] or name in self._traced[item.nodeid].ran]
+        before: Counter[str] = Counter()
+        place = {}
+        for item in near:
+            kind, seconds = item.nodeid.partition("[")[0], self._warm.seconds(missing[item])
+            place[item] = seconds // 2, before[kind], seconds
+            before[kind] += 1
+        near.sort(key=place.__getitem__)
+        first = 1
+        while first < min(FEW, len(near)) and self._seconds(near[: first + 1], gone) < SOON:
+            first += 1
+        return {"first": near[:first], "near": near[first:], "far": [item for item in items if item not in place]}
+
+    def _seconds(self, items: Sequence[pytest.Item], gone: Collection[str]) -> float:
+        """How long what these tests miss took to build."""
+        return self._warm.seconds(frozenset().union(*(self._made_of[item.nodeid] for item in items)) & gone)
 
 
 def _is_formula(mutant: Mutant, used: Collection[str]) -> bool:
-    """Whether a mutant changes what a used function computes, and not a message or a refusal."""
+    """Whether a mutant changes what a used function computes, and not a message, a refusal or the name of a file."""
     last = mutant.within.rpartition(".")[2].lstrip("_")
-    return name_of(mutant) in used and not last.startswith(WORDS) and not mutant.before.startswith("raise ")
+    tells = last.startswith(WORDS) or mutant.before.startswith("raise ") or " / '" in mutant.before
+    return name_of(mutant) in used and not tells
 
 
 def name_of(mutant: Mutant) -> str:
@@ -102,72 +152,11 @@ def name_of(mutant: Mutant) -> str:
     return f"ws.{mutant.module.replace('/', '.')}{'.' if mutant.within.isupper() else ':'}{mutant.within}"
 
 
-class Warm:
-    """A store with all artifacts of the claims, and what each of them is made with."""
-
-    def __init__(self, root: Path, folder: Path) -> None:
-        """`folder` is for copies, on the same disk."""
-        self.root, self.folder = root, folder
-        self.said: dict[str, dict[str, object]] = {}
-        for path in root.glob("*/*/manifest.json"):
-            said = json.loads(path.read_text())
-            self.said[said["key"]] = {"home": path.parent, "source": said["source"], "inputs": said["inputs"].keys()}
-        self._names = {source: self._names_in(source) for source in {str(one["source"]) for one in self.said.values()}}
-        self.covered = frozenset(name for names in self._names.values() for name in names)
-
-    def _names_in(self, source: str) -> frozenset[str]:
-        text = gzip.decompress((self.root / "code" / f"{source}.json.gz").read_bytes())
-        return frozenset(name.removeprefix("member ") for name in json.loads(text))
-
-    def reached_by(self, name: str) -> frozenset[str]:
-        """The keys of artifacts that a function or constant makes, and of those made of these."""
-        own = {key for key, one in self.said.items() if name in self._names[str(one["source"])]}
-        return frozenset(key for key, one in self.said.items() if key in own or not own.isdisjoint(one["inputs"]))
-
-    def without(self, gone: Collection[str]) -> Path:
-        """A copy of the store without some artifacts, in hard links; the copy made before is removed."""
-        copy = self.folder / "store"
-        shutil.rmtree(copy, ignore_errors=True)
-        for key, one in self.said.items():
-            if key not in gone:
-                home = Path(str(one["home"]))
-                shutil.copytree(home, copy / home.relative_to(self.root), copy_function=os.link)
-        copy.mkdir(exist_ok=True)
-        return copy
-
-
-def _begin(config: pytest.Config, warm: Warm, mutant: Mutant, gone: Collection[str]) -> None:
+def _begin(config: pytest.Config, mutant: Mutant, folder: Path, warm: "Warm", gone: Collection[str]) -> None:
     """In a fork: break the code, and give the claims a store in which what it makes is missing."""
+    from warm import Faulty
+
     from fixtures.options import STORE
-    from ws.store import Store
 
-    config.stash[STORE] = Store(warm.without(gone))
+    config.stash[STORE] = Faulty(folder, warm, gone)
     mutant.apply()
-
-
-def _in_order(items: Sequence[pytest.Item], gone: Collection[str]) -> list[pytest.Item]:
-    """The items, those first whose numbers are made of what is gone, so that most mutants are killed soon."""
-    from fixtures.cases import CASE
-    from fixtures.snapshots import snapshot_path
-
-    def is_later(item: pytest.Item) -> bool:
-        if CASE not in item.stash:
-            return True
-        return gone.isdisjoint(json.loads(snapshot_path(item, item.stash[CASE]).read_text())["keys"])
-
-    return sorted(items, key=is_later) if gone else list(items)
-
-
-def _note_calls(path: Path) -> None:
-    """Write the name of every function of the package that is called from now on, once."""
-    seen, file, root = set(), path.open("w", buffering=1), str(ROOT / "ws")
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        code = frame.f_code
-        if event == "call" and code not in seen:
-            seen.add(code)
-            if code.co_filename.startswith(root):
-                module = Path(code.co_filename).relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-                file.write(f"{module}:{code.co_qualname.replace('.<locals>', '').partition('.<')[0]}\n")
-
-    sys.setprofile(note)
