@@ -50,8 +50,12 @@ def differences(old: Fields, new: Fields) -> list[Difference]:
         return seeds
     asserted = not new["random_weights"] and old["outcome"] != new["outcome"]
     verdict = [Difference("verdict", old["outcome"], new["outcome"])] if asserted else []
-    counts = [*_count(old, new, "n_rows", "rows"), *_count(old, new, "cases", "cases")]
-    return verdict + _numbers(old, new) + _means(old, new) + _doubts(old, new) + counts
+    counted = {"n_rows": "rows", "n_clusters": "clusters", "cases": "cases"}
+    counts = [change for name, noun in counted.items() for change in _count(old, new, name, noun)]
+    # What a number is compared with is text; an estimated margin in it is a number of this machine.
+    asked = old["threshold"] is not None and old["relation"] != new["relation"]
+    question = [Difference("what is asked", old["relation"], new["relation"])] if asked else []
+    return verdict + _numbers(old, new) + _means(old, new) + _doubts(old, new) + counts + question
 
 
 def _count(old: Fields, new: Fields, name: str, noun: str) -> list[Difference]:

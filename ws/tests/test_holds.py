@@ -96,7 +96,16 @@ def test_a_recorded_gate_is_xfailed_and_named(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("value", 123456.0), ("low", -99.0), ("high", 99.0), ("leaves", [[1.5, 0.01]]), ("leaves", []), ("n_rows", 5)],
+    [
+        ("value", 123456.0),
+        ("low", -99.0),
+        ("high", 99.0),
+        ("leaves", [[1.5, 0.01]]),
+        ("leaves", []),
+        ("n_rows", 5),
+        ("n_clusters", 5),
+        ("relation", "> 0.5"),
+    ],
 )
 def test_the_numbers_of_an_invalid_case_are_compared(project: Project, name: str, number: object) -> None:
     project.claims(GATED)
