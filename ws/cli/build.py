@@ -5,6 +5,7 @@ What a claim needs shows when its test asks for it, so both run pytest, in the p
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,32 +15,57 @@ from ws.cli.options import BEHAVIOR, MODEL, StorePath, opened, tests_folder
 from ws.errors import CommandError
 from ws.remote import whereabouts
 
-K = Annotated[str, tyro.conf.arg(help="Cases, as in pytest -k: 'c05 and lora'; all by default.", aliases=("-k",))]
-Paths = Annotated[
-    tyro.conf.Positional[tuple[Path, ...]],
-    tyro.conf.arg(help="Files of claims (default: the folder claims or tests here or above, else that of this clone)."),
-]
-Chosen = Annotated[tuple[str, ...], tyro.conf.arg(help=f"{MODEL} Several may be given (default: smollm2-135m).")]
-Families = Annotated[tuple[str, ...], tyro.conf.arg(help="Only the cases of these adapter families.")]
-Behavior = Annotated[str | None, tyro.conf.arg(help=f"In place of sycophancy: {BEHAVIOR}")]
-Seeds = Annotated[int | None, tyro.conf.arg(help="Seeds to train (default: as many as each model's table says).")]
-Gpu = Annotated[bool, tyro.conf.arg(help="On CUDA; without --model, the models of the hub.")]
-Recorded = Annotated[bool, tyro.conf.arg(help="Only the cases whose verdicts are recorded.")]
 Workers = Annotated[str, tyro.conf.arg(help="Processes of this machine: a number, or auto for one a core.")]
 
 
-def plan(
-    k: K = "",
-    model: Chosen = (),
-    paths: Paths = (),
-    family: Families = (),
-    behavior: Behavior = None,
-    seeds: Seeds = None,
-    recorded: Recorded = False,
-    gpu: Gpu = False,
-    workers: Workers = "auto",
-    store: StorePath = None,
-) -> None:
+@dataclass(frozen=True)
+class Cases:
+    """Some cases of claims, and the store that they read."""
+
+    k: Annotated[
+        str, tyro.conf.arg(help="Cases, as in pytest -k: 'c05 and lora'; all by default.", aliases=("-k",))
+    ] = ""
+    model: Annotated[tuple[str, ...], tyro.conf.arg(help=f"{MODEL} Several may be given (default: smollm2-135m).")] = ()
+    paths: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(
+            help="Files of claims (default: the folder claims or tests here or above, else that of this clone)."
+        ),
+    ] = ()
+    family: Annotated[tuple[str, ...], tyro.conf.arg(help="Only the cases of these adapter families.")] = ()
+    behavior: Annotated[str | None, tyro.conf.arg(help=f"In place of sycophancy: {BEHAVIOR}")] = None
+    seeds: Annotated[
+        int | None, tyro.conf.arg(help="Seeds to train (default: as many as each model's table says).")
+    ] = None
+    recorded: Annotated[bool, tyro.conf.arg(help="Only the cases whose verdicts are recorded.")] = False
+    gpu: Annotated[bool, tyro.conf.arg(help="On CUDA; without --model, the models of the hub.")] = False
+    store: StorePath = None
+
+    @property
+    def words(self) -> list[str]:
+        """What chooses these cases on a command line of pytest.
+
+        Raises: CommandError for a path that is not there, or a number of seeds that is none.
+        """
+        for path in self.paths:
+            if not Path(str(path).partition("::")[0]).exists():
+                raise CommandError(f"{path} is not there; name a file or folder of claims")
+        if self.seeds is not None and self.seeds < 1:
+            raise CommandError(f"--seeds {self.seeds}; expected a number from 1 on")
+        store = self.store and whereabouts(opened(self.store))
+        named = {"--behavior": self.behavior, "--seeds": self.seeds, "--store": store}
+        return [
+            *(f"{name}={value}" for name, value in named.items() if value is not None),
+            *(f"--model={name}" for name in self.model),
+            *(f"--family={name}" for name in self.family),
+            *(["--recorded"] if self.recorded else []),
+            *(["--gpu"] if self.gpu else []),
+            *([f"-k={self.k}"] if self.k else []),
+            *map(str, self.paths or (tests_folder(None),)),
+        ]
+
+
+def plan(cases: Cases, workers: Workers = "auto") -> None:
     """Say what some claims still need: how many artifacts, how long they take, and the longest chain among them.
 
     Nothing is built or judged. Times are those of similar artifacts in the store. The plan says with how many workers a
@@ -49,19 +75,11 @@ def plan(
         ws plan --model ./my-model --seeds 3
         ws plan claims/test_families.py --workers 16
     """
-    words = ["--plan", f"--workers={_workers(workers)}"]
-    _run([*words, *_selection(k, model, paths, family, behavior, seeds, recorded, gpu, store)])
+    _run(["--plan", f"--workers={_workers(workers)}", *cases.words])
 
 
 def build(
-    k: K = "",
-    model: Chosen = (),
-    paths: Paths = (),
-    family: Families = (),
-    behavior: Behavior = None,
-    seeds: Seeds = None,
-    recorded: Recorded = False,
-    gpu: Gpu = False,
+    cases: Cases,
     workers: Workers = "auto",
     engine: Annotated[
         Literal["processes", "ray"], tyro.conf.arg(help="What builds: processes of this machine, or a Ray cluster.")
@@ -70,7 +88,6 @@ def build(
         str | None,
         tyro.conf.arg(help="With --engine ray: HOST:PORT of the cluster (default: the one this machine belongs to)."),
     ] = None,
-    store: StorePath = None,
 ) -> None:
     """Build what some claims still need, with every core of a machine or a cluster; claims then judge from the store.
 
@@ -94,36 +111,7 @@ def build(
         if workers != "auto":
             raise CommandError(f"--workers {workers} are processes of this machine, and Ray has its own; drop it")
         words = [f"--cluster={address or 'auto'}"]
-    _run([*words, "--build-only", *_selection(k, model, paths, family, behavior, seeds, recorded, gpu, store)])
-
-
-def _selection(
-    k: str,
-    models: tuple[str, ...],
-    paths: tuple[Path, ...],
-    families: tuple[str, ...],
-    behavior: str | None,
-    seeds: int | None,
-    recorded: bool,
-    gpu: bool,
-    store: StorePath,
-) -> list[str]:
-    """The options of pytest that choose these cases. Raises: CommandError for a path that is not there."""
-    for path in paths:
-        if not Path(str(path).partition("::")[0]).exists():
-            raise CommandError(f"{path} is not there; name a file or folder of claims")
-    if seeds is not None and seeds < 1:
-        raise CommandError(f"--seeds {seeds}; expected a number from 1 on")
-    named = {"--behavior": behavior, "--seeds": seeds, "--store": store and whereabouts(opened(store))}
-    return [
-        *(f"{name}={value}" for name, value in named.items() if value is not None),
-        *(f"--model={name}" for name in models),
-        *(f"--family={name}" for name in families),
-        *(["--recorded"] if recorded else []),
-        *(["--gpu"] if gpu else []),
-        *([f"-k={k}"] if k else []),
-        *map(str, paths or (tests_folder(None),)),
-    ]
+    _run([*words, "--build-only", *cases.words])
 
 
 def _workers(text: str) -> str:

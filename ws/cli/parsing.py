@@ -1,14 +1,15 @@
 """The words behind a command, read as the arguments of its function; what cannot be read is one line.
 
+A parameter that is a dataclass stands for its fields: options that several commands have.
 tyro reads them, and prints its own errors as boxes on standard error. They are caught there, and said as ours are.
 """
 
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, is_dataclass, make_dataclass
 from functools import partial
 from io import StringIO
 from itertools import dropwhile, takewhile
@@ -56,7 +57,7 @@ def parsed(function: Callable[..., Any], prog: str, words: list[str]) -> Callabl
         raise CommandError(f"{_unread(said.getvalue(), function, words)}; see {prog} --help") from None
     if unknown:
         raise CommandError(f"{_stranger(unknown, function)}; see {prog} --help")
-    return partial(function, **vars(given))
+    return partial(function, **_gathered(function, vars(given)))
 
 
 def _refuse_repeats(function: Callable[..., Any], words: list[str], *, see: str) -> None:
@@ -158,12 +159,28 @@ class Argument:
 
 
 def arguments(function: Callable[..., Any]) -> dict[str, Argument]:
-    """The arguments of a function by name."""
-    types = get_type_hints(function, include_extras=True)
+    """The arguments of a function by name, with the fields of those that are dataclasses in their places."""
+    found: dict[str, Argument] = {}
+    for name, hint in _hints(function).items():
+        if isinstance(hint, type) and is_dataclass(hint):
+            found |= arguments(hint)
+        else:
+            found[name] = Argument(name, *_taken_apart(hint), inspect.signature(function).parameters[name].default)
+    return found
+
+
+def _gathered(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a function is called with, given its arguments by name."""
     return {
-        name: Argument(name, *_taken_apart(types[name]), parameter.default)
-        for name, parameter in inspect.signature(function).parameters.items()
+        name: hint(**_gathered(hint, given)) if isinstance(hint, type) and is_dataclass(hint) else given[name]
+        for name, hint in _hints(function).items()
     }
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The type of each parameter, as it is written."""
+    hints = get_type_hints(function, include_extras=True)
+    return {name: hints[name] for name in inspect.signature(function).parameters}
 
 
 def _taken_apart(annotated: Any) -> tuple[Any, tuple[Any, ...]]:

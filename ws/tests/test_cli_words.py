@@ -1,6 +1,5 @@
 """`ws` says what it takes, and what was wrong with what it was given: one line on standard error, and a status."""
 
-import inspect
 import re
 import shlex
 import subprocess
@@ -216,11 +215,11 @@ def test_help_fits_80_columns_and_its_defaults_are_those_of_the_function(
     assert f"\nusage: ws {command} " in text
     assert "None" not in text
     assert "default: )" not in text
-    for name, parameter in inspect.signature(cli.COMMANDS[command]).parameters.items():
+    for name, argument in parsing.arguments(cli.COMMANDS[command]).items():
         option = f"--{name.replace('_', '-')}"
         assert option in text or f"{name.upper()}" in text
-        if isinstance(parameter.default, int | float | str) and parameter.default not in ("", False, True):
-            assert re.search(rf"\(default:\s+(│\s+│\s+)?{re.escape(str(parameter.default))}\)", text)
+        if isinstance(argument.default, int | float | str) and argument.default not in ("", False, True):
+            assert re.search(rf"\(default:\s+(│\s+│\s+)?{re.escape(str(argument.default))}\)", text)
 
 
 def test_examples_stay_as_they_are_and_are_understood(
