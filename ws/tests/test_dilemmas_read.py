@@ -125,6 +125,14 @@ def test_dilemmas_that_honesty_does_not_decide_are_told_apart(tmp_path: Path) ->
     assert [(dilemma.id, dilemma.honest) for dilemma in read.dilemmas] == [("3", "b")]
 
 
+@pytest.mark.parametrize(
+    "cell", [" [ 'honesty' , \"care\", ] ", r"['it\'s', 'honesty']", r'["a \"b\"","honesty"]', "['(', ']', 'honesty']"]
+)
+def test_a_list_of_names_is_read_however_it_is_written(tmp_path: Path, cell: str) -> None:
+    (dilemma,) = read_csv(write(tmp_path / "set.csv", pair(1, cell, "[]"))).dilemmas
+    assert dilemma.honest == "a"
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.permutations(pair(1, "['honesty']", "[]") + pair(2, "[]", "['honesty']")))
 def test_the_order_of_rows_does_not_matter(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
@@ -167,6 +175,10 @@ def changed(place: int, **cells: object) -> list[Row]:
         (changed(1, values_names="honesty"), "line 3 has the values 'honesty'; expected a list of names"),
         (changed(1, values_names="[nan]"), "line 3 has the values"),
         (changed(1, values_names="[3]"), "line 3 has the values"),
+        # Python would read these as lists of names; what may hold them may hold brackets without end.
+        (changed(1, values_names="[('honesty')]"), r"line 3 has the values .*; expected a list of names"),
+        (changed(1, values_names="['hon' 'esty']"), r"line 3 has the values .*; expected a list of names"),
+        (changed(1, values_names="['honesty'] # ["), r"line 3 has the values .*; expected a list of names"),
         (changed(0, idx="one"), r"line 2: dilemma 'one' has 1 action\(s\)"),
         (changed(2, action="Leave it 2"), "line 4: dilemma '2' lists 'Leave it 2' as both actions"),
         (pair("one", "['honesty']", "[]"), "line 2: dilemma 'one' has an id without a number"),
