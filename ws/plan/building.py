@@ -18,7 +18,7 @@ from ws.plan.crew import Crew, Member, Worker
 from ws.plan.forgetting import forget_what_was_read
 from ws.plan.needs import Needs
 from ws.plan.outlook import Outlook
-from ws.plan.place import Done
+from ws.plan.place import Done, Unfit
 from ws.plan.schedule import Queue, Schedule
 from ws.store import Recipe, progress
 
@@ -94,6 +94,8 @@ class _Shift:
         self.again: list[str] = []
         """What is to be begun anew, alone on a machine."""
         self.deaths, self.moves = Counter[str](), Counter[str]()
+        self.refused = ""
+        """Why the machine that was left out last could not build."""
         self.said_at, self.placed_at = time.monotonic(), time.monotonic()
 
     def run(self) -> None:
@@ -145,6 +147,11 @@ class _Shift:
             case MachineLost():
                 self.crew.dismiss(member)
                 self.moved(key)
+            case Unfit() as refusal:
+                self.crew.dismiss(member)
+                self.leave_out(member.node, _first_line(refusal))
+                self.outlook.stop(key)
+                self.queue.put_back(key)
             case error:
                 self.crew.rest(member)
                 self.fail(key, _first_line(error))
@@ -184,18 +191,24 @@ class _Shift:
             progress.say(f"a machine is lost; {self.name(key)} is begun anew on another")
             self.queue.put_back(key)
 
+    def leave_out(self, machine: str, why: str) -> None:
+        self.crew.leave_out(machine)
+        self.refused = why
+        progress.say(f"a machine is left out: {why}")
+
     def wait_for_machine(self) -> None:
         """Nobody is busy, and still there is no room: a machine may come, but not for ever."""
         self.crew.look()
         asked = [*self.queue.waiting(), *(self.needs(self.recipe(key)) for key in self.again)]
         if any(self.crew.could_ever(needs) for needs in asked):
             return
-        if not len(self.crew) and time.monotonic() - self.placed_at < PATIENCE:
+        if not (len(self.crew) or self.refused) and time.monotonic() - self.placed_at < PATIENCE:
             time.sleep(LOOK_AGAIN)
             return
         for needs in asked:
+            why = f"it needs {'a GPU' if needs.gpus else 'a core'}, and no machine has one"
             for key in (*self.queue.give_up(needs), *self.again):
-                self.fail(key, f"it needs {'a GPU' if needs.gpus else 'a core'}, and no machine has one")
+                self.fail(key, f"{why} that could build: {self.refused}" if self.refused else why)
             self.again.clear()
 
     def news(self) -> str:
@@ -207,7 +220,8 @@ class _Shift:
 
     def say(self) -> None:
         """Say now and then how far the build is, where no line of a terminal shows it."""
-        if time.monotonic() - self.said_at < SECONDS_BETWEEN_LINES or progress.is_live():
+        is_time = self.under_way and time.monotonic() - self.said_at >= SECONDS_BETWEEN_LINES
+        if not is_time or progress.is_live():
             return
         self.said_at = time.monotonic()
         done, left = len(self.schedule.graph) - self.left, clock(self.outlook.seconds_left(len(self.crew)))

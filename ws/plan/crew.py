@@ -79,6 +79,10 @@ class Crew(Generic[W]):
         self._desks: dict[str, _Desk[W]] = {}
         self._idle: dict[tuple[str, ...], list[Member[W]]] = defaultdict(list)
         self._busy = 0
+        """How many are at work on the machines that there are."""
+        self._away: set[Member[W]] = set()
+        """Who is at work on a machine that is gone, as far as the engine can see."""
+        self._left_out: set[str] = set()
         self._kept: str | None = None
         """The machine that is kept free for what must be alone."""
 
@@ -88,15 +92,19 @@ class Crew(Generic[W]):
 
     @property
     def busy(self) -> int:
-        """How many are at work."""
+        """How many are at work on the machines that there are."""
         return self._busy
 
     def look(self) -> Nodes:
         """The machines that there are now; from now on those that came are worked on, and those that went are not."""
-        now = self._engine.nodes()
+        now = {name: node for name, node in self._engine.nodes().items() if name not in self._left_out}
         for name in self._desks.keys() - now.keys():
-            for member in self._desks.pop(name).idle:
+            gone = self._desks.pop(name)
+            for member in gone.idle:
                 self._idle[member.needs.models].remove(member)
+                member.worker.end()  # what it has would be missing there, should the machine come back
+            self._busy -= len(gone.busy)
+            self._away.update(gone.busy)
         for name, node in now.items():
             if name in self._desks:
                 self._desks[name].node = node
@@ -105,6 +113,10 @@ class Crew(Generic[W]):
         if self._kept not in self._desks:
             self._kept = None
         return now
+
+    def leave_out(self, node: str) -> None:
+        """From the next look on there is no such machine, whatever the engine says."""
+        self._left_out.add(node)
 
     def could_ever(self, needs: Needs) -> bool:
         """Whether one of the machines has what it takes, were it free."""
@@ -130,27 +142,36 @@ class Crew(Generic[W]):
         if member.needs.alone:  # It may have become too large to stay.
             self.dismiss(member)
             return
-        self._busy -= 1
-        if (desk := self._desks.get(member.node)) is not None:
-            desk.busy.remove(member)
-            desk.idle.append(member)
-            self._idle[member.needs.models].append(member)
+        if (desk := self._left(member)) is None:
+            member.worker.end()
+            return
+        desk.idle.append(member)
+        self._idle[member.needs.models].append(member)
 
     def dismiss(self, member: Member[W]) -> None:
         """A busy worker is ended, or has died."""
-        self._busy -= 1
-        if (desk := self._desks.get(member.node)) is not None:
-            desk.busy.remove(member)
+        self._left(member)
         member.worker.end()
 
     def stop(self) -> None:
         """End all workers."""
-        for desk in self._desks.values():
-            for member in (*desk.busy, *desk.idle):
-                member.worker.end()
+        at_desks = [member for desk in self._desks.values() for member in (*desk.busy, *desk.idle)]
+        for member in (*at_desks, *self._away):
+            member.worker.end()
         self._desks.clear()
         self._idle.clear()
+        self._away.clear()
         self._busy = 0
+
+    def _left(self, member: Member[W]) -> _Desk[W] | None:
+        """The machine where a worker is busy no more; None if it is gone, or was and has come back meanwhile."""
+        if member in self._away:
+            self._away.remove(member)
+            return None
+        desk = self._desks[member.node]
+        desk.busy.remove(member)
+        self._busy -= 1
+        return desk
 
     def _alone(self, needs: Needs) -> Member[W] | None:
         fitting = {name: desk for name, desk in self._desks.items() if desk.node.gpus >= needs.gpus}

@@ -29,6 +29,10 @@ SEEN_WITHIN = 10.0
 """Seconds in which a file written on one machine shows on others; network file systems look again every few."""
 
 
+class Unfit(StoreError):
+    """A machine cannot take part in a build, whatever it is asked for."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where workers build."""
@@ -49,7 +53,7 @@ class Place:
     def store(self) -> Store:
         """The store, with models and behaviors of one's own made known to this process.
 
-        Raises: StoreError if the store that is seen from here is another one.
+        Raises: Unfit if the store that is seen from here is another one.
         """
         from ws.behaviors.own import chosen_behavior
         from ws.evidence.folder import Evidence
@@ -87,7 +91,7 @@ class Place:
         until = time.monotonic() + SEEN_WITHIN
         while not (self.root / FOLDER / self.sign).exists():
             if time.monotonic() > until:
-                raise StoreError(
+                raise Unfit(
                     f"{os.uname().nodename} sees another store at {self.root} than the one that is built into; "
                     "put the store where all machines see it under one path, and name it with --store"
                 )
@@ -115,11 +119,11 @@ class Hands:
         """The directions that the last artifact was about."""
 
     def build(self, recipe: Recipe, key: str) -> Done:
-        """Build an artifact. Raises: StoreError if this code gives it another key than the one that is asked for."""
+        """Build an artifact. Raises: Unfit if this code gives it another key than the one that is asked for."""
         if self._store is None:
             self._store = self._place.store()
         if (mine := self._store.key(recipe)) != key:
-            raise StoreError(
+            raise Unfit(
                 f"{os.uname().nodename} has other code or libraries: {recipe.describe()} has the key {mine[:8]} there "
                 f"and {key[:8]} here; install the same commit and constraints.txt on all machines"
             )

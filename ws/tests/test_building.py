@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import ws
-from ws.errors import StoreError
 from ws.lenses.cuts import whole_delta
 from ws.models.language import LanguageModel
 from ws.plan import building, forgetting, place
@@ -21,7 +20,7 @@ from ws.plan.crew import Crew
 from ws.plan.graph import graph_of
 from ws.plan.needs import Needs, Node
 from ws.plan.outlook import Outlook
-from ws.plan.place import Done, Hands, Place, translated
+from ws.plan.place import Done, Hands, Place, Unfit, translated
 from ws.plan.processes import HERE, Process, Processes, beginnings, processes
 from ws.plan.schedule import Schedule
 from ws.stats import tables
@@ -30,6 +29,7 @@ from ws.store.origin import versions
 from ws.tests.planned_recipes import Refused, Said, Surroundings
 from ws.tests.small import adapter
 from ws.tests.test_crew import Desk, Office
+from ws.tests.told import Told
 from ws.training.direction import Direction
 
 
@@ -128,8 +128,32 @@ def test_what_no_machine_can_build_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert list(made.failures.values()) == ["it needs a core, and no machine has one"]
 
 
+def test_a_machine_that_cannot_take_part_is_left_out(tmp_path: Path, told: Told) -> None:
+    def refuse(node: str, recipe: Recipe) -> None:
+        if node == "odd":
+            raise Unfit("odd has other code")
+
+    office = Workshop(tmp_path, refuse, odd=Node(2), good=Node(1))
+    made = built_by(office, B, C)
+    assert office.asked == [("said a", "odd"), ("said a", "good"), ("said b", "good"), ("said c", "good")]
+    assert (len(made.seconds), made.failures) == (3, {})
+    assert [line for line in told if "odd" in line] == ["a machine is left out: odd has other code"]
+
+
+def test_if_none_can_take_part_the_reason_is_told_at_once(tmp_path: Path) -> None:
+    def refuse(node: str, recipe: Recipe) -> None:
+        raise Unfit(f"{node} has other code\nand so on")
+
+    office = Workshop(tmp_path, refuse, a=Node(1))
+    made = built_by(office, B)
+    said = "it needs a core, and no machine has one that could build: a has other code"
+    assert made.failures == {Store(tmp_path).key(A): said}
+    assert made.lost == [Store(tmp_path).key(B)]
+    assert len(office.ended) == 1
+
+
 def test_a_worker_with_other_code_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"has other code or libraries: said a has the key .* install the same commit"):
+    with pytest.raises(Unfit, match=r"has other code or libraries: said a has the key .* install the same commit"):
         Hands(Place(tmp_path)).build(A, "0" * 32)
 
 
@@ -137,7 +161,7 @@ def test_a_worker_sees_the_store_that_is_built_into(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(place, "SEEN_WITHIN", 0.0)
     with Place(tmp_path / "store").signed() as signed:
         assert signed.store().root == tmp_path / "store"
-        with pytest.raises(StoreError, match=r"sees another store at .*/elsewhere than the one that is built into"):
+        with pytest.raises(Unfit, match=r"sees another store at .*/elsewhere than the one that is built into"):
             replace(signed, root=tmp_path / "elsewhere").store()
     assert list((tmp_path / "store" / "tmp").iterdir()) == []
 

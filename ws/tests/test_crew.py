@@ -113,6 +113,40 @@ def test_machines_come_and_go() -> None:
     assert len(crew) == crew.busy == 1
 
 
+def test_a_machine_that_was_only_thought_to_be_gone_comes_back_empty() -> None:
+    office = Office(a=Node(2), b=Node(1))
+    crew = crew_of(office)
+    first, second, third = (taken(crew, SMALL) for _ in range(3))
+    at_a = [one for one in (first, second, third) if one.node == "a"]
+    crew.rest(at_a[0])
+    office.there = {"b": Node(1)}
+    crew.look()
+    assert office.ended == [at_a[0].worker]
+    assert len(crew) == crew.busy == 1
+    office.there = {"a": Node(2), "b": Node(1)}
+    crew.look()
+    new = taken(crew, SMALL)
+    assert new.node == "a"
+    # It has worked on there: what it is asked next belongs to one of those who began since.
+    crew.rest(at_a[1])
+    assert office.ended == [at_a[0].worker, at_a[1].worker]
+    assert crew.busy == 2
+    assert new is not taken(crew, SMALL)
+
+
+def test_all_end_in_the_end_those_on_lost_machines_too() -> None:
+    office = Office(a=Node(1), b=Node(2))
+    crew = crew_of(office)
+    members = [taken(crew, SMALL) for _ in range(3)]
+    crew.rest(next(one for one in members if one.node == "b"))
+    office.there = {"b": Node(2)}
+    crew.look()
+    crew.stop()
+    assert {id(one) for one in office.ended} == {id(one.worker) for one in members}
+    assert len(office.ended) == 3
+    assert crew.busy == len(crew) == 0
+
+
 needs_of_tests = st.builds(
     Needs, st.sampled_from([("x",), ("y",), ("z",)]), st.sampled_from([1.0, 3.0, 9.0]), st.integers(0, 1), st.booleans()
 )

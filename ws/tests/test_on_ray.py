@@ -1,24 +1,19 @@
 """A Ray cluster of two machines, one smaller than the other, builds what one process would, and loses one of them."""
 
 import os
-import socket
+import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ws.errors import CommandError
-from ws.plan import on_ray as on_ray_module
 from ws.plan.building import Build, build
 from ws.plan.crew import Crew
 from ws.plan.graph import graph_of
-from ws.plan.needs import Appetite, Needs, Node
-from ws.plan.on_ray import MISSING, imported_ray, on_ray
+from ws.plan.needs import Appetite, Node
+from ws.plan.on_ray import on_ray
 from ws.plan.place import Place
 from ws.plan.processes import processes
 from ws.plan.schedule import Schedule
@@ -26,27 +21,15 @@ from ws.scoring.rows import Rows
 from ws.steering.interventions import Weights
 from ws.store import Recipe, Store
 from ws.store.manifests import read_manifest
+from ws.tests.cluster import GIB, WAITED, TwoMachines, two_machines, waited_for
 from ws.tests.planned_recipes import Held, Killed, Refused, Said
 from ws.tests.small import ON, SYCOPHANCY, adapter
+from ws.tests.told import Told
+from ws.tests.torture.sameness import contents
 from ws.training.direction import Direction
+from ws.upkeep.standing import homes_in
 
-GIB = 2.0**30
-WAITED = 300.0
-"""Seconds after which a cluster is taken to have forgotten something."""
-
-DETECTION = {
-    "health_check_initial_delay_ms": 1000,
-    "health_check_period_ms": 1000,
-    "health_check_failure_threshold": 10,
-}
-"""So that a machine that is lost is found to be so within seconds."""
-
-
-def test_without_ray_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(CommandError, match=r"pip install 'weight-steering-claims\[ray\]' on every machine"):
-        imported_ray()
-    assert "[ray]" in MISSING
+ROOT = Path(__file__).parents[2]
 
 
 needs_ray = pytest.mark.usefixtures("cluster")
@@ -56,56 +39,20 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two machines of this machine: the first has one core, the second two and more memory."""
+def machines() -> Iterator[TwoMachines]:
     pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]', or make cluster")
-    from ray._private import services
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        # On a busy machine all that Ray begins takes longer to come up than it waits for by itself.
-        patch.setenv("RAY_agent_register_timeout_ms", f"{1000 * WAITED:.0f}")
-        patch.setenv("RAY_raylet_start_wait_time_s", f"{WAITED:.0f}")
-        patch.setenv("RAY_worker_register_timeout_seconds", f"{WAITED:.0f}")
-        patch.setattr("ray._private.services.get_node", patient(services.get_node))
-        small: dict[str, Any] = {"num_cpus": 1, "memory": int(4 * GIB), "object_store_memory": 80 << 20}
-        running = Cluster(initialize_head=True, head_node_args={**small, **ports(), "_system_config": DETECTION})
-        running.second = running.add_node(num_cpus=2, memory=int(8 * GIB), object_store_memory=80 << 20, **ports())
-        yield running
-        import ray
-
-        ray.shutdown()
-        running.shutdown()
+    with two_machines() as both:
+        yield both
 
 
-def ports() -> dict[str, int]:
-    """Ports for the helpers of a machine. Where Ray chooses them itself, a machine that is too busy to have chosen them
-    within 30 seconds dies."""
-    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
-    with ExitStack() as open_ones:
-        free = [open_ones.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
-        return {name: one.getsockname()[1] for name, one in zip(names, free, strict=True)}
+@pytest.fixture
+def cluster(machines: TwoMachines) -> TwoMachines:
+    """Two machines, whatever a test has done to the second."""
+    machines.complete()
+    return machines
 
 
-def patient(get_node: Callable[..., object]) -> Callable[..., object]:
-    """Ray's look for a machine that begins, for as long as a busy one may take instead of 30 seconds."""
-
-    def found(*args: object) -> object:
-        until = time.monotonic() + WAITED
-        while True:
-            try:
-                return get_node(*args)
-            except RuntimeError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(1.0)
-
-    return found
-
-
-def built(cluster: Any, root: Path, *wanted: Recipe) -> Build:
+def built(cluster: TwoMachines, root: Path, *wanted: Recipe) -> Build:
     """What becomes of a build on the cluster."""
     store = Store(root)
     graph = graph_of(wanted, store)
@@ -132,13 +79,13 @@ def hashes(root: Path, *wanted: Recipe) -> dict[str, object]:
 
 
 @needs_ray
-def test_machines_are_told_apart(cluster: Any, tmp_path: Path) -> None:
+def test_machines_are_told_apart(cluster: TwoMachines, tmp_path: Path) -> None:
     with on_ray(Place(tmp_path), cluster.address) as engine:
         assert sorted(engine.nodes().values()) == [Node(1, 4 * GIB), Node(2, 8 * GIB)]
 
 
 @needs_ray
-def test_a_cluster_a_pool_and_one_process_make_the_same_bytes(cluster: Any, tmp_path: Path) -> None:
+def test_a_cluster_a_pool_and_one_process_make_the_same_bytes(cluster: TwoMachines, tmp_path: Path) -> None:
     wanted = [
         Rows(ON, SYCOPHANCY.questions("heldout")[:2], "", Weights(Direction(plus, adapter(family, sign="minus"))))
         for family in ("lora", "delora")
@@ -160,7 +107,7 @@ def test_a_cluster_a_pool_and_one_process_make_the_same_bytes(cluster: Any, tmp_
 
 
 @needs_ray
-def test_what_cannot_be_built_takes_only_what_reads_it(cluster: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_built_takes_only_what_reads_it(cluster: TwoMachines, tmp_path: Path) -> None:
     bad, deadly, fine = Refused("x"), Killed("y"), Said("fine")
     made = built(cluster, tmp_path, Said("needs", after=(bad,)), deadly, fine)
     store = Store(tmp_path)
@@ -170,61 +117,78 @@ def test_what_cannot_be_built_takes_only_what_reads_it(cluster: Any, tmp_path: P
 
 
 @needs_ray
-def test_a_machine_that_is_killed_loses_nothing(cluster: Any, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
+def test_a_machine_that_is_lost_loses_nothing(cluster: TwoMachines, tmp_path: Path, told: Told) -> None:
+    root, gate = tmp_path / "store", tmp_path / "gate"
     held = [Held(str(n), gate=str(gate)) for n in range(4)]
     wanted = [Said(f"reader {n}", after=(one,)) for n, one in enumerate(held)]
-    store = Store(tmp_path / "store")
+    store = Store(root)
 
-    def kill() -> None:
-        until = time.monotonic() + WAITED
-        # All three cores are at it: what is built there is named by its key.
-        while len(list((tmp_path / "store" / "tmp").glob(f"{'?' * 32}-*"))) < 3 and time.monotonic() < until:
-            time.sleep(0.1)
-        cluster.remove_node(cluster.second, allow_graceful=False)
-        gate.touch()
+    def lose() -> set[str]:
+        """End the second machine in the middle of all that it can do at once; what that was."""
+        try:
+            waited_for(
+                "three builds at once",
+                lambda: sum(map(len, cluster.at_work(root).values())) == 3,
+                stands=lambda: cluster.where_it_stands(root),
+            )
+            under_way = cluster.at_work(root)["second"]
+            cluster.lose_second()
+            return under_way
+        finally:
+            gate.touch()
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    made = built(cluster, tmp_path / "store", *wanted)
-    killer.join()
-    assert made.failures == {}
-    assert made.lost == []
+    with ThreadPoolExecutor(1) as beside:
+        losing = beside.submit(lose)
+        made = built(cluster, root, *wanted)
+    lost = losing.result()
+    assert len(lost) == 2
+    assert {store.key(one) for one in held} > lost
+    moved = {f"a machine is lost; {one.describe()} is begun anew on another" for one in held if store.key(one) in lost}
+    assert moved <= set(told)
+    assert (made.failures, made.lost) == ({}, [])
     for n, one in enumerate(wanted):
         assert store.has(one)
         assert (store.get(one) / "said.txt").read_text() == f"{n} reader {n}"
     assert store.built == []
 
 
-def test_what_is_reserved_is_what_a_build_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]', or make cluster")
-    asked: list[dict[str, Any]] = []
-    first = "a" * 56  # as long as Ray's own
+CLAIMS = ["--model", "tiny-random-qwen3", "-k", "c05 and lora", "--seeds", "1"]
 
-    class Actors:
-        def options(self, **options: Any) -> "Actors":
-            asked.append(options)
-            return self
 
-        def remote(self, place: Place) -> None: ...
+def command(root: Path, output: Path, *words: str) -> "subprocess.Popen[bytes]":
+    """`ws build` of a few claims into a store, as on a command line; what it prints goes into a file."""
+    line = [sys.executable, "-c", "from ws.cli import main; main()", "build", *CLAIMS, "--store", str(root), *words]
+    found = os.environ | {"PYTHONPATH": str(ROOT), "WS_QUIET": "0", "WS_SYNC": "0"}
+    with output.open("wb") as file:
+        return subprocess.Popen(line, cwd=ROOT, env=found, stdout=file, stderr=subprocess.STDOUT)
 
-    class Ray:
-        def remote(self, cls: type) -> Actors:
-            return Actors()
 
-        def nodes(self) -> list[dict[str, Any]]:
-            return [
-                {"NodeID": first, "Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0, "memory": 8e9}},
-                {"NodeID": "b", "Alive": False, "Resources": {"CPU": 4.0}},
-                {"NodeID": "c", "Alive": True, "Resources": {"memory": 8e9}},
-            ]
+@needs_ray
+def test_claims_are_built_from_the_command_line_though_a_machine_is_lost(cluster: TwoMachines, tmp_path: Path) -> None:
+    roots = {name: tmp_path / name for name in ("ray", "pool")}
+    said = {name: tmp_path / f"{name}.txt" for name in ("ray", "again", "pool")}
+    with command(roots["ray"], said["ray"], "--engine", "ray", "--address", cluster.address) as building:
 
-    monkeypatch.setenv("WS_RUN_ID", "this")
-    engine = on_ray_module.RayCluster(Ray(), Place(tmp_path))  # type: ignore[arg-type]
-    assert engine.nodes() == {first: Node(4, 8e9, 1)}
-    engine.start(first, Needs(("m",), 3e9, gpus=1))
-    engine.start(first, Needs(("m",), 30e9))
-    assert [(one["num_cpus"], one["num_gpus"], one["memory"]) for one in asked] == [(1, 1, 3e9), (1, 0, 8e9)]
-    assert asked[0]["runtime_env"]["env_vars"].items() >= {"OMP_NUM_THREADS": "1", "WS_RUN_ID": "this"}.items()
-    assert asked[0]["max_restarts"] == 0
-    assert "WS_RUN_ID" in os.environ
+        def stands() -> str:
+            return f"{cluster.where_it_stands(roots['ray'])}; the build has said: {said['ray'].read_text()[-2000:]}"
+
+        def is_in_the_middle() -> bool:
+            assert building.poll() is None, f"the build ended with {building.returncode}; {stands()}"
+            return len(list(homes_in(roots["ray"]))) >= 2 and len(cluster.at_work(roots["ray"])["second"]) >= 1
+
+        waited_for("two artifacts, and one under way on the second machine", is_in_the_middle, stands=stands)
+        before, under_way = len(list(homes_in(roots["ray"]))), cluster.at_work(roots["ray"])["second"]
+        cluster.lose_second()
+        waited_for("the end of the build", lambda: building.poll() is not None, stands=stands)
+    text = said["ray"].read_text()
+    assert building.returncode == 0, stands()
+    assert "a machine is lost; " in text
+    there = {home.name for home in homes_in(roots["ray"])}
+    assert under_way <= there
+    with command(roots["ray"], said["again"], "--engine", "ray", "--address", cluster.address) as again:
+        assert again.wait(WAITED) == 0
+    assert "nothing to build: " in said["again"].read_text()
+    with command(roots["pool"], said["pool"], "--workers", "2") as pool:
+        assert pool.wait(WAITED) == 0
+    assert contents(roots["ray"]) == contents(roots["pool"])
+    print(f"{len(there)} artifacts; {before} were there and {len(under_way)} under way on the machine that was lost")
