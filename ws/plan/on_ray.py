@@ -1,7 +1,7 @@
 """Workers on the machines of a Ray cluster, one thread each, and a GPU each where the model lives on one.
 
 Which artifact is built where is decided here, by the same queue and crew as on one machine; Ray begins the workers,
-reserves for each what it takes, and tells of machines that come and go. All machines work in one store, under one path.
+reserves for each what it takes, and tells of machines that come and go. All work in one store, under one path or URL.
 """
 
 import os
@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
-from ws.errors import CommandError, DeviceError
+from ws.errors import CommandError, DeviceError, StoreError
+from ws.plan import signs
 from ws.plan.building import MachineLost, WorkerDied
 from ws.plan.needs import Needs, Node, Nodes
 from ws.plan.place import ONE_THREAD, Done, Hands, Place, Unfit, translated
@@ -121,6 +122,8 @@ class RayCluster:
     def start(self, node: str, needs: Needs) -> RayWorker:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        with suppress(OSError, StoreError):  # it will not begin, and says why
+            signs.put_up(self._place.root, self._place.sign)
         # What is too large for a machine may try it alone.
         reserved = int(min(needs.bytes, self._seen[node].bytes))
         options = {

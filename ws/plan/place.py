@@ -8,18 +8,19 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ws.errors import StoreError
 from ws.models.table import MODELS
+from ws.plan import signs
 from ws.plan.forgetting import let_go_of_updates
 from ws.plan.graph import directions_of
 from ws.remote import open_store
+from ws.remote.urls import name_of
 from ws.store import Recipe, Store
-from ws.store.scratch import FOLDER, path_for
 from ws.training.direction import Direction
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -47,8 +48,7 @@ class Place:
     fresh: bool = False
     """Whether each artifact is built anew once a run, which WS_RUN_ID names for all processes."""
     sign: str = ""
-    """The name of a file that is in the store while this build goes on, so that a worker on another machine can tell
-    whether it sees the same store."""
+    """The name of the sign that is in the store while this build goes on; empty if nobody builds elsewhere."""
 
     def store(self) -> Store:
         """The store, with models and behaviors of one's own made known to this process.
@@ -72,28 +72,24 @@ class Place:
 
     @contextmanager
     def signed(self) -> Iterator["Place"]:
-        """The same place with a sign in its store, until the end of the context; a URL names one store everywhere."""
-        if not isinstance(self.root, Path):
-            yield self
-            return
-        sign = path_for(self.root, "build")
-        sign.parent.mkdir(parents=True, exist_ok=True)
-        sign.touch()
+        """The same place with a sign in its store, until the end of the context."""
+        name = signs.new_name()
+        signs.put_up(self.root, name)
         try:
-            yield replace(self, sign=sign.name)
+            yield replace(self, sign=name)
         finally:
-            with suppress(OSError):
-                sign.unlink()
+            signs.take_down(self.root, name)
 
     def _check_seen(self) -> None:
-        if not (self.sign and isinstance(self.root, Path)):
+        if not self.sign:
             return
         until = time.monotonic() + SEEN_WITHIN
-        while not (self.root / FOLDER / self.sign).exists():
+        while not signs.is_seen(self.root, self.sign):
             if time.monotonic() > until:
+                where = self.root if isinstance(self.root, Path) else name_of(self.root)
                 raise Unfit(
-                    f"{os.uname().nodename} sees another store at {self.root} than the one that is built into; "
-                    "put the store where all machines see it under one path, and name it with --store"
+                    f"{os.uname().nodename} sees another store at {where} than the one that is built into; put the "
+                    "store where all machines see it under one path or URL, and name it with --store"
                 )
             time.sleep(0.2)
 

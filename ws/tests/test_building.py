@@ -23,6 +23,7 @@ from ws.plan.outlook import Outlook
 from ws.plan.place import Done, Hands, Place, Unfit, translated
 from ws.plan.processes import HERE, Process, Processes, beginnings, processes
 from ws.plan.schedule import Schedule
+from ws.remote import whereabouts
 from ws.stats import tables
 from ws.store import Recipe, Store
 from ws.store.origin import versions
@@ -157,13 +158,21 @@ def test_a_worker_with_other_code_says_so(tmp_path: Path) -> None:
         Hands(Place(tmp_path)).build(A, "0" * 32)
 
 
-def test_a_worker_sees_the_store_that_is_built_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["folder", "file", "memory"])
+def test_a_worker_sees_the_store_that_is_built_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(place, "SEEN_WITHIN", 0.0)
-    with Place(tmp_path / "store").signed() as signed:
-        assert signed.store().root == tmp_path / "store"
-        with pytest.raises(Unfit, match=r"sees another store at .*/elsewhere than the one that is built into"):
-            replace(signed, root=tmp_path / "elsewhere").store()
-    assert list((tmp_path / "store" / "tmp").iterdir()) == []
+    monkeypatch.setenv("WS_STORE_COPY", str(tmp_path / "copy"))
+    roots = {"folder": tmp_path / "store", "file": f"file://{tmp_path}/store", "memory": "memory://signs/store"}
+    root = roots[kind]
+    with Place(root).signed() as signed:
+        assert whereabouts(signed.store()) == root
+        monkeypatch.setenv("WS_STORE_COPY", str(tmp_path / "other"))
+        elsewhere = root / "elsewhere" if isinstance(root, Path) else f"{root}/elsewhere"
+        with pytest.raises(Unfit, match=r"sees another store at .*/store/elsewhere than the one that is built into"):
+            replace(signed, root=elsewhere).store()
+    with pytest.raises(Unfit):
+        signed.store()
+    assert [path for path in tmp_path.rglob(f"*{signed.sign}*") if path.is_file()] == []
 
 
 def test_an_error_is_told_as_what_it_means() -> None:

@@ -1,6 +1,9 @@
 """The same store behind the S3 of a local server, moto's, and s3fs as everybody has it."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from ws.remote.leases import Leases  # noqa: E402
 from ws.remote.objects import Objects  # noqa: E402
 from ws.store import StoreWarning  # noqa: E402
 from ws.tests.machines import QUICK, Both, Words, text_of  # noqa: E402
+from ws.tests.planned_recipes import Held  # noqa: E402
 
 RECIPE = Both(Words("a"), Words("b"))
 KEY = "0" * 32
@@ -133,3 +137,58 @@ def test_the_environment_is_enough(bucket: str, tmp_path: Path, monkeypatch: pyt
     store.get(Words("a"))
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert os.environ["AWS_SECRET_ACCESS_KEY"].encode() not in written
+
+
+BUILDS = """
+import sys
+from pathlib import Path
+from ws.plan.building import build
+from ws.plan.crew import Crew
+from ws.plan.graph import graph_of
+from ws.plan.needs import Needs
+from ws.plan.place import Place
+from ws.plan.processes import processes
+from ws.plan.schedule import Schedule
+from ws.remote import open_store
+from ws.tests.test_remote_s3 import held
+
+if __name__ == "__main__":
+    url, gate = sys.argv[1:]
+    graph = graph_of(held(gate), open_store(url))
+    with processes(Place(url), 2) as engine:
+        made = build(Schedule(graph, dict.fromkeys(graph, 1.0)), Crew(engine), lambda recipe: Needs())
+    sys.exit(len(made.failures))
+"""
+SECONDS_AT_MOST = 300.0
+"""For what takes ten on a machine with nothing else to do."""
+
+
+def held(gate: str) -> list[Held]:
+    """Two texts that are built once there is a file."""
+    return [Held(text, gate=gate) for text in ("x", "y")]
+
+
+def test_a_build_with_two_workers_is_killed_and_goes_on(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WS_STORE_COPY", str(tmp_path / "a"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    (tmp_path / "builds.py").write_text(BUILDS)
+    line = [sys.executable, str(tmp_path / "builds.py"), bucket, str(tmp_path / "gate")]
+    there = Objects(bucket, patience=(0.1, 0.1))
+    with subprocess.Popen(line) as building:
+        until = time.monotonic() + SECONDS_AT_MOST
+        while len(there.entries("leases")) < 2 and time.monotonic() < until and building.poll() is None:
+            time.sleep(0.1)
+        leases = len(there.entries("leases"))
+        building.kill()
+    assert (leases, there.entries("manifests")) == (2, {})
+    (tmp_path / "gate").touch()
+    # The same machine takes up its own leases at once, and clears away what it had begun.
+    assert subprocess.run(line, timeout=SECONDS_AT_MOST).returncode == 0
+    assert (len(there.entries("manifests")), there.entries("leases")) == (2, {})
+    assert [path for name in ("tmp", "waiting") for path in (tmp_path / "a" / name).iterdir()] == []
+    # Another one judges from there.
+    other = machine(bucket, tmp_path / "b")
+    assert [text_of(other, one) for one in held(str(tmp_path / "gate"))] == [{"said.txt": "x"}, {"said.txt": "y"}]
+    assert other.built == []
