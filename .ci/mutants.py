@@ -46,6 +46,22 @@ TESTS: dict[str, tuple[str, ...]] = {
     "steering/interventions": ("interventions",),
     "steering/iso_kl": ("iso_kl",),
     "steering/states": ("states", "rivals"),
+    "plan/building": ("building",),
+    "plan/crew": ("crew", "building"),
+    "plan/on_ray": ("ray_engine",),
+    "plan/outlook": ("building",),
+    "plan/place": ("building", "ray_engine"),
+    "plan/schedule": ("plans", "growth"),
+    "plan/simulation": ("growth",),
+    "receipts/judging": ("receipts",),
+    "receipts/receipt": ("receipts",),
+    "receipts/writing": ("receipts",),
+    "remote/documents": ("remote", "remote_care"),
+    "remote/leases": ("remote_leases",),
+    "remote/objects": ("remote", "remote_care", "remote_places"),
+    "remote/supply": ("remote", "remote_care"),
+    "remote/uploads": ("remote", "remote_care"),
+    "remote/urls": ("remote_places",),
 }
 """The modules of ws/ whose errors would be silent, and the files of ws/tests that prove them."""
 SEED = 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,10 +19,10 @@ from ws.plan import building, forgetting, place
 from ws.plan.building import MachineLost, WorkerDied, build
 from ws.plan.crew import Crew
 from ws.plan.graph import graph_of
-from ws.plan.needs import Needs, Node
+from ws.plan.needs import Needs, Node, Nodes
 from ws.plan.outlook import Outlook
 from ws.plan.place import Done, Hands, Place, Unfit, translated
-from ws.plan.processes import HERE, Process, Processes, beginnings, processes
+from ws.plan.processes import HERE, Process, Processes, beginnings, processes, visible_gpus
 from ws.plan.schedule import Schedule
 from ws.remote import whereabouts
 from ws.stats import tables
@@ -129,6 +130,60 @@ def test_what_no_machine_can_build_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert list(made.failures.values()) == ["it needs a core, and no machine has one"]
 
 
+def test_a_build_without_a_machine_waits_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "LOOK_AGAIN", 0.0)
+
+    class Late(Workshop):
+        looks = 0
+
+        def nodes(self) -> Nodes:
+            self.looks += 1
+            return {"late": Node(1)} if self.looks > 5 else {}
+
+    office = Late(tmp_path, lambda node, recipe: None)
+    made = built_by(office, A)
+    assert (made.failures, office.asked) == ({}, [("said a", "late")])
+
+
+def test_what_is_to_be_begun_anew_is_given_up_if_all_machines_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "PATIENCE", 0.0)
+
+    def die(node: str, recipe: Recipe) -> None:
+        office.there = {}
+        raise WorkerDied
+
+    office = Workshop(tmp_path, die, a=Node(1))
+    made = built_by(office, B)
+    assert made.failures == {Store(tmp_path).key(A): "it needs a core, and no machine has one"}
+    assert made.lost == [Store(tmp_path).key(B)]
+
+
+def test_now_and_then_a_line_says_how_far_a_build_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    class Never(Here):
+        def build(self, recipe: Recipe, key: str) -> "Future[Done]":
+            return Future()
+
+    monkeypatch.setattr(Workshop, "start", lambda office, node, needs: Never(office, node))
+    graph = graph_of([A, *(Said(text) for text in "xyz")], Store(tmp_path))
+    office = Workshop(tmp_path, lambda node, recipe: None, a=Node(2))
+    shift = building._Shift(Schedule(graph, dict.fromkeys(graph, 60.0)), Crew(office), lambda recipe: Needs())
+    shift.said_at -= building.SECONDS_BETWEEN_LINES
+    shift.say()
+    assert told == []  # nothing is under way
+    shift.crew.look()
+    shift.hand_out()
+    shift.made.failures[shift.queue.first or ""] = "it cannot"
+    shift.say()
+    [line] = told
+    assert re.fullmatch(r"1 of 4 artifacts, \d:\d\d left; under way: said a and 1 more; next said y", line)
+    shift.say()
+    assert len(told) == 1
+
+
 def test_a_machine_that_cannot_take_part_is_left_out(tmp_path: Path, told: Told) -> None:
     def refuse(node: str, recipe: Recipe) -> None:
         if node == "odd":
@@ -156,6 +211,35 @@ def test_if_none_can_take_part_the_reason_is_told_at_once(tmp_path: Path) -> Non
 def test_a_worker_with_other_code_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unfit, match=r"has other code or libraries: said a has the key .* install the same commit"):
         Hands(Place(tmp_path)).build(A, "0" * 32)
+
+
+def test_a_worker_is_told_of_models_and_behaviors_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_of: list[tuple[object, ...]] = []
+    monkeypatch.setattr("ws.models.own.chosen_model", lambda text, store, *, device: told_of.append((text, device)))
+    monkeypatch.setattr("ws.behaviors.own.chosen_behavior", lambda text, store: told_of.append((text, store.root)))
+    Place(tmp_path, models=("smollm2-135m",)).store()
+    assert told_of == []
+    Place(tmp_path, models=("smollm2-135m", "./mine"), behavior="kind.toml", device="cuda").store()
+    assert told_of == [("./mine", "cuda"), ("kind.toml", tmp_path)]
+
+
+def test_workers_start_with_one_thread_and_this_process_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with processes(Place(tmp_path), 3) as engine:
+        assert {os.environ[name] for name in place.ONE_THREAD} == {"1"}
+        assert engine.nodes()[HERE].cores == 3
+    assert (os.environ["OMP_NUM_THREADS"], os.environ.get("MKL_NUM_THREADS")) == ("7", None)
+
+
+def test_gpus_are_those_that_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-1a")
+    assert visible_gpus() == ["5", "GPU-1a"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "memory"])
@@ -312,3 +396,28 @@ def test_what_was_built_corrects_what_is_left(monkeypatch: pytest.MonkeyPatch) -
     assert outlook.seconds_left(2) == pytest.approx(50)  # counted down until it is worked out anew
     now[0] = 76.0
     assert outlook.seconds_left(2) == 24
+
+
+def test_what_took_no_time_says_nothing_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ws.plan.outlook.time.monotonic", lambda: now[0])
+    graph = graph_of([Said(str(n)) for n in range(7)], Store(Path("/nowhere")))
+    outlook = Outlook(Schedule(graph, dict.fromkeys(graph, 10.0)))
+    first, second, third, given_up, elsewhere, sixth, _ = graph
+    for key in (first, second, third):
+        outlook.begin(key)
+        outlook.end(key, 20.0)
+    outlook.end(given_up)
+    outlook.end(elsewhere, 0.0)
+    assert outlook.pace == 2.0
+    assert outlook.seconds_left(0) == 40
+    outlook.begin(sixth)
+    now[0] += 6.0
+    outlook.stop(sixth)
+    assert outlook.seconds_left(1) == 40
+    for key in graph:
+        outlook.end(key, 0.5)
+    now[0] += 6.0
+    outlook.seconds_left(1)
+    now[0] += 1.0
+    assert outlook.seconds_left(1) == 0

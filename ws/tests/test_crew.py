@@ -77,6 +77,16 @@ def test_idle_workers_of_other_models_make_room() -> None:
     assert office.ended == [small.worker]
 
 
+def test_idle_workers_stay_where_there_is_room_beside_them() -> None:
+    office = Office(a=Node(2, 10.0))
+    crew = crew_of(office)
+    small = taken(crew, SMALL)
+    crew.rest(small)
+    taken(crew, LARGE)
+    assert office.ended == []
+    assert taken(crew, SMALL) is small
+
+
 def test_what_is_too_large_for_a_machine_is_tried_alone() -> None:
     crew = crew_of(Office(a=Node(2, 8.0)))
     taken(crew, Needs(("huge",), 100.0))

@@ -117,6 +117,7 @@ def test_what_reads_a_failure_is_never_taken() -> None:
     assert queue.fail(str(take(queue))) == ["d"]
     queue.finish(str(take(queue)))
     assert take(queue) is None
+    assert set(Queue(schedule(a=1.0, b=2.0, c=5.0, d=1.0)).fail("a")) == {"b", "c", "d"}
 
 
 @given(
