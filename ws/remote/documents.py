@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ws.store.manifests import MANIFEST, Damaged, inside
 
-MADE = ("seconds", "created", "origin", "notes", "carried", "taken")
+MADE = ("seconds", "cpu_seconds", "created", "origin", "notes", "carried", "taken")
 """What a manifest says of how its artifact was made."""
 
 LONGEST_NAME = 255
@@ -68,8 +68,9 @@ def files_of(said: Mapping[str, Any], folder: Path) -> list[File]:
 def made(said: Mapping[str, Any]) -> dict[str, Any]:
     """What a manifest says of how its artifact was made. Raises: Damaged for what no manifest of ours says."""
     told = {name: said[name] for name in MADE if name in said}
-    seconds = told.get("seconds", 0.0)
-    if type(seconds) not in (int, float) or not math.isfinite(seconds) or not isinstance(told.get("created", ""), str):
+    times = (told.get("seconds", 0.0), told.get("cpu_seconds", 0.0))
+    counted = all(type(one) in (int, float) and math.isfinite(one) for one in times)
+    if not counted or not isinstance(told.get("created", ""), str):
         raise Damaged("its manifest has no number where it says how long it took, or no date")
     return told
 

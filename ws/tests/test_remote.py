@@ -203,6 +203,7 @@ DAMAGES = {
     "no size": (_manifest(lambda said: said["files"]["text.txt"].update(bytes=-1)), "lists no files"),
     "a path as hash": (_manifest(lambda said: said["files"]["text.txt"].update(sha256="../x")), "lists no files"),
     "seconds": (_manifest(lambda said: said.update(seconds="long")), "how long it took"),
+    "work": (_manifest(lambda said: said.update(cpu_seconds="long")), "how long it took"),
     "a name that climbs": (_called("../../text.txt"), "leads out of it"),
     "a name from the root": (_called("/etc/text.txt"), "leads out of it"),
     "the manifest's own name": (_called("manifest.json"), "cannot be used"),

@@ -11,7 +11,7 @@ from ws.store.manifests import damage, read_manifest, sha256
 from ws.tests.torture.tally import Tally
 from ws.upkeep.standing import homes_in
 
-OF_A_RUN = ("seconds", "created", "origin", "notes", "taken")
+OF_A_RUN = ("seconds", "cpu_seconds", "created", "origin", "notes", "taken")
 """What a manifest says of the run that made it; all else is the same each time."""
 
 Contents = dict[str, dict[str, Any]]
