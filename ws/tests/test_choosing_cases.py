@@ -1,8 +1,14 @@
 """Which cases a run selects: a whole family by --family, and what is said of words behind -k."""
 
+from dataclasses import replace
+
 import pytest
 
+from fixtures.flags import DEFAULT_MODEL
+from ws.adapters import FAMILIES
+from ws.models import table
 from ws.tests.conftest import Project, conftest_with
+from ws.training import hyperparameters
 
 CLAIMS = """
 import pytest
@@ -90,3 +96,55 @@ def test_an_option_that_is_spelled_wrongly_is_answered(several: Project, option:
 
 def test_an_option_that_is_like_none_of_ours_is_left_to_pytest(several: Project) -> None:
     several.run("--zzzzzz").stderr.fnmatch_lines(["*error: unrecognized arguments: --zzzzzz"])
+
+
+ABOUT_FAMILIES = """
+import pytest
+
+@pytest.mark.claim("C05")
+@pytest.mark.parametrize("family", ["lora", "delora", "oft"])
+def test_it_steers(effect, holds, family):
+    holds(effect() > 0)
+
+@pytest.mark.claim("C03")
+def test_dora_adds_nothing_over_lora(effect, holds):
+    holds(effect() > 0)
+
+@pytest.mark.claim("C28")
+@pytest.mark.every_family
+def test_rankings_survive(effect, holds):
+    holds(effect() > 0)
+
+@pytest.mark.claim("C32")
+def test_padding_changes_nothing(effect, holds):
+    holds(effect() > 0)
+"""
+
+
+@pytest.fixture
+def asked_about_a_few(several: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose model is asked about LoRA and DeLoRA."""
+    few = replace(table.MODELS[DEFAULT_MODEL], families=("lora", "delora"))
+    monkeypatch.setitem(table.MODELS, DEFAULT_MODEL, few)
+    several.claims(ABOUT_FAMILIES)
+    several.pytester.makeconftest(conftest_with("choosing"))
+    return several
+
+
+def test_a_model_asked_about_a_few_families_has_only_their_cases(asked_about_a_few: Project) -> None:
+    found = [line.rpartition("::")[2] for line in collected(asked_about_a_few).splitlines() if "::" in line]
+    cases = ("test_it_steers[{}-lora]", "test_it_steers[{}-delora]", "test_padding_changes_nothing[{}]")
+    assert found == [case.format(DEFAULT_MODEL) for case in cases]
+
+
+def test_the_cases_it_has_share_their_error_rate_among_themselves(asked_about_a_few: Project) -> None:
+    asked_about_a_few.run("--snapshot-update", "-k", "steers", EFFECT="1")
+    assert {(record.case, record.cases) for record in asked_about_a_few.records} == {("lora", 2), ("delora", 2)}
+
+
+def test_families_in_the_table_of_models_exist() -> None:
+    named = {name for known in table.MODELS.values() for name in known.families}
+    assert named <= set(FAMILIES)
+    assert table.MODELS["qwen2.5-coder-0.5b"].families == tuple(
+        name for name in FAMILIES if name in hyperparameters.searched("qwen2.5-coder-0.5b")
+    )
