@@ -82,7 +82,7 @@ class KnownModel:
     thinks: bool = False
     """Whether its tokenizer has <think> and </think>."""
     families: tuple[str, ...] = ()
-    """The adapter families that claims ask of it; empty for all. Cases of others, and comparisons of all, are left out."""
+    """The adapter families that claims ask of it; empty for all. Claims about others, or all, are not asked of it."""
     home: Path | None = None
     """The folder of the store with all that is found out about a model of one's own; None for a model of the table."""
     origin: str = ""
