@@ -65,7 +65,13 @@ class Cases:
         ]
 
 
-def plan(cases: Cases, workers: Workers = "auto") -> None:
+def plan(
+    cases: Cases,
+    workers: Workers = "auto",
+    verbose: Annotated[
+        bool, tyro.conf.arg(help="Also say why cases ended in an error on made-up numbers.", aliases=("-v",))
+    ] = False,
+) -> None:
     """Say what some claims still need: how many artifacts, how long they take, and the longest chain among them.
 
     Nothing is built or judged. Times are those of similar artifacts in the store. The plan says with how many workers a
@@ -75,7 +81,7 @@ def plan(cases: Cases, workers: Workers = "auto") -> None:
         ws plan --model ./my-model --seeds 3
         ws plan claims/test_families.py --workers 16
     """
-    _run(["--plan", f"--workers={_workers(workers)}", *cases.words])
+    _run(["--plan", f"--workers={_workers(workers)}", *(["--verbose"] if verbose else []), *cases.words])
 
 
 def build(

@@ -14,9 +14,12 @@ NAMED = 3
 """How many of the cases that unfold later, or links of the longest chain, are named."""
 
 
-def in_words(plan: Plan, nodes: Nodes) -> str:
-    """What is missing, kind by kind, how long it takes on these machines, and what shows only later."""
-    return "\n".join(_lines(plan, nodes))
+def in_words(plan: Plan, nodes: Nodes, *, verbose: bool = False) -> str:
+    """What is missing, kind by kind, how long it takes on these machines, and what shows only later.
+
+    If `verbose`, also why cases ended in an error on made-up numbers.
+    """
+    return "\n".join([*_lines(plan, nodes), *(_ended(plan) if verbose else ())])
 
 
 def _lines(plan: Plan, nodes: Nodes) -> Iterator[str]:
@@ -30,15 +33,23 @@ def _lines(plan: Plan, nodes: Nodes) -> Iterator[str]:
     yield from _by_kind(plan)
     yield ""
     yield from _times(plan, nodes)
-    if plan.unfolding:
-        n, named = len(plan.unfolding), list(dict.fromkeys(name.partition("[")[0] for name in plan.unfolding))
+    later = [*plan.unfolding, *plan.failing]
+    if later:
+        named = list(dict.fromkeys(name.partition("[")[0] for name in later))
         yield _wrapped(
-            f"{n} {'case' if n == 1 else 'cases'} may ask for more when some of it is there: "
+            f"{len(later)} {'case' if len(later) == 1 else 'cases'} may ask for more when some of it is there: "
             f"{', '.join(named[:NAMED])}{', ...' if len(named) > NAMED else ''}"
         )
-    if plan.failing:
-        n, (name, reason) = len(plan.failing), next(iter(plan.failing.items()))
-        yield _wrapped(f"{n} {'case' if n == 1 else 'cases'} went no further than made-up numbers go: {name}: {reason}")
+
+
+def _ended(plan: Plan) -> Iterator[str]:
+    """Why cases ended before all was asked for: a line for each reason, with the first case and how many more."""
+    cases: dict[str, list[str]] = defaultdict(list)
+    for name, reason in plan.failing.items():
+        cases[reason].append(name)
+    for reason, (first, *others) in cases.items():
+        more = f" and {len(others)} more" if others else ""
+        yield _wrapped(f"on made-up numbers {first}{more} ended in: {reason}")
 
 
 def result_in_words(made: Build, *, seconds: float, workers: int) -> str:

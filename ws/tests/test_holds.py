@@ -262,6 +262,26 @@ def test_recording_again_within_tolerance_keeps_the_recorded_numbers(project: Pr
     assert project.fields()["value"] == 1.0
 
 
+SOURCED = STEERS.replace("effect()", "effect().noting(sources=['{}'])")
+
+
+def test_recording_again_replaces_the_keys_of_what_was_read(project: Project) -> None:
+    project.claims(SOURCED.format("a"))
+    project.record()
+    project.claims(SOURCED.format("b"))
+    project.run("--snapshot-update", EFFECT="1.005").assert_outcomes(passed=1)
+    assert (project.fields()["keys"], project.fields()["value"]) == (["b"], 1.005)
+
+
+def test_keys_of_an_untrained_model_are_not_renewed(project: Project) -> None:
+    project.claims(SOURCED.format("a"))
+    project.record("--smoke")
+    before = project.fields("tiny-random-qwen3/test_it_steers.json")
+    project.claims(SOURCED.format("b"))
+    project.run("--smoke", "--snapshot-update").assert_outcomes(passed=1)
+    assert project.fields("tiny-random-qwen3/test_it_steers.json") == before
+
+
 def test_recording_again_outside_of_tolerance_replaces_them(project: Project) -> None:
     project.record()
     project.run("--snapshot-update", EFFECT="-1").assert_outcomes(xfailed=1)

@@ -249,14 +249,14 @@ def plan(own: Store, *wanted: Recipe, **choices: object) -> Plan:
 
 def test_a_plan_in_words_fits_a_terminal(own: Store) -> None:
     timed(own, Said("x"), 90.0)
-    words = in_words(
-        plan(own, D, unfolding=["test_one[a]", "test_one[b]"], failing={"test_two": "no"}), on_one_machine(2)
-    )
+    planned = plan(own, D, unfolding=["test_one[a]", "test_one[b]"], failing={"test_two[a]": "no", "test_two[b]": "no"})
+    words = in_words(planned, on_one_machine(2))
     assert "4 artifacts to build for 4 cases" in words
     assert "one worker: 7:30\n2 workers: 6:12\n" in words
     assert "any number of workers: 6:00, the longest chain (Said > Said > Said)" in words
-    assert "2 cases may ask for more when some of it is there: test_one" in words
-    assert "1 case went no further than made-up numbers go: test_two: no" in words
+    assert "4 cases may ask for more when some of it is there: test_one, test_two" in words
+    more = in_words(planned, on_one_machine(2), verbose=True)
+    assert more == f"{words}\non made-up numbers test_two[a] and 1 more ended in: no"
     assert max(map(len, words.splitlines())) <= 80
 
 
