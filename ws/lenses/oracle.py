@@ -24,6 +24,7 @@ from ws.lenses.overlap import overlap, overlap_by_chance
 from ws.lenses.shared import shared_basis
 from ws.lenses.spectrum import orthonormal
 from ws.store import Recipe, Store
+from ws.store.tables import read_table
 from ws.training.direction import Direction
 
 OWN = ("weight", "random")
@@ -76,7 +77,7 @@ class OracleOverlaps(Recipe):
 
 def read_oracle_overlaps(store: Store, recipe: OracleOverlaps) -> pd.DataFrame:
     """The columns of `oracle_overlaps`."""
-    return pd.read_parquet(store.get(recipe) / "overlaps.parquet")
+    return read_table(store.get(recipe) / "overlaps.parquet")
 
 
 def oracle_overlaps(oracles: Mapping[str, LayerBases], layers: list[int], k: int) -> pd.DataFrame:

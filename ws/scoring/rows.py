@@ -24,6 +24,7 @@ from ws.models.yesno import ANSWERS, YES_NO, AnswerTokens, Scores, answer_start,
 from ws.steering.interventions import Intervention
 from ws.store import Recipe, Store
 from ws.store.progress import track
+from ws.store.tables import read_table
 
 COEFFS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 """Steered coefficients; 0 is the unchanged model, scored once for all interventions."""
@@ -76,7 +77,7 @@ def read_rows(store: Store, recipe: Rows) -> pd.DataFrame:
 
     norm: Frobenius norm of what coefficient 1 adds to the weights, in base-weight units; 0 if it adds nothing to them.
     """
-    return pd.read_parquet(store.get(recipe) / "rows.parquet")
+    return read_table(store.get(recipe) / "rows.parquet")
 
 
 @lru_cache(maxsize=2)

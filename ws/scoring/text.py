@@ -28,6 +28,7 @@ from ws.scoring.side_effects import check_made_for, endings_nll
 from ws.steering.interventions import Intervention, Ready
 from ws.store import Recipe, Store
 from ws.store.progress import track
+from ws.store.tables import read_table
 from ws.training.pairs import Pairs, sampled
 
 FIRST_PAIR = "pair-0"
@@ -240,7 +241,7 @@ class TextRows(Recipe):
 
 def read_text_rows(store: Store, recipe: TextRows) -> pd.DataFrame:
     """Columns of KEY, tokens, coeff, log_p (mean nats per token, from fp32 logits), and norm as in `read_rows`."""
-    return pd.read_parquet(store.get(recipe) / "rows.parquet")
+    return read_table(store.get(recipe) / "rows.parquet")
 
 
 def log_p_of(

@@ -25,6 +25,7 @@ from ws.scoring.rows import Rows, answers_of, frame, score
 from ws.steering.interventions import Intervention, Nothing
 from ws.store import Recipe, Store
 from ws.store.progress import track
+from ws.store.tables import read_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -136,7 +137,7 @@ def read_thought_rows(store: Store, recipe: ThoughtRows) -> pd.DataFrame:
 
     thought_tokens: the length of the thought, without its marks.
     """
-    return pd.read_parquet(store.get(recipe) / "rows.parquet")
+    return read_table(store.get(recipe) / "rows.parquet")
 
 
 def think_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:

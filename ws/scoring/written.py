@@ -28,6 +28,7 @@ from ws.scoring.text import refuse_repeats
 from ws.steering.interventions import Intervention, Ready
 from ws.store import Recipe, Store
 from ws.store.progress import track
+from ws.store.tables import read_table
 from ws.training.pairs import Pairs, sampled
 
 
@@ -98,7 +99,7 @@ def read_written_rows(store: Store, recipe: WrittenRows) -> pd.DataFrame:
     unchanged model without a judge, which is low for broken text; both are means over tokens, in nats. answer: its
     words. norm: as in `read_rows`.
     """
-    return pd.read_parquet(store.get(recipe) / "rows.parquet")
+    return read_table(store.get(recipe) / "rows.parquet")
 
 
 def judged(

@@ -47,12 +47,13 @@ def paired_lines(table: pd.DataFrame, name: str, after: Mapping[int, int]) -> pd
 
     The other family's dW is of the seed `after[seed]`.
     """
+    left = table[table["side"] == "left"]
     swapped = {"first": "second", "second": "first", "first_seed": "second_seed", "second_seed": "first_seed"}
-    both = pd.concat([table, table.rename(columns=swapped)])
+    both = pd.concat([left[left["first"] == name], left[left["second"] == name].rename(columns=swapped)])
     others = set(FAMILIES) - {name.removeprefix("random ")}
-    paired = (both["second_seed"] == both["first_seed"].map(after)) & both["second"].isin(others)
-    lines = both[paired & (both["first"] == name) & (both["side"] == "left")]
-    return lines.assign(seed=lines["first_seed"], cluster=WHOLE, row=lines["tensor"] + " " + lines["second"])
+    lines = both[(both["second_seed"] == both["first_seed"].map(after)) & both["second"].isin(others)]
+    row = lines["tensor"].astype(str) + " " + lines["second"].astype(str)
+    return lines.assign(seed=lines["first_seed"], cluster=WHOLE, row=row)
 
 
 def oracle_overlap(

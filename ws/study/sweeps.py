@@ -6,6 +6,7 @@ the unchanged model at coefficient 0.
 
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 
 from ws.lenses.identity import Identity, read_gap
@@ -185,9 +186,9 @@ def _of_cuts(replicates: Replicates, steered: SeedRows, measure: Measure, coeffs
 
 
 def _together(replicates: Replicates, steered: SeedRows, measure: Measure) -> pd.DataFrame:
-    recipes = (*steered, *_still(replicates, steered, measure))
-    tables = [read_scored(replicates.store, recipe).assign(seed=seed) for seed, recipe in recipes]
-    return pd.concat(tables, ignore_index=True)
+    seeds, recipes = zip(*steered, *_still(replicates, steered, measure), strict=True)
+    tables = [read_scored(replicates.store, recipe) for recipe in recipes]
+    return pd.concat(tables, ignore_index=True).assign(seed=np.repeat(seeds, list(map(len, tables))))
 
 
 def _keys(replicates: Replicates, steered: SeedRows, measure: Measure) -> tuple[str, ...]:

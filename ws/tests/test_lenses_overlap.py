@@ -136,8 +136,8 @@ def test_a_kept_table_is_that_of_its_directions(lm: LanguageModel, tmp_path_fact
     assert [overlap_name(one) for one in names.values()] == list(names)
     expected = overlaps({name: direction_delta(one, lm, store) for name, one in names.items()}, 4)
     pd.testing.assert_series_equal(kept["overlap"], expected["overlap"])
-    assert (kept["first"] + "/" + kept["first_seed"].astype(str)).equals(expected["first"])
-    assert (kept["second"] + "/" + kept["second_seed"].astype(str)).equals(expected["second"])
+    assert (kept["first"].astype(str) + "/" + kept["first_seed"].astype(str)).equals(expected["first"])
+    assert (kept["second"].astype(str) + "/" + kept["second_seed"].astype(str)).equals(expected["second"])
     assert kept["second_seed"].dtype.kind == "i"
 
 

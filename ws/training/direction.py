@@ -18,6 +18,7 @@ from ws.errors import MismatchError
 from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel, Placed
 from ws.store import Recipe, Store
+from ws.store.tables import read_table
 from ws.training.train import Adapter, read_adapter
 
 
@@ -142,4 +143,4 @@ def weak_readout(lm: LanguageModel) -> Float[Tensor, "d_model k"]:
 
 def read_geometry(store: Store, direction: Direction) -> pd.DataFrame:
     """The table that `geometry` made for this direction."""
-    return pd.read_parquet(store.get(direction) / "geometry.parquet")
+    return read_table(store.get(direction) / "geometry.parquet")
