@@ -15,7 +15,7 @@ from scipy.stats import t as student_t
 from ws.errors import EstimateError
 from ws.stats.estimate import Estimate
 from ws.stats.hypothesis import Hypothesis
-from ws.stats.tables import RESAMPLES, weights
+from ws.stats.tables import RESAMPLES, means, weights
 
 few = settings(max_examples=15, deadline=None, derandomize=True)
 numbers = st.floats(-10, 10).map(lambda x: round(x, 3))
@@ -454,3 +454,13 @@ def test_numbers_that_make_no_sense_are_refused() -> None:
 def test_a_hypothesis_cannot_be_used_as_true_or_false(use: Callable[[Estimate], object]) -> None:
     with pytest.raises(EstimateError, match="join with & and decide with judge"):
         use(noisy(1))
+
+
+def test_every_reweighting_is_a_weighted_mean() -> None:
+    generator = np.random.default_rng(3)
+    sums, counts = generator.normal(size=(3, 5)), np.array([1, 2, 3, 1, 4])
+    seeds, clusters = weights(3, 5, 40)
+    both = [(s[:, None] * sums * c).sum() / (s.sum() * (c @ counts)) for s, c in zip(seeds, clusters, strict=True)]
+    of_clusters = [(sums * c).sum() / (3 * (c @ counts)) for c in clusters[1:41]]
+    expected = [*both[:41], *of_clusters, *both[41:]]
+    np.testing.assert_allclose(means(sums, counts, 40), expected, rtol=1e-12)
