@@ -19,6 +19,9 @@ SIDES = ("a", "b")
 NUMBER = re.compile(r"\d+\Z")
 """The number at the end of an id, which picks the wording."""
 
+MOST_OF_ID = 100
+"""The longest id that is read from a file."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dilemma:

@@ -16,3 +16,8 @@ def brief(value: object) -> str:
 def brief_line(error: BaseException) -> str:
     """What an error says, in one line that is not too long."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def brief_names(names: list[str]) -> list[str]:
+    """Names to show in a message: not too many, none too long."""
+    return [name[:40] for name in names[:20]]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ws.behaviors.layout import MIN_HELDOUT, MIN_TRAINING, MIN_VALIDATION
-from ws.dilemmas.read import OWN
+from ws.dilemmas.own import OWN
 from ws.evidence.files import write_files
 from ws.evidence.tables import KEY, NOTED
 from ws.report.verdicts import Record

@@ -73,13 +73,13 @@ def _behavior(path: Path) -> object:
 
 def _dilemmas(path: Path) -> object:
     from ws.dilemmas.base import questions
-    from ws.dilemmas.read import read_own
+    from ws.dilemmas.own import read_own
 
     return questions(read_own(path))
 
 
 def _dilemma_cells(path: Path) -> object:
-    from ws.dilemmas.read import read_csv
+    from ws.dilemmas.table_file import read_csv
 
     return read_csv(path)
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws.dilemmas import LISTED, Dilemma, Published, questions, read_csv, read_hub, read_own
-from ws.dilemmas.read import HUB_SETS, NO_TOPIC
+from ws.dilemmas.hub import HUB_SETS
+from ws.dilemmas.published import NO_TOPIC
 from ws.errors import DataError, DownloadError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
