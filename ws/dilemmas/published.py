@@ -229,7 +229,8 @@ def dilemma_of(a: Action, b: Action, *, known: bool) -> Dilemma:
 
     Raises: DataError naming the place if the text is not fit for a question.
     """
-    assert a.label is not None and b.label is not None
+    assert a.label is not None
+    assert b.label is not None
     try:
         return Dilemma(
             id=a.id,
