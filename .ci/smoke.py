@@ -57,7 +57,7 @@ class SmokeBreaker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        from fixtures.options import SETTINGS
+        from fixtures.settings import SETTINGS
 
         root = Path(session.config.stash[SETTINGS].store)
         with tempfile.TemporaryDirectory(dir=root) as folder:
@@ -156,7 +156,7 @@ def _begin(config: pytest.Config, mutant: Mutant, folder: Path, warm: "Warm", go
     """In a fork: break the code, and give the claims a store in which what it makes is missing."""
     from warm import Faulty
 
-    from fixtures.options import STORE
+    from fixtures.settings import STORE
 
     config.stash[STORE] = Faulty(folder, warm, gone)
     mutant.apply()

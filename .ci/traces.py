@@ -34,8 +34,8 @@ class Tracer:
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
-        from fixtures.options import STORE
         from fixtures.properties import record_in
+        from fixtures.settings import STORE
 
         known = set(item.config.stash[STORE].asked) if STORE in item.config.stash else set()
         self._seen.clear()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fixtures.options import Settings
+from fixtures.settings import Settings
 from ws.models.table import MODELS
 from ws.tests.conftest import Project, conftest_with
 

@@ -19,7 +19,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures import options
+from fixtures import chosen
 from fixtures import receipts as hooks
 from ws.errors import DeviceError, StoreError
 from ws.receipts import device, judging, receipt, writing
@@ -177,7 +177,7 @@ def test_a_controller_gives_each_worker_a_gpu_and_hears_what_it_asked_for(monkey
     hooks.pytest_configure_node(third)
     assert [one.workerinput for one in (first, second, third)] == [{"gpu": "0"}, {"gpu": "1"}, {"gpu": "1"}]
     assert stash[hooks.TOLD] == {"asked": [["k"]], "peak": [5]}
-    assert options._cuda(third.workerinput["gpu"]) == "cuda"
+    assert chosen._cuda(third.workerinput["gpu"]) == "cuda"
     assert os.environ[device.VISIBLE] == "1"
 
 
