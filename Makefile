@@ -7,8 +7,11 @@ older_first := python3.11 python3.12 python3.13 python3
 PYTHON ?= $(if $(filter lowest,$(set)),$(older_first),$(newer_first))
 # Passed on to pytest: ARGS='-k delora'
 ARGS ?=
-# The model whose recipes `make search` chooses, and whose claims `make falsify` spoils.
+# The model whose recorded verdicts `make claims` judges, whose recipes `make search` chooses, and whose claims
+# `make falsify` spoils.
 MODEL ?= smollm2-135m
+# The models of which verdicts are recorded.
+RECORDED := smollm2-135m qwen2.5-coder-0.5b
 # Minutes for building some of the evidence again after claims were judged by it; 0 for none.
 AUDIT ?= 10
 # A package index to take torch from; a build named there (2.14.1+cpu) is preferred to the plain 2.14.1.
@@ -43,7 +46,7 @@ help: ## list the targets (also: plain `make`)
 	@echo "  set=newest or set=lowest runs any target with those releases: make set=newest claims."
 
 claims: $(installed) ## judge what is recorded of the embedded model, and audit its evidence; AUDIT=0 leaves that out
-	$(pytest) claims/ --recorded --audit $(AUDIT) $(ARGS)
+	$(pytest) claims/ --model $(MODEL) --recorded --audit $(AUDIT) $(ARGS)
 
 test: unit smoke ## the project's own tests: unit, then smoke
 
@@ -90,7 +93,7 @@ lint: $(installed) ## check style and layout with ruff, and types with mypy
 	$(bin)/mypy
 
 table: $(installed) ## write the recorded verdicts into docs/verdicts, a picture of C05, and some into README.md
-	$(bin)/ws table --pages docs/verdicts
+	$(bin)/ws table --models $(RECORDED) --pages docs/verdicts
 	$(bin)/ws results --write docs/results.md
 	$(bin)/ws table --models $(MODEL) --claims C05 --picture docs/pictures/c05.svg
 	$(bin)/ws table --models $(MODEL) --claims C02 C05 C08 C14 C23 --form counts --write README.md
