@@ -98,6 +98,10 @@ class Estimate:
         """The same number with further lines below it, and with the keys of what these lines report."""
         return replace(self, sources=union(self.sources, sources), notes=union(self.notes, notes))
 
+    def gated(self, *reasons: str) -> Estimate:
+        """The same number with further reasons, in words, why it cannot be trusted."""
+        return replace(self, gates=in_order(self.gates, reasons))
+
     def made_of(self, *others: Estimate) -> Estimate:
         """The same number with all that came with the estimates whose numbers its table holds.
 

@@ -1,6 +1,7 @@
 """What two trainings have in common that differ in the seed: other sampled answers, other start values.
 
-Seeds are compared two by two (`Replicates.couples`); an estimate's seeds are the first of each couple.
+Seeds are compared two by two (`Replicates.couples`); an estimate's seeds are the first of each couple. One couple says
+nothing of others, as one seed does, and an estimate of one alone is gated.
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ws.lenses.cosine import InnerProducts, read_products
+from ws.stats.cases import FEWEST_SEEDS
 from ws.stats.estimate import Estimate
 from ws.stats.sweep import Measure, Sweep
 from ws.stats.tables import WHOLE
@@ -26,7 +28,8 @@ def cosine(replicates: Replicates, family: str, *, control: Control | None = Non
         couple[0]: InnerProducts(*_directions(replicates, family, couple, control)) for couple in replicates.couples
     }
     tables = [cosines(read_products(replicates.store, recipe)).assign(seed=seed) for seed, recipe in recipes.items()]
-    return Estimate.of(pd.concat(tables, ignore_index=True), sources=replicates.keys(*recipes.values()))
+    found = Estimate.of(pd.concat(tables, ignore_index=True), sources=replicates.keys(*recipes.values()))
+    return found.gated(*_gates(replicates))
 
 
 def cosines(products: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +46,7 @@ def moved_alike(replicates: Replicates, family: str, *, control: Control | None 
     """
     first, second = (_swept(replicates, family, "text", place, control) for place in (0, 1))
     one, other = (standardised(changes(swept)) for swept in (first, second))
-    return of_changes(one * other, first, second)
+    return of_changes(one * other, first, second).gated(*_gates(replicates))
 
 
 def mean_retained(replicates: Replicates, family: str, *, measure: Measure = "corrected") -> Estimate:
@@ -53,7 +56,13 @@ def mean_retained(replicates: Replicates, family: str, *, measure: Measure = "co
     together, mean_of_each = _scored(replicates, measure, means), 0.5 * (each[0].effect + each[1].effect)
     norm, norms = (rows.loc[rows["coeff"] == 1, "norm"].mean() for rows in (together.rows, each[0].rows))
     said = f"effect of each {mean_of_each.value:+.3f} nats, norm of the mean {norm / norms:.2f} of one {family}"
-    return (together.effect / mean_of_each).noting(said)
+    return (together.effect / mean_of_each).noting(said).gated(*_gates(replicates))
+
+
+def _gates(replicates: Replicates) -> tuple[str, ...]:
+    if len(replicates.couples) > 1:
+        return ()
+    return (f"1 couple of seeds; {FEWEST_SEEDS} or more are needed, of {2 * FEWEST_SEEDS} seeds",)
 
 
 def _directions(

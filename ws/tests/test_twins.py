@@ -50,3 +50,11 @@ def test_other_seeds_are_told_apart(store: Store) -> None:
     assert twins.moved_alike(two, "lora").value < 0.999
     assert abs(twins.cosine(two, "lora").value) < 0.5
     assert MeanWeights((two.direction("lora", seed=0), two.direction("lora", seed=1))).on == SUBJECT.on
+
+
+def test_one_couple_of_seeds_says_nothing_of_others(one: Replicates) -> None:
+    gate = "1 couple of seeds; 3 or more are needed, of 6 seeds"
+    seen = [twins.cosine(one, "lora"), twins.moved_alike(one, "lora"), twins.mean_retained(one, "lora")]
+    assert [gate in estimate.gates for estimate in seen] == [True, True, True]
+    several = OneTraining(SUBJECT, one.store, (0, 1, 2, 3))
+    assert not [line for line in twins.cosine(several, "lora").gates if "couple" in line]
