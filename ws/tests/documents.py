@@ -21,6 +21,6 @@ def prose(page: Path) -> str:
     return re.sub(made, "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
-def recorded_verdicts() -> list[Record]:
-    """The recorded verdicts of the embedded model."""
-    return recorded(ROOT / "claims" / "__snapshots__" / "smollm2-135m")
+def recorded_verdicts(model: str = "smollm2-135m") -> list[Record]:
+    """The recorded verdicts of a model."""
+    return recorded(ROOT / "claims" / "__snapshots__" / model)
