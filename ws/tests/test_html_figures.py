@@ -152,7 +152,8 @@ def test_a_part_of_which_one_side_is_recorded_is_drawn(monkeypatch: pytest.Monke
     spectrum, modules, directions = parts(replicates(tmp_path))
     [plot] = spectrum.plots
     assert (plot.family, [line.name for line in plot.lines]) == ("lora", ["top 25"])
-    assert plot.lines[0].told.startswith("drop 1.07 [")
+    # The share is 1.065, which rounding puts on either side.
+    assert plot.lines[0].told.startswith(("drop 1.06 [", "drop 1.07 ["))
     assert [line.name for line in modules.plots[0].lines] == ["residual writes"]
     assert directions.plots == ()
     assert "lora, dora" in directions.missing[0].what
