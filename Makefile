@@ -43,9 +43,10 @@ help: ## list the targets (also: plain `make`)
 	@echo
 	@echo "  ARGS='-k delora' goes on to pytest; PYTHON=python3.12 chooses the interpreter; TORCH_INDEX=URL the"
 	@echo "  index of torch, such as https://download.pytorch.org/whl/cpu. The last two count when .venv is made."
+	@echo "  MODEL=qwen2.5-coder-0.5b: another model than the embedded one for claims, falsify, search and table."
 	@echo "  set=newest or set=lowest runs any target with those releases: make set=newest claims."
 
-claims: $(installed) ## judge what is recorded of the embedded model, and audit its evidence; AUDIT=0 leaves that out
+claims: $(installed) ## judge what is recorded of a model, and audit its evidence; AUDIT=0 leaves that out
 	$(pytest) claims/ --model $(MODEL) --recorded --audit $(AUDIT) $(ARGS)
 
 test: unit smoke ## the project's own tests: unit, then smoke

@@ -90,6 +90,7 @@ def test_coefficient_zero_is_the_base_model_bit_for_bit(at_zero, family):
 
 
 @FOOTINGS
+@pytest.mark.every_family
 def test_every_arm_is_scored_on_the_same_rows(dilemma_rows, footing):
     check_identical({name: dilemma_rows(name, footing) for name in (*RANKED, *PROMPTS, *METHODS)})
 

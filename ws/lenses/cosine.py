@@ -8,6 +8,7 @@ import pandas as pd
 from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.store import Recipe, Store
+from ws.store.tables import read_table
 from ws.training.direction import Direction, direction_delta
 
 
@@ -50,4 +51,4 @@ class InnerProducts(Recipe):
 
 def read_products(store: Store, recipe: InnerProducts) -> pd.DataFrame:
     """Columns tensor, dot, first_sq and second_sq, in squared base-weight units."""
-    return pd.read_parquet(store.get(recipe) / "products.parquet")
+    return read_table(store.get(recipe) / "products.parquet")

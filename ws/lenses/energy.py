@@ -26,6 +26,7 @@ from ws.lenses.modules import Modules, kind_of, layer_of
 from ws.lenses.readout import Moved
 from ws.models.language import LanguageModel
 from ws.store import Recipe, Store
+from ws.store.tables import read_table
 from ws.training.direction import direction_delta
 
 
@@ -59,7 +60,7 @@ class BasisEnergy(Recipe):
 
 def read_energy(store: Store, recipe: BasisEnergy, what: str) -> pd.DataFrame:
     """One of its tables: writes, blocks or states."""
-    return pd.read_parquet(store.get(recipe) / f"{what}.parquet")
+    return read_table(store.get(recipe) / f"{what}.parquet")
 
 
 def energies(delta: WeightDelta, lm: LanguageModel, bases: Mapping[str, LayerBases]) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from ws.errors import MismatchError, ShapeError
 from ws.lenses.chance import ALL, Chance, Random, chance
 from ws.lenses.modules import kind_of, layer_of
 from ws.store import Recipe, Store
+from ws.store.tables import read_table
 from ws.training.direction import Direction, direction_delta
 
 Sides = tuple[Float[Tensor, "_ k"], Float[Tensor, "_ k"]]
@@ -92,7 +93,7 @@ def read_overlaps(store: Store, recipe: Overlaps) -> pd.DataFrame:
 
     Read once a process; whoever asks must leave the table as it is.
     """
-    table = pd.read_parquet(store.get(recipe) / "overlaps.parquet")
+    table = read_table(store.get(recipe) / "overlaps.parquet")
     # A few names stand in hundreds of thousands of lines, so each is taken apart once.
     for side in ("first", "second"):
         places, names = pd.factorize(table[side])

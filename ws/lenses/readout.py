@@ -39,6 +39,7 @@ from ws.models.yesno import AnswerTokens
 from ws.scoring.rows import answers_of
 from ws.steering.states import Prompt, States, read_states
 from ws.store import Recipe, Store
+from ws.store.tables import read_table
 from ws.training.direction import Direction
 
 RANKS = (8, 16, 32, 64, 128)
@@ -129,12 +130,12 @@ class Readout(Recipe):
 
 def read_layers(store: Store, recipe: Readout) -> pd.DataFrame:
     """The table of layers and questions."""
-    return pd.read_parquet(store.get(recipe) / "layers.parquet")
+    return read_table(store.get(recipe) / "layers.parquet")
 
 
 def read_preserved(store: Store, recipe: Readout) -> pd.DataFrame:
     """Columns basis (task, uncentred, own), k, layer, question_id, cluster and share."""
-    return pd.read_parquet(store.get(recipe) / "preserved.parquet")
+    return read_table(store.get(recipe) / "preserved.parquet")
 
 
 def read_tokens(store: Store, recipe: Readout) -> dict[str, dict[str, list[str]]]:
@@ -177,7 +178,7 @@ class AxisShares(Recipe):
 
 def read_axis(store: Store, recipe: AxisShares) -> pd.DataFrame:
     """The shares of the Yes-No axis."""
-    return pd.read_parquet(store.get(recipe) / "axis.parquet")
+    return read_table(store.get(recipe) / "axis.parquet")
 
 
 def token_form(unembedding: Float[Tensor, "vocab d_model"]) -> Float[Tensor, "d_model d_model"]:

@@ -25,6 +25,7 @@ from ws.scoring.thought import after_thought, think_tokens
 from ws.stats.estimate import Estimate
 from ws.store import Recipe, Store
 from ws.store.progress import track
+from ws.store.tables import read_table
 
 BATCH = 8
 
@@ -57,7 +58,7 @@ class Guards(Recipe):
 
 def read_guards(store: Store, recipe: Guards) -> pd.DataFrame:
     """The rows of all ways of scoring; columns and ways as in `Guards`."""
-    return pd.read_parquet(store.get(recipe) / "guards.parquet")
+    return read_table(store.get(recipe) / "guards.parquet")
 
 
 def distance(store: Store, recipe: Guards, one: str, other: str) -> Estimate:

@@ -25,6 +25,7 @@ from ws.models.language import LanguageModel, Placed
 from ws.steering.interventions import Intervention, Ready
 from ws.store import Recipe, Store
 from ws.store.progress import track
+from ws.store.tables import read_table
 
 ASKED = "Write a short passage."
 """The user message that every passage answers."""
@@ -76,12 +77,12 @@ class SideEffects(Recipe):
 
 def read_text(store: Store, recipe: SideEffects) -> pd.DataFrame:
     """Columns coeff, passage ("passage-03" is the fourth), tokens, nll (mean nats per token)."""
-    return pd.read_parquet(store.get(recipe) / "text.parquet")
+    return read_table(store.get(recipe) / "text.parquet")
 
 
 def read_answers(store: Store, recipe: SideEffects) -> pd.DataFrame:
     """Columns coeff, message, answer (without special tokens), tokens (without the end of turn), repetition."""
-    return pd.read_parquet(store.get(recipe) / "answers.parquet")
+    return read_table(store.get(recipe) / "answers.parquet")
 
 
 def check_passages(passages: Sequence[str]) -> None:

@@ -328,7 +328,7 @@ def _margin(estimate: Estimate) -> Estimate:
 
 def _gated(estimate: Estimate, gate: str) -> Estimate:
     low, high = estimate.interval()
-    return replace(estimate, gates=in_order(estimate.gates, (f"{gate} (interval [{low:.3g}, {high:.3g}])",)))
+    return estimate.gated(f"{gate} (interval [{low:.3g}, {high:.3g}])")
 
 
 def _short(more: Estimate | Number, less: Estimate | Number) -> Estimate | None:

@@ -1,4 +1,7 @@
-"""Tables of artifacts, as claims read them: thousands of small ones a run."""
+"""Tables of artifacts, as claims read them: thousands of small ones a run.
+
+What builds read of their inputs is left to pandas, since the code of a build is in its key.
+"""
 
 from pathlib import Path
 

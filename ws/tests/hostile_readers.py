@@ -79,7 +79,7 @@ def _dilemmas(path: Path) -> object:
 
 
 def _dilemma_cells(path: Path) -> object:
-    from ws.dilemmas.table_file import read_csv
+    from ws.dilemmas.csv_file import read_csv
 
     return read_csv(path)
 

@@ -1,14 +1,19 @@
 """Which cases a run selects: a whole family by --family, and what is said of words behind -k."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from fixtures.flags import DEFAULT_MODEL
+from fixtures.flags import DEFAULT_MODEL, SMOKE_MODEL
 from ws.adapters import FAMILIES
 from ws.models import table
 from ws.tests.conftest import Project, conftest_with
 from ws.training import hyperparameters
+
+ROOT = Path(__file__).parents[2]
 
 CLAIMS = """
 import pytest
@@ -137,14 +142,55 @@ def test_a_model_asked_about_a_few_families_has_only_their_cases(asked_about_a_f
     assert found == [case.format(DEFAULT_MODEL) for case in cases]
 
 
+def test_that_a_model_is_asked_about_a_few_families_is_said(asked_about_a_few: Project) -> None:
+    said = f"{DEFAULT_MODEL}: claims ask about lora, delora alone; those of other families, or of all, are left out"
+    assert said in collected(asked_about_a_few, "--family", "oft")
+    assert "alone" not in collected(asked_about_a_few, "--model", "tiny-random-qwen3")
+
+
 def test_the_cases_it_has_share_their_error_rate_among_themselves(asked_about_a_few: Project) -> None:
     asked_about_a_few.run("--snapshot-update", "-k", "steers", EFFECT="1")
     assert {(record.case, record.cases) for record in asked_about_a_few.records} == {("lora", 2), ("delora", 2)}
 
 
+PLANNED = """
+import sys
+from dataclasses import replace
+
+import pytest
+
+from ws.models import table
+from ws.plan import plan
+
+model, few, planned, asked = table.MODELS[{model!r}], {few!r}, plan.plan_of, set()
+table.MODELS[model.name] = replace(model, families=few)
+
+
+def plan_of(*args, **choices):
+    made = planned(*args, **choices)
+    asked.update(node.recipe.shape.family for node in made.graph.values() if type(node.recipe).__name__ == "Adapter")
+    return made
+
+
+plan.plan_of = plan_of
+pytest.main(["claims", "--smoke", "--plan", "--seeds", "2", "--store", {store!r}, "-q"])
+if asked != set(few):
+    sys.exit(f"adapters of {{asked}} asked for")
+"""
+"""A plan of all claims on the tiny model, asked about a few families."""
+
+
+def test_our_claims_ask_for_no_other_families(tmp_path: Path) -> None:
+    few = table.MODELS["qwen2.5-coder-0.5b"].families
+    code = PLANNED.format(model=SMOKE_MODEL, few=few, store=str(tmp_path / "store"))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1000:]
+
+
 def test_families_in_the_table_of_models_exist() -> None:
-    named = {name for known in table.MODELS.values() for name in known.families}
-    assert named <= set(FAMILIES)
+    named = [set(known.families) for known in table.MODELS.values() if known.families]
+    # Others are compared with these two.
+    assert all({"lora", "delora"} <= families <= set(FAMILIES) for families in named)
     assert table.MODELS["qwen2.5-coder-0.5b"].families == tuple(
         name for name in FAMILIES if name in hyperparameters.searched("qwen2.5-coder-0.5b")
     )
