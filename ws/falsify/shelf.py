@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ws.falsify.arms import Arm, Recipes, arms_of
@@ -14,6 +15,9 @@ from ws.falsify.files import read_table, write_tables
 from ws.falsify.kinds import Kind, kinds_of
 from ws.store import Store
 from ws.store.recipes import values_of
+
+ALIKE = 1e-4
+"""Share of a number, or nats, by which two builds of one artifact may differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,10 @@ class Shelf:
         return Evidence(kind, table, is_base=arm.is_base, **found)
 
     def _beside(self, name: Beside, key: str, arm: Arm, table: pd.DataFrame, kind: Kind) -> pd.DataFrame | None:
-        """A table's rows as the first artifact that could take its place and has all of them has them."""
+        """A table's rows as the first artifact that could take its place and has all of them has them.
+
+        Another arm is one with other numbers: two arms may be two names of one adapter.
+        """
         match name:
             case "base":
                 keys = self._unsteered(key, arm)
@@ -64,7 +71,8 @@ class Shelf:
             case "elsewhere":
                 keys = self._at_other_coefficients(key, arm)
         found = (in_place_of(table, self._table(other, kind), kind, by_coeff=name == "other") for other in keys)
-        return next((one for one in found if one is not None), None)
+        fit = (one for one in found if one is not None)
+        return next((one for one in fit if name != "other" or _differ(one, table, kind)), None)
 
     def _in_circle(self, key: str, arm: Arm) -> list[str]:
         """Artifacts of the arms that follow an arm in the circle of all, of the same seed if they have as many."""
@@ -114,6 +122,12 @@ def in_place_of(table: pd.DataFrame, source: pd.DataFrame, kind: Kind, *, by_coe
     wanted, there = (pd.MultiIndex.from_frame(one[names]) for one in (table, source))
     places = there.get_indexer(wanted) if there.is_unique else None
     return None if places is None or (places < 0).any() else source.iloc[places].reset_index(drop=True)
+
+
+def _differ(one: pd.DataFrame, other: pd.DataFrame, kind: Kind) -> bool:
+    """Whether two tables have other numbers than two builds of one artifact may have."""
+    numbers = list(kind.measured)
+    return not np.allclose(one[numbers], other[numbers], rtol=ALIKE, atol=ALIKE, equal_nan=True)
 
 
 @lru_cache(maxsize=1024)

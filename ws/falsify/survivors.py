@@ -24,11 +24,13 @@ class Declared(NamedTuple):
     why: str
     models: tuple[str, ...] = ()
     """Only of these models; of all if there is none."""
+    unsteered: bool = False
+    """Only of the unchanged model's numbers; of every arm's if not."""
 
     def covers(self, trial: Trial) -> bool:
-        """Whether it is about this case and corruption."""
+        """Whether it is about this case, corruption and arm."""
         named = trial.test == self.test and trial.corruption in self.corruptions
-        return named and (not self.models or trial.model in self.models)
+        return named and (not self.models or trial.model in self.models) and (trial.unsteered or not self.unsteered)
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,15 @@ def read_survivors(folder: Path) -> tuple[Declared, ...]:
     except (LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read ({error}); expected tables [[survivor]] with test, corruptions (of "
-            f"{', '.join(CORRUPTIONS)}) and why"
+            f"{', '.join(CORRUPTIONS)}) and why, and perhaps models and unsteered"
         ) from error
 
 
 def _declared(entry: dict[str, object]) -> Declared:
     match entry:
         case {"test": str(test), "corruptions": [*corruptions], "why": str(why), **rest} if why.strip():
-            if set(corruptions) <= CORRUPTIONS.keys() and rest.keys() <= {"models"}:
-                return Declared(test, tuple(corruptions), why, tuple(rest.get("models", ())))  # type: ignore[arg-type]
+            models, unsteered = rest.pop("models", []), rest.pop("unsteered", False)
+            known = set(corruptions) <= CORRUPTIONS.keys() and not rest
+            if known and isinstance(models, list) and isinstance(unsteered, bool):
+                return Declared(test, tuple(map(str, corruptions)), why, tuple(map(str, models)), unsteered)
     raise ValueError(f"this entry: {entry}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ws.errors import DataError
+from ws.evidence.supply import are_recorded
 from ws.falsify.arms import Arm
 from ws.falsify.overlay import Overlay
 from ws.falsify.plan import rounds
@@ -88,7 +89,8 @@ def trials(before: Sound, judge: Judge, corruption: str) -> list[Trial]:
             label = f"{corruption}, {number} of {len(groups)}"
             for name, said in progress.track(judge(list(hit), overlay), label, total=len(hit)):
                 how, why = _how(before.said[name], said, overlay)
-                found.append(Trial(*before.tests[name], corruption, hit[name].name, str(how), why))
+                arm = hit[name]
+                found.append(Trial(*before.tests[name], corruption, arm.name, arm.is_base, str(how), why))
     return found
 
 
@@ -97,4 +99,6 @@ def _how(before: Said, after: Said, overlay: Overlay) -> tuple[How, str]:
         return How.UNBUILT, overlay.unbuilt.pop()
     if before.record is None:
         return (How.RED, after.error) if after.error else (How.BLIND, "")
-    return (How.ERROR, after.error) if after.record is None else turned(before.record, after.record)
+    if after.record is None:
+        return How.ERROR, after.error
+    return turned(before.record, after.record, same_rows=are_recorded(overlay, before.record.keys))

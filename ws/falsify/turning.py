@@ -1,16 +1,15 @@
 """What became of a case whose evidence was spoilt."""
 
-import math
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ws.report.held import differences
+from ws.report.same_rows import moved
 from ws.report.verdicts import Record
 from ws.stats.verdict import Outcome
 
-APART = frozenset({"snapshot", "recorded", "versions", "keys", "beside", "device"})
-"""Fields of a record that say where numbers come from or how they compare."""
+BESIDE = "beside"
+"""The field of a record that has the notes beside its number."""
 
 
 class How(StrEnum):
@@ -23,8 +22,10 @@ class How(StrEnum):
     """It has another verdict."""
     RED = "red"
     """Its numbers differ from the recorded ones by more than their tolerance."""
+    MOVED = "moved"
+    """Its numbers move by less than the tolerance, which leaves no doubt where rows are the recorded ones."""
     WITHIN = "within"
-    """Its numbers move, but by less than the tolerance."""
+    """Its numbers move by less than the tolerance, as they may where rows were built again."""
     NOTE = "note"
     """Only a note beside its numbers changes."""
     BLIND = "blind"
@@ -36,7 +37,7 @@ class How(StrEnum):
 IDENTITY = "identity"
 """What stands in place of a claim for a test that is no case, but checks an identity."""
 
-TURNED = frozenset({How.ERROR, How.INVALID, How.VERDICT, How.RED})
+TURNED = frozenset({How.ERROR, How.INVALID, How.VERDICT, How.RED, How.MOVED})
 
 
 class Trial(NamedTuple):
@@ -49,6 +50,8 @@ class Trial(NamedTuple):
     """The item's parameters without the model."""
     corruption: str
     arm: str
+    unsteered: bool
+    """Whether the arm is the unchanged model."""
     how: str
     said: str
     """The first thing that changed, in words."""
@@ -59,30 +62,19 @@ class Trial(NamedTuple):
         return self.how in TURNED
 
 
-def turned(before: Record, after: Record) -> tuple[How, str]:
-    """How a case's record changed, and in what. `before` is what would be recorded of sound evidence."""
+def turned(before: Record, after: Record, *, same_rows: bool) -> tuple[How, str]:
+    """How a case's record changed, and in what. `before` is what would be recorded of sound evidence.
+
+    same_rows: whether the sound evidence is what is recorded, so that every digit is compared.
+    """
     old, new = before.to_snapshot(), after.to_snapshot()
     if before.outcome != after.outcome:
         said = f"{before.outcome} -> {after.outcome}"
         return (How.INVALID if after.outcome == Outcome.INVALID else How.VERDICT), said
     if changes := differences(old, new):
         return How.RED, str(changes[0])
-    moved = [name for name in old if name not in APART and not _equal(old[name], new[name])]
-    if moved:
-        return How.WITHIN, f"{moved[0]} {old[moved[0]]} -> {new[moved[0]]}"
-    if old["beside"] != new["beside"]:
-        return How.NOTE, "a note beside the number"
-    return How.BLIND, ""
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Equality to within rounding, of numbers inside of lists and mappings too."""
-    match one, other:
-        case (float() | int(), float() | int()) if not isinstance(one, bool):
-            return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
-        case list(), list():
-            return len(one) == len(other) and all(map(_equal, one, other))
-        case Mapping(), Mapping():
-            return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
-        case _:
-            return bool(one == other)
+    changed = moved(old, new)
+    numbers = [one for one in changed if not one.what.startswith(BESIDE)]
+    if numbers:
+        return (How.MOVED if same_rows else How.WITHIN), "{} {} -> {}".format(*numbers[0])
+    return (How.NOTE, "a note beside the number") if changed else (How.BLIND, "")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from scipy.special import ndtri
 
 from ws.report.numbers import told_apart as told_apart
+from ws.report.same_rows import moved
 from ws.report.verdicts import Record, in_words
 from ws.stats.spreads import Spread
 
@@ -39,12 +40,14 @@ class Difference(NamedTuple):
         return f"{self.what} {self.old} -> {self.new}{self.why}"
 
 
-def differences(old: Fields, new: Fields) -> list[Difference]:
+def differences(old: Fields, new: Fields, *, same_rows: bool = False) -> list[Difference]:
     """How a case's fields differ from its snapshot's beyond the tolerances recorded there, most important first.
 
     If the numbers of seeds differ, nothing else is compared. On untrained models only numbers are compared, since a
     verdict there is no finding. Numbers are compared whatever the verdict: those of the case, and the means of the
     tables that it was computed from, which agree closely where a ratio with a denominator near 0 does not.
+
+    same_rows: compare every digit, since nothing but other code can move a number of the same rows.
     """
     if seeds := _count(old, new, "n_seeds", "seeds"):
         return seeds
@@ -55,7 +58,18 @@ def differences(old: Fields, new: Fields) -> list[Difference]:
     # What a number is compared with is text; an estimated margin in it is a number of this machine.
     asked = old["threshold"] is not None and old["relation"] != new["relation"]
     question = [Difference("what is asked", old["relation"], new["relation"])] if asked else []
-    return verdict + _numbers(old, new) + _means(old, new) + _doubts(old, new) + counts + question
+    found = verdict + _numbers(old, new) + _means(old, new) + _doubts(old, new) + counts + question
+    return found or (_moved(old, new) if same_rows else [])
+
+
+def _moved(old: Fields, new: Fields) -> list[Difference]:
+    """The first thing that differs where nothing should; the others follow from it."""
+    why = ", though of the same rows"
+    return [Difference(one.what, _shown(one.old), _shown(one.new), why) for one in moved(old, new)[:1]]
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _count(old: Fields, new: Fields, name: str, noun: str) -> list[Difference]:
@@ -132,6 +146,8 @@ class Held:
 
     agrees: bool
     """Whether the run agrees with the snapshot, or wrote it."""
+    same_rows: bool
+    """Whether they were made of the same rows, so that they agree to the last digit."""
     path: str
     old: str | None
     """The text of the snapshot; None if there was none."""
@@ -147,7 +163,7 @@ class Held:
         """How the run differs from a snapshot that was there and could be read."""
         if self.old is None or self.broken is not None:
             return []
-        return differences(json.loads(self.old), json.loads(self.new))
+        return differences(json.loads(self.old), json.loads(self.new), same_rows=self.same_rows)
 
     @property
     def status(self) -> str:

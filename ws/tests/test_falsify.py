@@ -209,6 +209,16 @@ def test_a_spoilt_arm_has_the_numbers_of_another_and_its_own_files_stay(shelf: S
     np.testing.assert_array_equal(pd.read_parquet(shelf.store.get(shelf.recipes[key]) / "rows.parquet"), scored(1.0))
 
 
+def test_an_arm_is_not_exchanged_with_one_of_its_numbers(shelf: Shelf, tmp_path: Path) -> None:
+    lora, oft = shelf.arms
+    twin = Measured(Part("dora", 0))
+    recipes = {shelf.store.key(twin): twin, **{key: shelf.recipes[key] for key in lora.keys}}
+    shelf.store.get(twin)
+    assert Shelf(shelf.store, recipes).spoil(lora, "swapped", tmp_path / "one") == {}
+    recipes |= {key: shelf.recipes[key] for key in oft.keys}
+    assert Shelf(shelf.store, recipes).spoil(lora, "swapped", tmp_path / "two").keys() == set(lora.keys)
+
+
 def test_an_arm_is_found_at_another_coefficient(shelf: Shelf, tmp_path: Path) -> None:
     lora, oft = shelf.arms
     assert shelf.spoil(lora, "coefficient", tmp_path / "one") == {}
@@ -260,11 +270,15 @@ SOUND = Record(
     ],
 )
 def test_a_case_turns_by_its_verdict_or_by_more_than_its_tolerance(after: dict[str, object], how: How) -> None:
-    assert turned(SOUND, replace(SOUND, **after))[0] is how  # type: ignore[arg-type]
+    after = replace(SOUND, **after)  # type: ignore[arg-type]
+    assert turned(SOUND, after, same_rows=False)[0] is how
+    assert turned(SOUND, after, same_rows=True)[0] is (How.MOVED if how is How.WITHIN else how)
 
 
-def trial(how: How, *, corruption: str = "zero", arm: str = "Rows: lora", claim: str = "C05") -> Trial:
-    return Trial("tiny", claim, "test_it_steers", "lora", corruption, arm, str(how), "")
+def trial(
+    how: How, *, corruption: str = "zero", arm: str = "Rows: lora", claim: str = "C05", unsteered: bool = False
+) -> Trial:
+    return Trial("tiny", claim, "test_it_steers", "lora", corruption, arm, unsteered, str(how), "")
 
 
 def test_an_arm_of_a_note_is_not_counted_but_one_that_only_moves_a_number_a_little_is() -> None:
@@ -281,13 +295,20 @@ def test_a_declared_survivor_is_excused_and_a_declaration_of_none_is_idle() -> N
     assert survivors([trial(How.RED, corruption="sides")], [declared]).idle == (declared,)
     elsewhere = declared._replace(models=("large",))
     assert len(survivors([trial(How.BLIND, corruption="sides")], [elsewhere]).open) == 1
+    cancels, both = declared._replace(unsteered=True), [False, True]
+    found = survivors([trial(How.BLIND, corruption="sides", unsteered=one) for one in both], [cancels])
+    assert ([one.unsteered for one in found.open], [one.unsteered for one in found.excused]) == ([False], [True])
 
 
 def test_declarations_are_read_and_a_wrong_one_is_named(tmp_path: Path) -> None:
     assert read_survivors(tmp_path) == ()
     (tmp_path / FILE).write_text('[[survivor]]\ntest = "test_a"\ncorruptions = ["nan"]\nwhy = "because"\n')
     assert read_survivors(tmp_path) == (Declared("test_a", ("nan",), "because"),)
-    for wrong in ('test = "test_a"\ncorruptions = ["nan"]', 'test = "a"\ncorruptions = ["nam"]\nwhy = "b"'):
+    more = 'test = "test_a"\ncorruptions = ["nan"]\nwhy = "because"\n'
+    (tmp_path / FILE).write_text(f'[[survivor]]\n{more}models = ["tiny"]\nunsteered = true\n')
+    assert read_survivors(tmp_path) == (Declared("test_a", ("nan",), "because", ("tiny",), True),)
+    no_why, misspelt = 'test = "test_a"\ncorruptions = ["nan"]', 'test = "a"\ncorruptions = ["nam"]\nwhy = "b"'
+    for wrong in (no_why, misspelt, more + "unsteered = 1", more + 'arm = "lora"', more + 'models = "tiny"'):
         (tmp_path / FILE).write_text(f"[[survivor]]\n{wrong}\n")
         with pytest.raises(DataError, match="expected tables"):
             read_survivors(tmp_path)

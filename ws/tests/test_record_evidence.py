@@ -13,6 +13,7 @@ assert evidence_commands  # Imported before any inner run of pytest, which would
 
 LAB = """
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,10 @@ class Drawn(Recipe):
 
     def build(self, out: Path, store: Store) -> None:
         print("drawing", self.seed)
-        first = 1.0 + self.seed + float(os.environ.get("MACHINE", "0"))
+        machine = float(os.environ.get("MACHINE", "0"))
+        # No two builds that take long are of one second and take as long.
+        time.sleep(machine)
+        first = 1.0 + self.seed + machine
         pd.DataFrame({"value": [first, 2.0]}).to_parquet(out / "rows.parquet")
 """
 STEERS = """
@@ -71,9 +75,9 @@ def parts(project: Project) -> set[str]:
     return set(json.loads((evidence(project) / "index.json").read_text())["parts"])
 
 
-def elsewhere(project: Project, *args: str) -> pytest.RunResult:
-    """A run with a store that has nothing."""
-    return project.run("-s", *args, f"--store={project.pytester.path / 'empty'}")
+def elsewhere(project: Project, *args: str, **environment: str) -> pytest.RunResult:
+    """A run with a store of its own, which has nothing at first."""
+    return project.run("-s", *args, f"--store={project.pytester.path / 'empty'}", **environment)
 
 
 def test_what_claims_read_is_packed_and_judged_from_elsewhere(lab: Project) -> None:
@@ -92,6 +96,32 @@ def test_a_fresh_run_builds_what_the_evidence_has(lab: Project) -> None:
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*drawing 0", "*drawing 1"])
     result.stdout.no_fnmatch_line("*were taken from*")
+
+
+MOVED = STEERS.replace(".mean())", ".mean() + 0.005)")
+"""The claims with another formula, whose numbers are within their tolerance of the old ones."""
+
+
+def test_of_recorded_rows_every_digit_is_compared(lab: Project) -> None:
+    lab.run(*RECORD)
+    lab.claims(MOVED)
+    moved = elsewhere(lab)
+    moved.assert_outcomes(failed=2)
+    moved.stdout.fnmatch_lines(["*value 1.5 -> 1.505, though of the same rows*"])
+    # Rows that were built again are others, whichever they are, and so they are in every later run.
+    elsewhere(lab, "--fresh", MACHINE="0.002").assert_outcomes(passed=2)
+    elsewhere(lab).assert_outcomes(passed=2)
+
+
+def test_with_evidence_every_number_that_moved_is_recorded(lab: Project) -> None:
+    lab.run(*RECORD)
+    lab.claims(MOVED)
+    lab.run("--snapshot-update").assert_outcomes(passed=2)
+    lab.run("--snapshot-update", "--store", "other", MACHINE="0.001").assert_outcomes(passed=2)
+    assert lab.fields("smollm2-135m/test_it_steers[0].json")["value"] == 1.505
+    lab.run(*RECORD, "--fresh", MACHINE="0.001").assert_outcomes(passed=2)
+    assert lab.fields("smollm2-135m/test_it_steers[0].json")["value"] == 1.5055
+    elsewhere(lab).assert_outcomes(passed=2)
 
 
 def test_a_run_of_some_claims_adds_to_the_evidence_and_a_whole_run_decides_it(lab: Project) -> None:
