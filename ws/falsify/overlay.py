@@ -21,7 +21,11 @@ class Overlay(Store):
 
     def get(self, recipe: Recipe) -> Path:
         """The folder of the artifact, or the one in its place. Raises: StoreError if it would have to be built."""
-        return self.spoilt.get(self.key(recipe)) or super().get(recipe)
+        key = self.key(recipe)
+        if key not in self.spoilt:
+            return super().get(recipe)
+        self.asked[key] = recipe
+        return self.spoilt[key]
 
     def _build(self, recipe: Recipe, key: str, home: Path) -> None:
         """Raises: StoreError, always; `unbuilt` then has what was asked for."""

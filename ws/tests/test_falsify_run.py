@@ -105,3 +105,18 @@ def test_options_that_do_not_go_together_are_refused(lab: Project, options: tupl
     told = lab.run(*options)
     assert told.ret == 4
     assert why in told.stderr.str()
+
+
+FAINT, _, _ = CLAIMS.replace("pd.concat(tables)", "pd.concat(tables)\n    table['value'] *= 1e-5").partition(
+    '@pytest.mark.claim("C06")'
+)
+"""A claim on numbers so small that three times as much is within the tolerance of arithmetic."""
+
+
+@pytest.mark.parametrize(("record", "outcome"), [([], "failed"), (["--record-evidence"], "passed")])
+def test_a_number_that_moves_within_its_tolerance_is_noticed_on_recorded_rows(
+    lab: Project, record: list[str], outcome: str
+) -> None:
+    lab.claims(FAINT)
+    assert lab.run("--snapshot-update", *record).ret == 0
+    lab.run("--falsify", "--corruption=tripled").assert_outcomes(**{outcome: 1})
