@@ -50,7 +50,8 @@ MACHINE = "machine"
 
 CPU = frozenset({"cpu"})
 
-Facets = Mapping[str, Any]
+Facets = frozenset[tuple[str, Any]]
+"""What a recipe says, by where it stands in it."""
 
 
 class About(NamedTuple):
@@ -95,7 +96,7 @@ class Costs:
         """How long a recipe will take to build without its inputs, and by what model; None if nothing here tells."""
         described, inputs = written_down(recipe, self.store.key)
         kind, about, size = type(recipe).__name__, _about(described, inputs), _size(described)
-        facets = {**_facets(described, inputs), MACHINE: machine()["processor"]}
+        facets = _facets(described, inputs) | {(MACHINE, machine()["processor"])}
         if known := self._of(kind, about):
             return Expected(_told(known, facets, size))
         for model, times in self._alike(recipe, about):
@@ -122,7 +123,7 @@ class Costs:
 
 def _told(known: Sequence[Known], facets: Facets, size: int) -> float:
     """The mean of those nearest, the latest ones of those equally near."""
-    near = sorted(known, key=lambda one: (_in_common(one.facets, facets), one.at_work), reverse=True)[:NEAREST]
+    near = sorted(known, key=lambda one: (len(one.facets & facets), one.at_work), reverse=True)[:NEAREST]
     # A mean, since a plan adds times up: of a few long and many short artifacts, the median knows the short ones only.
     times = [one.seconds * size / one.size for one in near]
     most = MOST_TIMES * median(times)
@@ -157,7 +158,7 @@ def _known(home: Path, about: About) -> Known | None:
         return None
     at_work = "cpu_seconds" in manifest.said and about.devices == CPU
     seconds = float(manifest.said["cpu_seconds"]) if at_work else manifest.seconds
-    facets = {**_facets(described, inputs), MACHINE: _processor(manifest)}
+    facets = _facets(described, inputs) | {(MACHINE, _processor(manifest))}
     return Known(facets, seconds, _size(described), at_work)
 
 
@@ -224,11 +225,7 @@ def _facets(described: Any, inputs: Mapping[str, Any]) -> Facets:
                 found[place] = value
 
     walk(described, "")
-    return found
-
-
-def _in_common(one: Facets, other: Facets) -> int:
-    return sum(one[place] == value for place, value in other.items() if place in one)
+    return frozenset(found.items())
 
 
 def _size(described: Any) -> int:
