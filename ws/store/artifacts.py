@@ -38,10 +38,13 @@ from ws.store.manifests import made_here, write_manifest
 from ws.store.memory import give_back
 from ws.store.origin import cpu_seconds, versions
 from ws.store.placing import make_folder, move_into_place
-from ws.store.recipes import Recipe, check_recipe, held_in, values_of
+from ws.store.recipes import Held, Recipe, check_recipe, held_by, values_of
 from ws.store.steady import steady
 from ws.store.supplies import Supply
 from ws.store.texts import keep_texts
+
+MANY = 16
+"""A tuple of so many items is described once."""
 
 Contents = tuple[frozenset[str], frozenset[type]]
 """All strings that a recipe holds, and the classes of all values that it holds."""
@@ -79,6 +82,8 @@ class Store:
         self._keys: dict[Recipe, str] = {}
         self._verified: set[str] = set()
         self._inside: dict[Recipe, Contents] = {}
+        self._searched: dict[int, tuple[tuple[object, ...], Held]] = {}
+        self._long: dict[int, tuple[tuple[object, ...], list[Any]]] = {}
         self._sources: dict[tuple[type, frozenset[str], frozenset[type]], str] = {}
         self._earlier = KnownSources(self.root)
         self._under_way = threading.local()
@@ -283,15 +288,20 @@ class Store:
     def _contents(self, recipe: Recipe) -> Contents:
         """The strings and classes in a recipe and in its inputs; each recipe is searched once."""
         if recipe not in self._inside:
-            held = [value for field in values_of(recipe).values() for value in held_in(field)]
-            inputs = [self._contents(value) for value in held if isinstance(value, Recipe)]
-            only = {value for value in held if isinstance(value, str)}
-            owners = {type(value) for value in (recipe, *held) if is_dataclass(value)}
-            self._inside[recipe] = (
-                frozenset(only.union(*(texts for texts, _ in inputs))),
-                frozenset(owners.union(*(classes for _, classes in inputs))),
-            )
+            held = [self._held(field) for field in values_of(recipe).values()]
+            inputs = [self._contents(one) for field in held for one in field.inputs]
+            texts = frozenset[str]().union(*(field.texts for field in held), *(only for only, _ in inputs))
+            classes = frozenset[type]().union(*(field.classes for field in held), *(owners for _, owners in inputs))
+            self._inside[recipe] = texts, classes | {type(recipe)}
         return self._inside[recipe]
+
+    def _held(self, field: object) -> Held:
+        """Searched once for a tuple, as it is described once."""
+        if not (isinstance(field, tuple) and len(field) >= MANY):
+            return held_by(field)
+        if id(field) not in self._searched:
+            self._searched[id(field)] = field, held_by(field)
+        return self._searched[id(field)][1]
 
     def _for_key(self, value: object) -> Any:
         """A field as JSON, with an input replaced by its key."""
@@ -299,13 +309,22 @@ class Store:
             case Recipe():
                 return {"recipe": self.key(value)}
             case tuple():
-                return [self._for_key(item) for item in value]
+                return self._items_for_key(value)
             case _ if is_dataclass(value):
                 return {"class": type(value).__qualname__, "fields": self._fields_for_key(value)}
             case bool() | float() if value == int(value):
                 return int(value)
             case _:
                 return value
+
+    def _items_for_key(self, items: tuple[object, ...]) -> list[Any]:
+        """Made once for a tuple, such as the questions that hundreds of recipes share."""
+        if len(items) < MANY:
+            return [self._for_key(item) for item in items]
+        if id(items) not in self._long:
+            # Kept with its items, so that no other tuple gets its id.
+            self._long[id(items)] = items, [self._for_key(item) for item in items]
+        return self._long[id(items)][1]
 
     def _fields_for_key(self, record: object) -> dict[str, Any]:
         return {name: self._for_key(value) for name, value in values_of(record).items()}

@@ -4,8 +4,9 @@ import math
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ws.errors import StoreError
 
@@ -70,7 +71,12 @@ def _check(name: str, value: object) -> None:
 
 
 def values_of(record: Any) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: getattr(record, name) for name in _names_in(type(record))}  # type: ignore[arg-type]
+
+
+@cache
+def _names_in(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def held_in(value: object) -> Iterator[object]:
@@ -81,6 +87,24 @@ def held_in(value: object) -> Iterator[object]:
     if isinstance(value, tuple) or is_dataclass(value):
         for item in value if isinstance(value, tuple) else values_of(value).values():
             yield from held_in(item)
+
+
+class Held(NamedTuple):
+    """What is inside a value: what its code depends on."""
+
+    texts: frozenset[str]
+    classes: frozenset[type]
+    inputs: tuple[Recipe, ...]
+
+
+def held_by(value: object) -> Held:
+    """The texts, the classes of records, and the inputs in a value."""
+    held = list(held_in(value))
+    return Held(
+        frozenset(one for one in held if isinstance(one, str)),
+        frozenset(type(one) for one in held if is_dataclass(one)),
+        tuple(one for one in held if isinstance(one, Recipe)),
+    )
 
 
 def _phrase(name: str, value: object) -> str:
