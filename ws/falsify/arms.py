@@ -5,7 +5,7 @@ seed.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
@@ -47,6 +47,24 @@ def _arm(recipes: Recipes, keys: list[str]) -> Arm:
 def is_base(recipe: Recipe) -> bool:
     """Whether a recipe measures the unchanged model."""
     return getattr(recipe, "intervention", None) == Nothing()
+
+
+@cache
+def replicate(recipe: Recipe) -> frozenset[tuple[str, object]]:
+    """What tells a recipe from others of its form: its seeds and coefficients, and those of its inputs."""
+    return frozenset(_told_apart(recipe))
+
+
+def _told_apart(value: Any) -> Iterator[tuple[str, object]]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _told_apart(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            if field.name in SEEDS | COEFFS:
+                yield field.name, getattr(value, field.name)
+            else:
+                yield from _told_apart(getattr(value, field.name))
 
 
 @cache

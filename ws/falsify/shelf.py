@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ws.falsify.arms import Arm, Recipes, arms_of
+from ws.falsify.arms import Arm, Recipes, arms_of, replicate
 from ws.falsify.corruptions import SPOILS, Beside, Evidence, corrupted
 from ws.falsify.files import read_table, write_tables
 from ws.falsify.kinds import Kind, kinds_of
@@ -75,10 +75,15 @@ class Shelf:
         return next((one for one in fit if name != "other" or _differ(one, table, kind)), None)
 
     def _in_circle(self, key: str, arm: Arm) -> list[str]:
-        """Artifacts of the arms that follow an arm in the circle of all, of the same seed if they have as many."""
-        circle, seed = self._alike(arm), arm.keys.index(key)
+        """Artifacts of the arms that follow an arm in the circle of all, those of its seed and coefficients first."""
+        circle, mine = self._alike(arm), replicate(self.recipes[key])
         place = circle.index(arm)
-        return [one.keys[seed % len(one.keys)] for one in (*circle[place + 1 :], *circle[:place])]
+
+        def shared(other: str) -> int:
+            return len(mine & replicate(self.recipes[other]))
+
+        arms = (*circle[place + 1 :], *circle[:place])
+        return [other for one in arms for other in sorted(one.keys, key=shared, reverse=True)]
 
     def _unsteered(self, key: str, arm: Arm) -> list[str]:
         """Artifacts of the unchanged model, those first that share most of a recipe's fields, such as its seed."""
@@ -112,10 +117,10 @@ class Shelf:
 def in_place_of(table: pd.DataFrame, source: pd.DataFrame, kind: Kind, *, by_coeff: bool) -> pd.DataFrame | None:
     """The rows of `source` that have the names of a table's rows, in their order; None if it lacks one.
 
-    by_coeff: take the rows of the same coefficient if the table has several; else those of the first one in `source`.
+    by_coeff: take the rows of the same coefficients; of a table that has one, which `source` lacks, any other will do.
     """
     names = [*kind.groups, *kind.row]
-    if by_coeff and "coeff" in table and table["coeff"].nunique() > 1:
+    if by_coeff and "coeff" in table and (table["coeff"].nunique() > 1 or table["coeff"].isin(source["coeff"]).all()):
         names.append("coeff")
     elif "coeff" in source:
         source = source[source["coeff"] == source["coeff"].iloc[0]]

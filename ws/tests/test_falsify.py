@@ -159,7 +159,8 @@ class Measured(Recipe):
     coeffs: tuple[float, ...] = (1.0,)
 
     def build(self, out: Path, store: Store) -> None:
-        scored(*self.coeffs, shift=self.shift).to_parquet(out / "rows.parquet")
+        table = scored(*self.coeffs, shift=self.shift)
+        table.assign(log_yes=table["log_yes"] + self.of.seed).to_parquet(out / "rows.parquet")
 
 
 def test_arms_are_what_differs_in_more_than_seeds_and_coefficients() -> None:
@@ -211,12 +212,31 @@ def test_a_spoilt_arm_has_the_numbers_of_another_and_its_own_files_stay(shelf: S
 
 def test_an_arm_is_not_exchanged_with_one_of_its_numbers(shelf: Shelf, tmp_path: Path) -> None:
     lora, oft = shelf.arms
-    twin = Measured(Part("dora", 0))
+    twin = Measured(Part("lora_twin", 0))
     recipes = {shelf.store.key(twin): twin, **{key: shelf.recipes[key] for key in lora.keys}}
     shelf.store.get(twin)
     assert Shelf(shelf.store, recipes).spoil(lora, "swapped", tmp_path / "one") == {}
     recipes |= {key: shelf.recipes[key] for key in oft.keys}
     assert Shelf(shelf.store, recipes).spoil(lora, "swapped", tmp_path / "two").keys() == set(lora.keys)
+
+
+def test_an_arm_is_exchanged_with_one_of_its_seed_and_coefficients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def arm(name: str, shift: float, *coeffs: tuple[float, ...]) -> list[Measured]:
+        return [Measured(Part(name, seed), shift, some) for some in coeffs for seed in (0, 1)]
+
+    monkeypatch.setitem(KINDS, Measured, (SCORED,))
+    store, many, few = Store(tmp_path), arm("lora", 0.0, (1.0,), (2.0,), (1.0, 2.0)), arm("oft", 1.0, (1.0, 2.0))
+    shelf = Shelf(store, {store.key(one): one for one in (*many, *few)})
+    lora = shelf.arm_of[store.key(many[0])]
+    spoilt = shelf.spoil(lora, "swapped", tmp_path / "spoilt")
+    assert len(spoilt) == len(many)
+    for recipe in many:
+        table = pd.read_parquet(spoilt[store.key(recipe)] / "rows.parquet")
+        theirs = scored(1.0, 2.0, shift=1.0).set_index(["question_id", "coeff"])["log_yes"] + recipe.of.seed
+        names = pd.MultiIndex.from_frame(table[["question_id", "coeff"]])
+        np.testing.assert_array_equal(table["log_yes"], theirs[names])
 
 
 def test_an_arm_is_found_at_another_coefficient(shelf: Shelf, tmp_path: Path) -> None:
