@@ -1,7 +1,7 @@
 """Evidence as a supply of a store: what it has, nobody needs to build."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,8 @@ from ws.evidence.folder import FILES, Evidence
 from ws.evidence.records import Kept
 from ws.evidence.tables import Tables
 from ws.files.showing import brief
-from ws.store import Recipe, Store
-from ws.store.manifests import Damaged, inside, read_manifest
+from ws.store.manifests import Damaged, inside
 from ws.store.origin import now
-
-OF_A_BUILD = ("created", "seconds", "origin")
-"""What tells one build of an artifact from another of the same recipe."""
 
 
 class EvidenceSupply:
@@ -29,7 +25,6 @@ class EvidenceSupply:
         self.taken: Counter[str] = Counter()
         """How many artifacts of each class were taken."""
         self._parts: dict[str, Tables | Files | None] = {}
-        self._same: dict[Path, bool] = {}
 
     @property
     def name(self) -> str:
@@ -50,13 +45,6 @@ class EvidenceSupply:
             self._write(kept, name, self._parts[part], out)
         self.taken[kept.kind] += 1
         return {**kept.made, "taken": {"from": self.name, "date": now()}}
-
-    def made(self, key: str, home: Path) -> bool:
-        """Whether the artifact in `home` is the one that is here, and not one that was built again elsewhere."""
-        if home not in self._same:
-            kept, manifest = self.evidence.records.get(key), read_manifest(home)
-            self._same[home] = bool(kept and manifest and _build(kept.made) == _build(manifest.said))
-        return self._same[home]
 
     def _write(self, kept: Kept, name: str, part: Tables | Files | None, out: Path) -> None:
         assert part is not None
@@ -79,18 +67,3 @@ class EvidenceSupply:
             read: Callable[[pa.NativeFile], Tables | Files] = Files if name.endswith(f"/{FILES}") else Tables
             self._parts[name] = self.evidence.read(name, read)
         return self._parts[name]
-
-
-def _build(said: Mapping[str, Any]) -> list[Any]:
-    return [said.get(name) for name in OF_A_BUILD]
-
-
-def are_recorded(store: Store, keys: Iterable[str]) -> bool:
-    """Whether all these artifacts were asked for and are those of evidence; False for none."""
-    supplies = [supply for supply in store.supplies if isinstance(supply, EvidenceSupply)]
-    asked = {key: store.asked.get(key) for key in keys}
-
-    def is_recorded(key: str, recipe: Recipe | None) -> bool:
-        return recipe is not None and any(supply.made(key, store.home(recipe, key)) for supply in supplies)
-
-    return bool(asked) and all(is_recorded(key, recipe) for key, recipe in asked.items())

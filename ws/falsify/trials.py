@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ws.errors import DataError
-from ws.evidence.supply import are_recorded
 from ws.falsify.arms import Arm
 from ws.falsify.overlay import Overlay
 from ws.falsify.plan import rounds
@@ -101,4 +100,4 @@ def _how(before: Said, after: Said, overlay: Overlay) -> tuple[How, str]:
         return (How.RED, after.error) if after.error else (How.BLIND, "")
     if after.record is None:
         return How.ERROR, after.error
-    return turned(before.record, after.record, same_rows=are_recorded(overlay, before.record.keys))
+    return turned(before.record, after.record)

@@ -1,5 +1,6 @@
 """What became of a case whose evidence was spoilt."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -22,8 +23,6 @@ class How(StrEnum):
     """It has another verdict."""
     RED = "red"
     """Its numbers differ from the recorded ones by more than their tolerance."""
-    MOVED = "moved"
-    """Its numbers move by less than the tolerance, which leaves no doubt where rows are the recorded ones."""
     WITHIN = "within"
     """Its numbers move by less than the tolerance, as they may where rows were built again."""
     NOTE = "note"
@@ -37,7 +36,7 @@ class How(StrEnum):
 IDENTITY = "identity"
 """What stands in place of a claim for a test that is no case, but checks an identity."""
 
-TURNED = frozenset({How.ERROR, How.INVALID, How.VERDICT, How.RED, How.MOVED})
+TURNED = frozenset({How.ERROR, How.INVALID, How.VERDICT, How.RED})
 
 
 class Trial(NamedTuple):
@@ -62,19 +61,17 @@ class Trial(NamedTuple):
         return self.how in TURNED
 
 
-def turned(before: Record, after: Record, *, same_rows: bool) -> tuple[How, str]:
-    """How a case's record changed, and in what. `before` is what would be recorded of sound evidence.
-
-    same_rows: whether the sound evidence is what is recorded, so that every digit is compared.
-    """
-    old, new = before.to_snapshot(), after.to_snapshot()
+def turned(before: Record, after: Record) -> tuple[How, str]:
+    """How a case's record changed, and in what. `before` is what would be recorded of sound evidence."""
+    # Spoilt rows stand for the sound ones, whichever of them the case still read.
+    old, new = before.to_snapshot(), replace(after, builds=before.builds).to_snapshot()
     if before.outcome != after.outcome:
         said = f"{before.outcome} -> {after.outcome}"
         return (How.INVALID if after.outcome == Outcome.INVALID else How.VERDICT), said
-    if changes := differences(old, new):
+    if changes := differences(old, {**new, BESIDE: old[BESIDE]}):
         return How.RED, str(changes[0])
     changed = moved(old, new)
-    numbers = [one for one in changed if not one.what.startswith(BESIDE)]
+    numbers = [one for one in changed if one.field != BESIDE]
     if numbers:
-        return (How.MOVED if same_rows else How.WITHIN), "{} {} -> {}".format(*numbers[0])
+        return How.WITHIN, f"{numbers[0].what} {numbers[0].old} -> {numbers[0].new}"
     return (How.NOTE, "a note beside the number") if changed else (How.BLIND, "")

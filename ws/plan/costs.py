@@ -221,7 +221,7 @@ def _facets(described: Any, inputs: Mapping[str, Any]) -> Facets:
                     walk(one, f"{place}[{number}]")
             case str() if len(value) > LONG_TEXT:
                 return
-            case _:
+            case str() | int() | float() | None:
                 found[place] = value
 
     walk(described, "")

@@ -40,14 +40,15 @@ class Difference(NamedTuple):
         return f"{self.what} {self.old} -> {self.new}{self.why}"
 
 
-def differences(old: Fields, new: Fields, *, same_rows: bool = False) -> list[Difference]:
+def differences(old: Fields, new: Fields) -> list[Difference]:
     """How a case's fields differ from its snapshot's beyond the tolerances recorded there, most important first.
 
     If the numbers of seeds differ, nothing else is compared. On untrained models only numbers are compared, since a
     verdict there is no finding. Numbers are compared whatever the verdict: those of the case, and the means of the
     tables that it was computed from, which agree closely where a ratio with a denominator near 0 does not.
 
-    same_rows: compare every digit, since nothing but other code can move a number of the same rows.
+    If both were computed from the same builds of the same artifacts, every digit is compared, since nothing but other
+    code can make them differ.
     """
     if seeds := _count(old, new, "n_seeds", "seeds"):
         return seeds
@@ -59,6 +60,7 @@ def differences(old: Fields, new: Fields, *, same_rows: bool = False) -> list[Di
     asked = old["threshold"] is not None and old["relation"] != new["relation"]
     question = [Difference("what is asked", old["relation"], new["relation"])] if asked else []
     found = verdict + _numbers(old, new) + _means(old, new) + _doubts(old, new) + counts + question
+    same_rows = new.get("builds") and old.get("builds") == new["builds"]
     return found or (_moved(old, new) if same_rows else [])
 
 
@@ -146,8 +148,6 @@ class Held:
 
     agrees: bool
     """Whether the run agrees with the snapshot, or wrote it."""
-    same_rows: bool
-    """Whether they were made of the same rows, so that they agree to the last digit."""
     path: str
     old: str | None
     """The text of the snapshot; None if there was none."""
@@ -163,7 +163,7 @@ class Held:
         """How the run differs from a snapshot that was there and could be read."""
         if self.old is None or self.broken is not None:
             return []
-        return differences(json.loads(self.old), json.loads(self.new), same_rows=self.same_rows)
+        return differences(json.loads(self.old), json.loads(self.new))
 
     @property
     def status(self) -> str:

@@ -87,6 +87,8 @@ class Record:
     """The store's keys of everything the numbers were computed from."""
     beside: list[str] = field(default_factory=list)
     """Notes that a reader should see beside the number, such as the push towards Yes on plain facts."""
+    builds: str = ""
+    """A digest of which builds of these artifacts the numbers were computed from; empty if that is not known."""
     behavior: str = ""
     """The behavior of one's own that it was tested on; empty for those that the claim was made about."""
     recorded: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +98,7 @@ class Record:
 
     def to_snapshot(self) -> dict[str, Any]:
         """The fields worth recording, as JSON values."""
-        left_out = {"snapshot"} if self.behavior else {"snapshot", "behavior"}
+        left_out = {"snapshot", *(name for name in ("behavior", "builds") if not getattr(self, name))}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 

@@ -113,6 +113,23 @@ def test_of_recorded_rows_every_digit_is_compared(lab: Project) -> None:
     elsewhere(lab).assert_outcomes(passed=2)
 
 
+TWO = STEERS + STEERS.partition('@pytest.mark.claim("C05")')[2].replace("test_it_steers", "test_it_still_steers").join(
+    ['\n\n@pytest.mark.claim("C06")', ""]
+)
+"""Two claims on one table."""
+
+
+def test_a_table_that_is_recorded_anew_leaves_other_claims_their_tolerance(lab: Project) -> None:
+    lab.claims(TWO)
+    lab.run(*RECORD).assert_outcomes(passed=4)
+    lab.run(*RECORD, "--fresh", "-k", "still", MACHINE="0.002").assert_outcomes(passed=2)
+    values = [
+        lab.fields(f"smollm2-135m/{name}[0].json")["value"] for name in ("test_it_steers", "test_it_still_steers")
+    ]
+    assert values == [1.5, 1.501]
+    elsewhere(lab).assert_outcomes(passed=4)
+
+
 def test_with_evidence_every_number_that_moved_is_recorded(lab: Project) -> None:
     lab.run(*RECORD)
     lab.claims(MOVED)
