@@ -17,7 +17,7 @@ from ws.store import Store
 from ws.store.recipes import values_of
 
 ALIKE = 1e-4
-"""Share of a number, or nats, by which two builds of one artifact may differ."""
+"""Share of a column's largest number by which two builds of one artifact may differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,12 @@ def in_place_of(table: pd.DataFrame, source: pd.DataFrame, kind: Kind, *, by_coe
     by_coeff: take the rows of the same coefficients; of a table that has one, which `source` lacks, any other will do.
     """
     names = [*kind.groups, *kind.row]
-    if by_coeff and "coeff" in table and (table["coeff"].nunique() > 1 or table["coeff"].isin(source["coeff"]).all()):
+    if (
+        by_coeff
+        and "coeff" in table
+        and "coeff" in source
+        and (table["coeff"].nunique() > 1 or table["coeff"].isin(source["coeff"]).all())
+    ):
         names.append("coeff")
     elif "coeff" in source:
         source = source[source["coeff"] == source["coeff"].iloc[0]]
@@ -131,8 +136,8 @@ def in_place_of(table: pd.DataFrame, source: pd.DataFrame, kind: Kind, *, by_coe
 
 def _differ(one: pd.DataFrame, other: pd.DataFrame, kind: Kind) -> bool:
     """Whether two tables have other numbers than two builds of one artifact may have."""
-    numbers = list(kind.measured)
-    return not np.allclose(one[numbers], other[numbers], rtol=ALIKE, atol=ALIKE, equal_nan=True)
+    mine, theirs = (np.nan_to_num(table[list(kind.measured)].to_numpy(dtype=float)) for table in (one, other))
+    return bool((np.abs(mine - theirs) > ALIKE * np.abs(theirs).max(axis=0)).any())
 
 
 @lru_cache(maxsize=1024)
