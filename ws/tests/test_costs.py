@@ -160,3 +160,14 @@ def test_the_time_at_work_is_without_that_of_inputs(own: Store, monkeypatch: pyt
 def test_a_name_that_is_part_of_another_is_not_taken_for_it(own: Store) -> None:
     took(own, [computed(SMALL, json.dumps(LARGE)[1:-1])], 10.0)
     assert Costs(own).expected(computed(LARGE, "new")) is None
+
+
+def test_a_recipe_of_another_form_tells_what_it_can(own: Store) -> None:
+    old = Said("old")
+    took(own, [old], 7.0)
+    home = own.home(old, own.key(old))
+    found = read_manifest(home)
+    assert found is not None
+    recipe = found.said["recipe"]
+    say(home, recipe={**recipe, "fields": {**recipe["fields"], "settings": {"rate": 1}}})
+    assert Costs(own).seconds(Said("new")) == 7.0
