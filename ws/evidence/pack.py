@@ -3,10 +3,12 @@
 import hashlib
 import os
 import shutil
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -15,13 +17,17 @@ from ws.errors import StoreError
 from ws.evidence.files import MOST_BYTES_OF_ONE, write_files
 from ws.evidence.folder import FILES, INDEX, MOST_BYTES, RECORDS, Evidence, PartSaid, write_index
 from ws.evidence.records import MADE, SHA256, Kept, Recipes, write_records
+from ws.evidence.supply import EvidenceSupply
 from ws.evidence.tables import Columns, read_table, write_tables
 from ws.store import Recipe, Store
+from ws.store.builds import build_in
 from ws.store.manifests import Manifest, read_manifest
 from ws.store.progress import track
 from ws.store.recipes import values_of
 from ws.store.written import Json, named, written_down
 from ws.upkeep.recall import RecipeGone
+
+NONE: Mapping[str, Recipe] = MappingProxyType({})
 
 Made = Mapping[str, Mapping[str, Any]]
 """How artifacts were made, by key."""
@@ -40,14 +46,40 @@ class Packed:
     """In words, what is too large to go with the code, and is built wherever claims are judged."""
 
 
-def pack(store: Store, asked: Mapping[str, Recipe], folder: Path, *, model: str) -> Packed:
+def pack(
+    store: Store, asked: Mapping[str, Recipe], folder: Path, *, model: str, kept: Mapping[str, Recipe] = NONE
+) -> Packed:
     """Write these artifacts of a store, by key, as all the evidence of a model.
 
+    kept: artifacts of the evidence that stay as they are, whichever builds of them the store has.
     Raises: StoreError, with the folder as it was, if they are more than a repository of code should hold.
     """
-    manifests = {key: _manifest(store, recipe, key) for key, recipe in sorted(asked.items())}
-    left_out = {key: fault for key, one in manifests.items() if (fault := _too_large(one, asked[key]))}
-    chosen = {key: one for key, one in manifests.items() if key not in left_out}
+    # What is packed is asked for, too, and a store notes that in the mapping that may have been given.
+    asked = dict(asked)
+    with tempfile.TemporaryDirectory() as place:
+        before = _kept(store, {key: kept[key] for key in kept.keys() - asked.keys()}, folder, Path(place))
+        now = {key: _manifest(store, recipe, key) for key, recipe in asked.items()}
+        return _pack(store, {**kept, **asked}, {**before, **now}, folder, model=model)
+
+
+def _kept(store: Store, kept: Mapping[str, Recipe], folder: Path, place: Path) -> dict[str, Manifest]:
+    """Manifests of artifacts as evidence has them: in the store, or, of which it has another build, in `place`."""
+    if not kept:
+        return {}
+    evidence = Evidence(folder)
+    as_it_was, found = Store(place, supplies=[EvidenceSupply(evidence)]), {}
+    for key, recipe in kept.items():
+        here = _manifest(store, recipe, key)
+        is_same = build_in(here.said) == build_in({"key": key, **evidence.records[key].made})
+        found[key] = here if is_same else _manifest(as_it_was, recipe, key)
+    return found
+
+
+def _pack(
+    store: Store, asked: Mapping[str, Recipe], manifests: Mapping[str, Manifest], folder: Path, *, model: str
+) -> Packed:
+    left_out = {key: fault for key, one in sorted(manifests.items()) if (fault := _too_large(one, asked[key]))}
+    chosen = {key: one for key, one in sorted(manifests.items()) if key not in left_out}
     earlier = _made_earlier(folder)
     scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
     shutil.rmtree(scratch, ignore_errors=True)

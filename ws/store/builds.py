@@ -6,9 +6,10 @@ What its manifest says of its build goes with it, through evidence and other sup
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ws.store.artifacts import Store
 from ws.store.manifests import MANIFEST, read_manifest
@@ -35,4 +36,9 @@ def _build(home: Path) -> str | None:
 @lru_cache(maxsize=1 << 14)
 def _told(home: Path, changed: int) -> str | None:
     manifest = read_manifest(home)
-    return None if manifest is None else json.dumps([manifest.said.get(name) for name in OF_A_BUILD], sort_keys=True)
+    return None if manifest is None else build_in(manifest.said)
+
+
+def build_in(said: Mapping[str, Any]) -> str:
+    """What tells a build from others of its key, in what a manifest says."""
+    return json.dumps([said.get(name) for name in OF_A_BUILD], sort_keys=True)

@@ -30,7 +30,7 @@ class Drawn(Recipe):
         print("drawing", self.seed)
         machine = float(os.environ.get("MACHINE", "0"))
         # No two builds that take long are of one second and take as long.
-        time.sleep(machine)
+        time.sleep(10 * machine)
         first = 1.0 + self.seed + machine
         pd.DataFrame({"value": [first, 2.0]}).to_parquet(out / "rows.parquet")
 """
@@ -128,6 +128,18 @@ def test_a_table_that_is_recorded_anew_leaves_other_claims_their_tolerance(lab: 
     ]
     assert values == [1.5, 1.501]
     elsewhere(lab).assert_outcomes(passed=4)
+
+
+def test_what_a_run_did_not_read_stays_as_the_evidence_has_it(lab: Project) -> None:
+    lab.claims(TWO.replace("[0, 1]", "[0]", 1))
+    lab.run(*RECORD).assert_outcomes(passed=3)
+    # A machine that built all of it for itself, and now records one claim.
+    elsewhere(lab, "--fresh", MACHINE="0.002").assert_outcomes(passed=3)
+    elsewhere(lab, *RECORD, "-k", "test_it_steers").assert_outcomes(passed=1)
+    lab.claims(MOVED.replace("test_it_steers", "test_it_still_steers").replace("C05", "C06"))
+    moved = lab.run("--store", "third")
+    moved.stdout.fnmatch_lines(["*value 2 -> 2.005, though of the same rows*"])
+    moved.stdout.no_fnmatch_line("*value 1.5* -> *, though of the same rows*")
 
 
 def test_with_evidence_every_number_that_moved_is_recorded(lab: Project) -> None:
