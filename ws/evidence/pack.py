@@ -66,12 +66,13 @@ def _kept(store: Store, kept: Mapping[str, Recipe], folder: Path, place: Path) -
     """Manifests of artifacts as evidence has them: in the store, or, of which it has another build, in `place`."""
     if not kept:
         return {}
-    evidence = Evidence(folder)
-    as_it_was, found = Store(place, supplies=[EvidenceSupply(evidence)]), {}
+    supply, found = EvidenceSupply(Evidence(folder)), {}
+    as_it_was = Store(place, supplies=[supply])
     for key, recipe in kept.items():
         here = _manifest(store, recipe, key)
-        is_same = build_in(here.said) == build_in({"key": key, **evidence.records[key].made})
-        found[key] = here if is_same else _manifest(as_it_was, recipe, key)
+        is_same = build_in(here.said) == build_in({"key": key, **supply.evidence.records[key].made})
+        # What is damaged in the evidence is replaced by what the store has.
+        found[key] = _manifest(as_it_was, recipe, key) if not is_same and supply.has(key) else here
     return found
 
 
