@@ -142,6 +142,20 @@ def test_what_a_run_did_not_read_stays_as_the_evidence_has_it(lab: Project) -> N
     moved.stdout.no_fnmatch_line("*value 1.5* -> *, though of the same rows*")
 
 
+def test_what_is_damaged_is_replaced_by_what_the_store_has(lab: Project) -> None:
+    lab.claims(TWO.replace("[0, 1]", "[0]", 1))
+    lab.run(*RECORD).assert_outcomes(passed=3)
+    elsewhere(lab, "--fresh", MACHINE="0.002").assert_outcomes(passed=3)
+    (evidence(lab) / "seed-1" / "Drawn.rows.parquet").unlink()
+    recorded = elsewhere(lab, *RECORD, "-k", "test_it_steers", "-W", "default")
+    recorded.assert_outcomes(passed=1, warnings=1)
+    recorded.stdout.no_fnmatch_line("*drawing*")
+    assert {name.partition("/")[0] for name in parts(lab)} == {"seed-0", "seed-1"}
+    judged = lab.run("-s", "--store", "third")
+    judged.assert_outcomes(passed=3)
+    judged.stdout.no_fnmatch_line("*drawing*")
+
+
 def test_with_evidence_every_number_that_moved_is_recorded(lab: Project) -> None:
     lab.run(*RECORD)
     lab.claims(MOVED)
