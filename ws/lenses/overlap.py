@@ -6,10 +6,10 @@ delora of one seed) share input directions before they have learnt anything, so 
 only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from ws.errors import MismatchError, ShapeError
 from ws.lenses.chance import ALL, Chance, Random, chance
 from ws.lenses.modules import kind_of, layer_of
 from ws.store import Recipe, Store
+from ws.store.progress import track
 from ws.store.tables import read_table
 from ws.training.direction import Direction, direction_delta
 
@@ -55,30 +56,32 @@ def overlaps(deltas: Mapping[str, WeightDelta], k: int) -> pd.DataFrame:
     Raises: MismatchError for less than two updates or updates of different tensors; ShapeError if k is more than the
     rank of one of them.
     """
-    return _table({name: _tops(name, delta, k) for name, delta in deltas.items()}, k)
+    if len(deltas) < 2:
+        raise MismatchError(f"the overlap of {list(deltas)}; expected two updates or more")
+    return _table({name: _tops(name, delta, k) for name, delta in deltas.items()}, combinations(deltas, 2), k)
 
 
 @dataclass(frozen=True)
 class Overlaps(Recipe):
-    """`overlaps.parquet`: the table of `overlaps` for every pair of some directions.
+    """`overlaps.parquet`: the table of `overlaps` for these pairs of directions.
 
     The columns first and second hold names made by `overlap_name`.
     """
 
-    directions: tuple[Direction, ...]
+    pairs: tuple[tuple[Direction, Direction], ...]
     k: int
 
     def describe(self) -> str:
-        return f"top {self.k} of {len(self.directions)} directions on {self.directions[0].on.describe()}"
+        return f"top {self.k} of {len(self.pairs)} pairs of directions on {self.pairs[0][0].on.describe()}"
 
     def build(self, out: Path, store: Store) -> None:
-        lm = loaded(self.directions[0].on, store)
-        names = map(overlap_name, self.directions)
-        tops = {
-            name: _tops(name, direction_delta(one, lm, store), self.k)
-            for name, one in zip(names, self.directions, strict=True)
-        }
-        _table(tops, self.k).to_parquet(out / "overlaps.parquet")
+        lm = loaded(self.pairs[0][0].on, store)
+        tops: dict[str, dict[str, Sides]] = {}
+        for one in track(list(dict.fromkeys(chain.from_iterable(self.pairs))), f"read {self.describe()}"):
+            name = overlap_name(one)
+            tops[name] = _tops(name, direction_delta(one, lm, store), self.k)
+        named = ((overlap_name(first), overlap_name(second)) for first, second in self.pairs)
+        _table(tops, named, self.k).to_parquet(out / "overlaps.parquet")
 
 
 def overlap_name(direction: Direction) -> str:
@@ -89,12 +92,12 @@ def overlap_name(direction: Direction) -> str:
 
 @lru_cache(maxsize=8)
 def read_overlaps(store: Store, recipe: Overlaps) -> pd.DataFrame:
-    """The table of `overlaps` for every pair of directions, with their seeds in first_seed and second_seed.
+    """The table of a recipe's pairs of directions, with their seeds in first_seed and second_seed.
 
     Read once a process; whoever asks must leave the table as it is.
     """
     table = read_table(store.get(recipe) / "overlaps.parquet")
-    # A few names stand in hundreds of thousands of lines, so each is taken apart once.
+    # A few names stand in thousands of lines, so each is taken apart once.
     for side in ("first", "second"):
         places, names = pd.factorize(table[side])
         parts = [name.rpartition("/") for name in names]
@@ -103,12 +106,10 @@ def read_overlaps(store: Store, recipe: Overlaps) -> pd.DataFrame:
     return table
 
 
-def _table(tops: Mapping[str, Mapping[str, Sides]], k: int) -> pd.DataFrame:
-    if len(tops) < 2:
-        raise MismatchError(f"the overlap of {list(tops)}; expected two updates or more")
+def _table(tops: Mapping[str, Mapping[str, Sides]], pairs: Iterable[tuple[str, str]], k: int) -> pd.DataFrame:
     rows = [
         {"first": first, "second": second, **row}
-        for first, second in combinations(tops, 2)
+        for first, second in pairs
         for row in _pair(first, tops[first], second, tops[second], k)
     ]
     return pd.DataFrame(rows)

@@ -1,6 +1,5 @@
 """How far the leading directions of dW, of activations and of other families overlap, over a subject's replicates."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -30,28 +29,18 @@ def overlap_ratio(replicates: Replicates, family: str, *, control: Literal["rand
     """
     if control not in (None, "random"):
         raise UnknownNameError("control", control, ["random"])
-    own = [replicates.direction(name, seed=seed) for name in FAMILIES for seed in replicates.seeds]
-    controls = [replicates.direction("lora", seed=seed, control="random") for seed in replicates.seeds]
-    recipe = Overlaps((*own, *controls), TOP)
-    after = {seed: replicates.after(seed) for seed in replicates.seeds}
+    recipe = Overlaps(_met(replicates), TOP)
     name = f"{control} {family}" if control else family
-    lines = paired_lines(read_overlaps(replicates.store, recipe), name, after)
+    lines = paired_lines(read_overlaps(replicates.store, recipe), name)
     seen, by_chance = (
         Estimate.of(lines.assign(value=lines[name]), sources=replicates.keys(recipe)) for name in ("overlap", "chance")
     )
     return seen / by_chance
 
 
-def paired_lines(table: pd.DataFrame, name: str, after: Mapping[int, int]) -> pd.DataFrame:
-    """A row per seed, other family and tensor: the overlap of this seed's dW with the other family's dW.
-
-    The other family's dW is of the seed `after[seed]`.
-    """
-    left = table[table["side"] == "left"]
-    swapped = {"first": "second", "second": "first", "first_seed": "second_seed", "second_seed": "first_seed"}
-    both = pd.concat([left[left["first"] == name], left[left["second"] == name].rename(columns=swapped)])
-    others = set(FAMILIES) - {name.removeprefix("random ")}
-    lines = both[(both["second_seed"] == both["first_seed"].map(after)) & both["second"].isin(others)]
+def paired_lines(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A row per seed, other family and tensor: the overlap of this seed's dW with the other family's dW."""
+    lines = table[(table["side"] == "left") & (table["first"] == name)]
     row = lines["tensor"].astype(str) + " " + lines["second"].astype(str)
     return lines.assign(seed=lines["first_seed"], cluster=WHOLE, row=row)
 
@@ -99,3 +88,18 @@ def _recipe(replicates: Replicates, direction: Direction) -> OracleOverlaps:
         View("task", task_basis(direction, prompts), "cumulative"),
     )
     return OracleOverlaps(direction, views, k=min(TOP, replicates.subject.scale.k))
+
+
+def _met(replicates: Replicates) -> tuple[tuple[Direction, Direction], ...]:
+    """Every family, and a random control, at each seed beside every other family at the seed that follows."""
+    arms: list[tuple[str, Literal["random"] | None]] = [*((name, None) for name in FAMILIES), ("lora", "random")]
+    return tuple(
+        (
+            replicates.direction(name, seed=seed, control=control),
+            replicates.direction(other, seed=replicates.after(seed)),
+        )
+        for name, control in arms
+        for seed in replicates.seeds
+        for other in FAMILIES
+        if other != name
+    )

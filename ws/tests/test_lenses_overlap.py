@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ws.adapters import FAMILIES
 from ws.delta.update import LowRank
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, ShapeError
@@ -23,8 +25,10 @@ from ws.lenses.overlap import (
     read_overlaps,
 )
 from ws.models.language import LanguageModel
-from ws.stats.tables import WHOLE
-from ws.study.overlaps import paired_lines
+from ws.store import Store
+from ws.study.overlaps import overlap_ratio
+from ws.study.replicates import Replicates
+from ws.study.subject import Subject
 from ws.tests.small import adapter, random_update, shared_store
 from ws.training.direction import Direction, direction_delta
 
@@ -131,37 +135,47 @@ def test_a_kept_table_is_that_of_its_directions(lm: LanguageModel, tmp_path_fact
     store = shared_store(tmp_path_factory)
     own = [direction("lora", 0), direction("lora", 1), direction("oft", 0)]
     control = replace(own[0], random_seed=0)
-    kept = read_overlaps(store, Overlaps((*own, control), 4))
+    kept = read_overlaps(store, Overlaps(((own[0], own[1]), (control, own[2]), (own[2], own[0])), 4))
     names = {"lora/0": own[0], "lora/1": own[1], "oft/0": own[2], "random lora/0": control}
     assert [overlap_name(one) for one in names.values()] == list(names)
-    expected = overlaps({name: direction_delta(one, lm, store) for name, one in names.items()}, 4)
-    pd.testing.assert_series_equal(kept["overlap"], expected["overlap"])
-    assert (kept["first"].astype(str) + "/" + kept["first_seed"].astype(str)).equals(expected["first"])
-    assert (kept["second"].astype(str) + "/" + kept["second_seed"].astype(str)).equals(expected["second"])
+    every = overlaps({name: direction_delta(one, lm, store) for name, one in names.items()}, 4).set_index("first")
+    met = [("lora/0", "lora/1"), ("oft/0", "random lora/0"), ("lora/0", "oft/0")]
+    expected = pd.concat([every.loc[first].query("second == @second") for first, second in met])
+    assert kept["overlap"].to_list() == pytest.approx(expected["overlap"].to_list())
+    named = [
+        list(zip(kept[side].astype(str), kept[f"{side}_seed"], strict=True))[:: 2 * 21] for side in ("first", "second")
+    ]
+    assert named == [[("lora", 0), ("random lora", 0), ("oft", 0)], [("lora", 1), ("oft", 0), ("lora", 0)]]
+    assert len(kept) == 3 * 2 * 21
     assert kept["second_seed"].dtype.kind == "i"
 
 
-def test_a_family_meets_each_other_one_at_the_next_seed_and_on_the_left() -> None:
-    names = [(family, seed) for family in ("lora", "oft", "ia3", "random lora") for seed in range(3)]
-    table = pd.DataFrame(
-        [
-            {"first": a, "first_seed": i, "second": b, "second_seed": j, "side": side, "tensor": UP, "layer": 1}
-            for place, (a, i) in enumerate(names)
-            for b, j in names[place + 1 :]
-            for side in ("left", "right")
-        ]
-    )
-    for name, others in (("lora", {"oft", "ia3"}), ("oft", {"lora", "ia3"}), ("random lora", {"oft", "ia3"})):
-        lines = paired_lines(table, name, {0: 1, 1: 2, 2: 0})
-        assert set(zip(lines["seed"], lines["row"], strict=True)) == {
-            (seed, f"{UP} {other}") for seed in range(3) for other in others
-        }
-        assert len(lines) == 6
-        assert set(lines["side"]) == {"left"}
-        assert set(lines["cluster"]) == {WHOLE}
-        assert (lines["second_seed"] == (lines["first_seed"] + 1) % 3).all()
-    one = paired_lines(table[(table["first_seed"] == 0) & (table["second_seed"] == 0)], "lora", {0: 0})
-    assert set(one["second"]) == {"oft", "ia3"}
+def test_a_family_meets_each_other_one_at_the_next_seed_and_on_the_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Overlaps] = []
+
+    def told(store: Store, recipe: Overlaps) -> pd.DataFrame:
+        """A table whose left overlaps are 2 of one line and 4 of the next, where 1 is expected by chance."""
+        asked.append(recipe)
+        named = [tuple(overlap_name(one).rpartition("/") for one in pair) for pair in recipe.pairs]
+        return pd.DataFrame(
+            {"first": a, "first_seed": int(i), "second": b, "second_seed": int(j), "side": side, "tensor": tensor}
+            | {"overlap": value, "chance": 1.0}
+            for (a, _, i), (b, _, j) in named
+            for side, tensor, value in (("left", UP, 2.0), ("left", "other", 4.0), ("right", UP, 100.0))
+        )
+
+    monkeypatch.setattr("ws.study.overlaps.read_overlaps", told)
+    replicates = Replicates(Subject("tiny-random-qwen3"), Store(tmp_path), (0, 1, 2))
+    for control in (None, "random"):
+        found = overlap_ratio(replicates, "lora", control=control)
+        assert (found.value, found.n_seeds, found.n_rows) == (3.0, 3, 2 * (len(FAMILIES) - 1))
+    assert len(set(asked)) == 1
+    met = [tuple(map(overlap_name, pair)) for pair in asked[0].pairs]
+    assert len(met) == len(set(met)) == 3 * (len(FAMILIES) + 1) * (len(FAMILIES) - 1)
+    assert {("lora/0", "oft/1"), ("oft/2", "lora/0"), ("random lora/2", "ia3/0")} <= set(met)
+    assert not any(first.partition("/")[0] == second.partition("/")[0] for first, second in met)
 
 
 def test_what_cannot_be_compared_is_refused(lm: LanguageModel) -> None:
