@@ -54,11 +54,11 @@ class Outlook:
         return max(self._told[1] - (now - self._told[0]), 0.0)
 
     def _rest(self, now: float) -> Schedule:
-        """What is left of the schedule; of what is under way, what is left of it."""
+        """What is left of the schedule; of what is under way, what is left of it, or as long again as it is late."""
         pace, graph = self.pace, self.schedule.graph
         left = {key: pace * self.schedule.seconds[key] for key in graph if key not in self._took}
         for key, began in self._begun.items():
-            left[key] = max(left[key] - (now - began), 0.0)
+            left[key] = abs(left[key] - (now - began))
         return Schedule(without(graph, self._took.keys()), left)
 
 

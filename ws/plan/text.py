@@ -27,7 +27,7 @@ def _lines(plan: Plan, nodes: Nodes) -> Iterator[str]:
     if not plan.graph and not plan.unfolding and not plan.failing:
         yield f"nothing to build: all that {of} {'reads' if plan.cases == 1 else 'read'} is there"
         return
-    yield f"{len(plan.graph)} artifacts to build for {of}"
+    yield f"{len(plan.graph)} {'artifact' if len(plan.graph) == 1 else 'artifacts'} to build for {of}"
     yield ""
     yield f"  {'artifact':<20}{'number':>8}{'each':>10}{'together':>12}"
     yield from _by_kind(plan)

@@ -396,6 +396,8 @@ def test_what_was_built_corrects_what_is_left(monkeypatch: pytest.MonkeyPatch) -
     assert outlook.seconds_left(2) == pytest.approx(50)  # counted down until it is worked out anew
     now[0] = 76.0
     assert outlook.seconds_left(2) == 24
+    now[0] = 110.0
+    assert outlook.seconds_left(1) == 70  # two more, and the one that is 30 seconds late as long again
 
 
 def test_what_took_no_time_says_nothing_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
