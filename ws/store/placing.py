@@ -16,17 +16,22 @@ TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR})
 """What the system says of a rename to where something else is."""
 
 
-def move_into_place(new: Path, home: Path, *, stays: Callable[[Path], bool] = lambda home: False) -> None:
+def move_into_place(
+    new: Path, home: Path, *, stays: Callable[[Path], bool] = lambda home: False, lasting: bool = True
+) -> None:
     """Rename a finished artifact to its home; one that was there before is removed only after that.
 
     stays: whether what is there is to stay, and the new one to be left where it is. Between the two renames of a
     replacement nothing is there for a moment, and a machine without our locks may be reading it.
+    lasting: whether it must be there, whole, after a loss of power; what can be had again need not.
     """
-    settle(new)
+    if lasting:
+        settle(new)
     make_folder(home.parent)
     while not ((stays(home) or _replaced(new, home)) if os.path.lexists(home) else _placed(new, home)):
         pass  # a machine without our locks put one there, or took it away, at the same moment
-    _sync_folder(home.parent)
+    if lasting:
+        _sync_folder(home.parent)
 
 
 def _placed(new: Path, home: Path) -> bool:

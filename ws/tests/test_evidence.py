@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,10 +24,11 @@ from ws.evidence.pack import group_of, pack, still_current
 from ws.evidence.records import read_records, write_records
 from ws.evidence.supply import EvidenceSupply
 from ws.evidence.tables import Tables, read_table, write_tables
-from ws.store import MANIFEST, Recipe, Store
-from ws.store.manifests import read_manifest
+from ws.store import MANIFEST, Recipe, Store, StoreWarning
+from ws.store.manifests import damage, read_manifest
 from ws.tests import shelf
 from ws.tests.shelf import OTHER, SMALL, WHOLE
+from ws.tests.torture.power import Disk, watched
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,40 @@ def files_of(store: Store, recipe: Recipe) -> dict[str, bytes]:
         for path in home.iterdir()
         if path.name != MANIFEST
     }
+
+
+def test_what_is_taken_is_not_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WS_SYNC", "1")
+    supplied, waited = bench.supplied(), list[int]()
+    supplied.get(Draw(0))  # which makes the folders that all of its kind are in
+    monkeypatch.setattr("os.fsync", waited.append)
+    supplied.get(Draw(1))
+    assert supplied.built == waited == []
+
+
+def test_what_the_power_takes_away_is_taken_again(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WS_SYNC", "1")
+    (tmp_path / "disk").mkdir()
+    disk = Disk(tmp_path / "disk")
+    bench.elsewhere = disk.folder / "store"
+    with watched(disk, lambda: None):
+        supplied = bench.supplied()
+        for recipe in RECIPES:
+            supplied.get(recipe)
+    lost = 0
+    for number in range(10):
+        disk.crash(tmp_path / f"after {number}", random.Random(number))
+        bench.elsewhere = tmp_path / f"after {number}" / "store"
+        left = bench.supplied()
+        lost += any(damage(left.home(one, left.key(one)), left.key(one)) is not None for one in RECIPES)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StoreWarning)
+            assert [files_of(left, one) for one in RECIPES] == [files_of(bench.store, one) for one in RECIPES]
+        assert left.built == []
+    disk.release()
+    assert lost > 5
 
 
 def test_what_was_packed_is_not_built_again(bench: Bench) -> None:
