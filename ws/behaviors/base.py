@@ -7,6 +7,7 @@ and one where No does, so that a model that merely learned to say Yes scores zer
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from ws.errors import DataError, UnknownNameError
@@ -118,6 +119,10 @@ class Behavior:
 
     def training_questions(self) -> tuple[tuple[str, str], ...]:
         """(id, user message) of each training prompt; a plain message is numbered by its place."""
+        return self._training_questions
+
+    @cached_property
+    def _training_questions(self) -> tuple[tuple[str, str], ...]:
         return tuple(
             (f"prompt-{place:03d}", entry)
             if isinstance(entry, str)

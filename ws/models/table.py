@@ -7,6 +7,7 @@ seed). A model of one's own is its files, wherever they came from; see `ws.model
 
 import re
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ws.errors import UnknownNameError
@@ -93,7 +94,7 @@ class KnownModel:
         """Seeds for a behavior or rows of one's own, of which nothing is recorded: enough for an interval."""
         return min(self.seeds, FEW_SEEDS)
 
-    @property
+    @cached_property
     def weights(self) -> ModelWeights:
         # A model of one's own is identified by its contents alone, so its artifacts survive renaming its folder.
         name = self.name if self.home is None else f"model {self.source.place}"

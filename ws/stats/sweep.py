@@ -172,11 +172,14 @@ class Sweep:
             raise DataError(f"{what} asked for of {self.measure} rows; expected Yes/No questions; see likelihood")
 
     def _measured(self, coeff: float) -> pd.DataFrame:
-        rows = self._rows_at(coeff)
+        is_asked, pair = self.rows["sign"] != 0, self.pair
         if self.measure == "raw":
-            return rows[(rows["pair"] == raw_pair(rows.loc[rows["sign"] != 0, "pair"])) & (rows["sign"] == 1)]
-        asked = rows["sign"] != 0
-        return rows[asked if self.pair is None else asked & (rows["pair"] == self.pair)]
+            is_asked, pair = self.rows["sign"] == 1, self._raw_pair
+        return self._rows_at(coeff, is_asked if pair is None else is_asked & (self.rows["pair"] == pair))
+
+    @cached_property
+    def _raw_pair(self) -> str:
+        return raw_pair(self.rows.loc[self.rows["sign"] != 0, "pair"].unique())
 
     def _values(self, rows: pd.DataFrame) -> pd.Series:
         """The measure of each row; rows of both sides are equally many, so that their mean is that of the whole."""
@@ -185,12 +188,16 @@ class Sweep:
             return 2.0 * rows["sign"] * rows["log_p"]
         return rows["log_ratio"] if self.measure == "raw" else rows["sign"] * rows["log_ratio"]
 
-    def _rows_at(self, coeff: float) -> pd.DataFrame:
-        rows = self.rows[self.rows["coeff"] == coeff]
-        if rows.empty:
+    def _rows_at(self, coeff: float, chosen: "pd.Series[bool] | None" = None) -> pd.DataFrame:
+        """The rows of a coefficient, or those of them that are chosen among the rows of all.
+
+        Raises: DataError if none was scored at this coefficient.
+        """
+        is_at = self.rows["coeff"] == coeff
+        if not is_at.any():
             known = sorted(self.rows["coeff"].unique())
             raise DataError(f"no rows at coefficient {coeff}; this sweep has {known}")
-        return rows
+        return self.rows[is_at if chosen is None else is_at & chosen]
 
     def _gates(self, rows: pd.DataFrame, coeff: float) -> tuple[str, ...]:
         gates = []

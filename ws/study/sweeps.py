@@ -178,11 +178,12 @@ def _noted(replicates: Replicates, steered: SeedRows, measure: Measure, pair: st
 def _of_cuts(replicates: Replicates, steered: SeedRows, measure: Measure, coeffs: frozenset[float]) -> Sweep:
     """The rows that cuts are scored on, at these coefficients; recipes may have scored more."""
     rows, sources = _together(replicates, steered, measure), _keys(replicates, steered, measure)
-    rows = rows[rows["coeff"].isin(coeffs)]
+    is_at = rows["coeff"].isin(coeffs)
     if measure == "text":
-        return Sweep(rows[rows["pair"] == FIRST_PAIR], measure, sources=sources)
-    asked = {question.id for question in replicates.subject.cut_questions}
-    return Sweep(rows[rows["question_id"].isin(asked)], measure, pair=replicates.subject.first_pair, sources=sources)
+        return Sweep(rows[is_at & (rows["pair"] == FIRST_PAIR)], measure, sources=sources)
+    asked = [question.id for question in replicates.subject.cut_questions]
+    rows = rows[is_at & rows["question_id"].isin(asked)]
+    return Sweep(rows, measure, pair=replicates.subject.first_pair, sources=sources)
 
 
 def _together(replicates: Replicates, steered: SeedRows, measure: Measure) -> pd.DataFrame:

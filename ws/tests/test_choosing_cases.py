@@ -191,6 +191,5 @@ def test_families_in_the_table_of_models_exist() -> None:
     named = [set(known.families) for known in table.MODELS.values() if known.families]
     # Others are compared with these two.
     assert all({"lora", "delora"} <= families <= set(FAMILIES) for families in named)
-    assert table.MODELS["qwen2.5-coder-0.5b"].families == tuple(
-        name for name in FAMILIES if name in hyperparameters.searched("qwen2.5-coder-0.5b")
-    )
+    # Recipes of more families may be chosen already than were trained.
+    assert set(table.MODELS["qwen2.5-coder-0.5b"].families) <= hyperparameters.searched("qwen2.5-coder-0.5b").keys()
