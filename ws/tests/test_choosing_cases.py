@@ -10,6 +10,7 @@ import pytest
 from fixtures.flags import DEFAULT_MODEL, SMOKE_MODEL
 from ws.adapters import FAMILIES
 from ws.models import table
+from ws.stats.sweep import OF_TEXT, OF_YES_AND_NO
 from ws.tests.conftest import Project, conftest_with
 from ws.training import hyperparameters
 
@@ -193,3 +194,9 @@ def test_families_in_the_table_of_models_exist() -> None:
     assert all({"lora", "delora"} <= families <= set(FAMILIES) for families in named)
     # Recipes of more families may be chosen already than were trained.
     assert set(table.MODELS["qwen2.5-coder-0.5b"].families) <= hyperparameters.searched("qwen2.5-coder-0.5b").keys()
+
+
+def test_a_measure_selects_no_file_of_claims() -> None:
+    measures = [*OF_YES_AND_NO, *OF_TEXT]
+    named = [path.name for path in (ROOT / "claims").glob("test_*.py") if any(one in path.stem for one in measures)]
+    assert named == [], f"-k selects all of {named}, whatever a case measures"
