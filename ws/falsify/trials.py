@@ -87,7 +87,8 @@ def trials(before: Sound, judge: Judge, corruption: str) -> list[Trial]:
             overlay = Overlay(before.shelf.store, {key: at for homes in spoilt.values() for key, at in homes.items()})
             label = f"{corruption}, {number} of {len(groups)}"
             for name, said in progress.track(judge(list(hit), overlay), label, total=len(hit)):
-                (how, why), arm = _how(before.said[name], said, overlay), hit[name]
+                how, why = _how(before.said[name], said, overlay)
+                arm = hit[name]
                 found.append(Trial(*before.tests[name], corruption, arm.name, arm.is_base, str(how), why))
     return found
 

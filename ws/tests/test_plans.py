@@ -252,6 +252,7 @@ def test_a_plan_in_words_fits_a_terminal(own: Store) -> None:
     planned = plan(own, D, unfolding=["test_one[a]", "test_one[b]"], failing={"test_two[a]": "no", "test_two[b]": "no"})
     words = in_words(planned, on_one_machine(2))
     assert "4 artifacts to build for 4 cases" in words
+    assert "1 artifact to build for 4 cases" in in_words(plan(own, A), on_one_machine(2))
     assert "one worker: 7:30\n2 workers: 6:12\n" in words
     assert "any number of workers: 6:00, the longest chain (Said > Said > Said)" in words
     assert "4 cases may ask for more when some of it is there: test_one, test_two" in words
