@@ -39,7 +39,8 @@ FEW, SOON = 40, 10.0
 def judged_by_smoke(modules: Sequence[str], sample: int | None, kept: Path | None) -> int:
     """Draw mutants, run the claims on each, and print which survive; the exit status."""
     judge = SmokeBreaker(modules or [*_modules()], sample, kept)
-    return int(pytest.main(["--smoke", "claims", "-q", "-p", "no:cacheprovider", "--tb=no"], plugins=[judge]))
+    options = ["--smoke", "--rejudge", "claims", "-q", "-p", "no:cacheprovider", "--tb=no"]
+    return int(pytest.main(options, plugins=[judge]))
 
 
 def _modules() -> Iterator[str]:

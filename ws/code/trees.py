@@ -27,7 +27,13 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-_AT_START = {path: _stamp(path) for path in Path(__file__).parents[2].rglob("*.py")}
+def _own_files() -> Iterator[Path]:
+    """The files of this project's code, without what lies beside it: an environment has tens of thousands of others."""
+    beside = Path(__file__).parents[2]
+    return (path for folder in ("ws", "fixtures") for path in (beside / folder).rglob("*.py"))
+
+
+_AT_START = {path: _stamp(path) for path in _own_files()}
 _TREES: dict[int, tuple[object, ast.Module]] = {}
 
 

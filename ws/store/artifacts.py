@@ -10,6 +10,7 @@ Layout of a store:
     <root>/damaged/               artifacts that no longer match their manifest
     <root>/code/                  the code behind keys, for `ws store why`
     <root>/sources/               hashes of code, cached between runs
+    <root>/judged/                what was worked out from artifacts, looked up while these and all code stay
     <root>/runs/                  which keys a `fresh` run has rebuilt already
 """
 

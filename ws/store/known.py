@@ -9,7 +9,7 @@ and the interpreter, so a store keeps them under a digest of both:
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -85,11 +85,16 @@ def _digest(kind: type, only: Collection[str], owners: Collection[type]) -> str:
 def code_digest() -> str | None:
     """A digest of every file of the package and of the interpreter; None if a file changed after the process began."""
     root = Path(ws.__file__).parent
-    found = hashlib.sha256(sys.version.encode())
-    for path in sorted(path for path in root.rglob("*.*") if path.is_file() and path.suffix != ".pyc"):
-        if path.relative_to(root).parts[0] in _UNREACHED:
-            continue
+    files = (path for path in root.rglob("*.*") if path.is_file() and path.suffix != ".pyc")
+    digest = digest_of((path for path in files if path.relative_to(root).parts[0] not in _UNREACHED), below=root)
+    return digest and hashlib.sha256(f"{sys.version}\0{digest}".encode()).hexdigest()[:32]
+
+
+def digest_of(files: Iterable[Path], *, below: Path) -> str | None:
+    """A digest of files, by content and place `below` a folder; None if one changed after the process began."""
+    found = hashlib.sha256()
+    for path in sorted(files):
         if path.stat().st_mtime >= _STARTED:
             return None
-        found.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        found.update(f"{path.relative_to(below)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()[:32]

@@ -137,6 +137,19 @@ def is_sealed(home: Path) -> bool:
     return SEAL.match((home / MANIFEST).read_bytes()) is not None
 
 
+def seal_of(home: Path) -> str | None:
+    """The hash that an artifact's manifest begins with; None if it cannot be read, or is of an older version.
+
+    It stands for all files of the artifact, whose hashes the manifest has.
+    """
+    try:
+        with (home / MANIFEST).open("rb") as file:
+            seal = SEAL.match(file.read(100))
+    except OSError:
+        return None
+    return None if seal is None else seal[1].decode()
+
+
 def kind_in(home: Path) -> str:
     """The class that the manifest of a sound artifact names, without its module, wherever the artifact lies."""
     return Manifest(home, _said(home)).kind

@@ -15,6 +15,7 @@ from filelock import FileLock
 from ws.errors import StoreError
 from ws.report import store_commands
 from ws.store import MANIFEST, Recipe, Store
+from ws.store.remembered import Remembered
 from ws.tests import shelf
 from ws.tests.manifest_words import say
 from ws.tests.shelf import OTHER, SMALL, WHOLE
@@ -162,6 +163,19 @@ def test_leftovers_go(store: Store) -> None:
     gone(store)
     assert not any(path.exists() for path in (*left, lock, text, half))
     assert store.has(WHOLE)
+
+
+def test_what_was_worked_out_goes_with_what_it_was_read_from(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.get(SMALL)
+    for name, recipe in (("lasting", SMALL), ("fleeting", WHOLE)):
+        Remembered(store).keep(name, "grounds", 1, keys=[store.key(recipe)])
+    half = store.root / "judged" / "half.tmp"
+    half.write_text("{")
+    assert wasted(store) == {half}
+    monkeypatch.setattr(shelf, "SUFFIX", " changed")
+    gone(Store(store.root))
+    assert [Remembered(store).recall(name, "grounds") for name in ("lasting", "fleeting")] == [1, None]
+    assert len(list(half.parent.iterdir())) == 1
 
 
 def test_a_run_that_may_still_be_at_work_keeps_its_notes(store: Store) -> None:

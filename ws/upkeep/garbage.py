@@ -22,6 +22,8 @@ from ws.store.known import FOLDER as KNOWN
 from ws.store.known import code_digest
 from ws.store.manifests import read_manifest
 from ws.store.progress import track
+from ws.store.remembered import FOLDER as JUDGED
+from ws.store.remembered import read
 from ws.store.texts import FOLDER as CODE
 from ws.upkeep.standing import KEY, Standing, homes_in, standings
 
@@ -132,6 +134,9 @@ def _leftovers(root: Path, kept: Iterable[Standing]) -> Iterator[tuple[Path, str
         (path, "of code that has changed since") for path in _entries(root / KNOWN) if path.name != code_digest()
     )
     yield from ((path, "no artifact has its key") for path in _entries(root / locks.FOLDER) if path.stem not in keys)
+    for path in _entries(root / JUDGED):
+        if not keys.issuperset(_read_by(path)):
+            yield path, "a verdict that was read from artifacts that are gone"
     for path in _entries(root / CODE):
         if not path.name.endswith(".json.gz"):
             yield path, "of a build that was killed"
@@ -141,6 +146,12 @@ def _leftovers(root: Path, kept: Iterable[Standing]) -> Iterator[tuple[Path, str
         yield from ((path, "of an audit that was not finished") for path in _entries(root / folder))
     yield from ((path, "of a bisection of `ws diff`") for path in _entries(root / "bisect"))
     yield from ((home, "its manifest cannot be read") for home in _unreadable(root))
+
+
+def _read_by(path: Path) -> list[str]:
+    """The keys of the artifacts that a result was read from; of a file that holds none, its name, which is no key."""
+    said = read(path)
+    return [path.name] if said is None else [place.rpartition("/")[2] for place in said["read"]]
 
 
 def _unreadable(root: Path) -> Iterator[Path]:
