@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ws.store import known, remembered
+from ws.tests.behavior_files import of_text, written
 from ws.tests.conftest import Project, conftest_with
 
 assert all((remembered, pd))  # Imported before any inner run of pytest, which would forget what it imports first.
@@ -151,10 +152,26 @@ def test_runs_that_are_to_judge_do(lab: Project, option: str) -> None:
         assert [one.outcome for one in lab.records] == ["HOLDS", "REFUTED"]
 
 
-def test_messages_of_ones_own_are_judged_anew_each_time(lab: Project) -> None:
+def test_other_messages_of_ones_own_have_it_judged_anew(lab: Project) -> None:
     pool = lab.pytester.path / "pool.json"
     pool.write_text("[]")
-    assert judged(lab, f"--pool={pool}") == judged(lab, f"--pool={pool}") == BOTH
+    assert judged(lab, f"--pool={pool}") == BOTH
+    assert judged(lab, f"--pool={pool}") == []
+    pool.write_text("[ ]")
+    assert judged(lab, f"--pool={pool}") == BOTH
+
+
+def test_a_behavior_of_ones_own_is_judged_anew_once_a_search_chose_other_recipes(lab: Project, tmp_path: Path) -> None:
+    behavior = f"--behavior={written(tmp_path / 'mine.json', of_text())}"
+    assert judged(lab, behavior) == judged(lab, behavior) == BOTH * 2
+    lab.run(behavior, "--snapshot-update")
+    assert judged(lab, behavior) == BOTH
+    assert judged(lab, behavior) == []
+    [home] = (lab.store / "behaviors").iterdir()
+    (home / "searched").mkdir()
+    (home / "searched" / "smollm2-135m.json").write_text("{}")
+    assert judged(lab, behavior) == BOTH
+    assert judged(lab, behavior) == []
 
 
 def test_other_seeds_are_another_case(lab: Project) -> None:
