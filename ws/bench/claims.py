@@ -70,7 +70,7 @@ def _options(settings: Settings) -> list[str]:
 
 
 def _run(args: list[str]) -> tuple[float, int]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rejudge", *args]
     began = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"WS_QUIET": "1"}, capture_output=True, text=True)
     seconds = time.perf_counter() - began

@@ -7,6 +7,7 @@ and the interpreter, so a store keeps them under a digest of both:
 """
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -91,10 +92,18 @@ def code_digest() -> str | None:
 
 
 def digest_of(files: Iterable[Path], *, below: Path) -> str | None:
-    """A digest of files, by content and place `below` a folder; None if one changed after the process began."""
+    """A digest of files, by content and place `below` a folder.
+
+    None if one changed after the process began, or cannot be read.
+    """
     found = hashlib.sha256()
-    for path in sorted(files):
-        if path.stat().st_mtime >= _STARTED:
-            return None
-        found.update(f"{path.relative_to(below)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    try:
+        for path in sorted(files):
+            status = path.stat()
+            # A file that is moved here keeps the time of its content.
+            if max(status.st_mtime, status.st_ctime) >= _STARTED:
+                return None
+            found.update(os.fsencode(path.relative_to(below)) + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    except OSError:
+        return None
     return found.hexdigest()[:32]

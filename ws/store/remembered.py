@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ws.store.artifacts import Store
-from ws.store.manifests import seal_of
+from ws.store.manifests import MANIFEST, seal_of
 
 FOLDER = "judged"
 
@@ -27,7 +27,7 @@ class Remembered:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._folder = store.root / FOLDER
-        self._seals: dict[str, str | None] = {}
+        self._seals: dict[tuple[str, int, int], str | None] = {}
 
     def recall(self, name: str, grounds: str) -> Any:
         """The result of this name, if it rests on these grounds and on artifacts that are as they were; else None."""
@@ -56,6 +56,11 @@ class Remembered:
             with suppress(OSError):
                 new.unlink()
 
+    def forget(self, name: str) -> None:
+        """Keep no result of this name any more."""
+        with suppress(OSError):
+            self._file(name).unlink(missing_ok=True)
+
     def _read_from(self, keys: Iterable[str]) -> dict[str, str | None]:
         """The seal of each artifact by its place in the store; of one that nobody asked for, None."""
         asked = self._store.asked
@@ -63,10 +68,16 @@ class Remembered:
         return {place or key: place and self._seal(place) for key, place in places.items()}
 
     def _seal(self, place: str) -> str | None:
-        """The hash that the manifest at a place of the store begins with, read once a process."""
-        if place not in self._seals:
-            self._seals[place] = seal_of(self._store.root / place)
-        return self._seals[place]
+        """The hash that the manifest at a place of the store begins with, read again only if the file is another."""
+        home = self._store.root / place
+        try:
+            status = (home / MANIFEST).stat()
+        except OSError:
+            return None
+        known = (place, status.st_mtime_ns, status.st_ino)
+        if known not in self._seals:
+            self._seals[known] = seal_of(home)
+        return self._seals[known]
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
@@ -76,9 +87,10 @@ def read(file: Path) -> dict[str, Any] | None:
     """What a file says; None if there is none, or not what was written."""
     try:
         seal, _, text = file.read_text("utf-8").partition("\n")
+        said = json.loads(text) if hashlib.sha256(text.encode()).hexdigest() == seal else None
     except (OSError, ValueError):
         return None
-    return json.loads(text) if hashlib.sha256(text.encode()).hexdigest() == seal else None
+    return said if isinstance(said, dict) else None
 
 
 def _written(said: dict[str, Any]) -> str:

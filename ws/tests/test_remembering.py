@@ -1,7 +1,9 @@
 """A case is judged once: while nothing that its verdict rests on changes, it is looked up and compared as before."""
 
 import json
+import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fixtures import remembering
 from ws.store import known, remembered
 from ws.tests.behavior_files import of_text, written
-from ws.tests.conftest import Project, conftest_with
+from ws.tests.conftest import INI, Project, conftest_with
 
 assert all((remembered, pd))  # Imported before any inner run of pytest, which would forget what it imports first.
 
@@ -30,6 +33,7 @@ class Drawn(Recipe):
         (out / "drawn.txt").write_text(self.name)
 """
 CLAIMS = """
+import contextlib
 import pytest
 
 from helping import MEAN
@@ -43,6 +47,19 @@ def test_it_steers(effect, holds, store, sign):
     store.get(Drawn("rows"))
     holds(effect(sign * MEAN).noting(sources=[store.key(Drawn("rows"))]) > 0)
 """
+PART = """
+    with subtests.test():
+        assert sign < 0
+"""
+HIDING = """    with contextlib.suppress(pytest.xfail.Exception):
+"""
+FAILING = """
+
+@pytest.fixture
+def failing(sign):
+    yield
+    assert sign < 0
+"""
 BOTH = ["judging 1", "judging -1"]
 
 
@@ -50,6 +67,7 @@ BOTH = ["judging 1", "judging -1"]
 def lab(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A recorded project of two cases, one of which is refuted; its code counts as older than this process."""
     project.pytester.makeconftest(conftest_with("remembering"))
+    project.pytester.makeini(f"{INI}ws_remember = true\n")
     (project.pytester.path / "lab.py").write_text(LAB)
     (project.pytester.path / "helping.py").write_text("MEAN = 1.0\n")
     project.claims(CLAIMS)
@@ -120,6 +138,8 @@ CHANGES = {
     "the test": edited("claims/test_claims.py", "store.get", "assert store.get"),
     "a module that the test imports": edited("helping.py", "1.0", "1.00"),
     "the fixtures": edited("conftest.py", "0.1 *", "0.10 *"),
+    "settings of pytest": edited("tox.ini", "filterwarnings = error", "filterwarnings = default"),
+    "a table that the test may read": lambda lab: (lab.pytester.path / "claims" / "rows.csv").write_text("1"),
     "a sibling's snapshot": edited("claims/__snapshots__/smollm2-135m/test_it_steers[-1].json", "{\n", "{\n\n"),
 }
 
@@ -140,7 +160,7 @@ def test_other_code_and_other_libraries_have_it_judged_anew(
     if name == "code":
         monkeypatch.setattr(known, "code_digest", lambda: "our code, edited")
     else:
-        monkeypatch.setattr("fixtures.remembering.metadata.version", lambda library: "99.0")
+        monkeypatch.setattr("fixtures.remembering.libraries", lambda: ["torch-99.0.dist-info"])
     assert judged(lab) == BOTH
 
 
@@ -188,11 +208,102 @@ def test_code_that_changed_after_the_process_began_is_not_relied_on(
     assert judged(lab) == BOTH
 
 
-def test_a_test_that_fails_beside_its_verdict_is_not_remembered(lab: Project) -> None:
-    lab.claims(CLAIMS + "    assert sign < 0\n")
+JUDGED_BY_MORE = {
+    "fails": CLAIMS + "    assert sign < 0\n",
+    "is xfailed by hand": CLAIMS + "    pytest.xfail('known')\n",
+    "hides its verdict": CLAIMS.replace(
+        "    holds(", "    with pytest.raises(pytest.xfail.Exception):\n        holds("
+    ),
+    "fails in a part": CLAIMS.replace(
+        "sign):\n", "sign, subtests):\n    with subtests.test():\n        assert sign < 0\n"
+    ),
+    "fails at its teardown": CLAIMS.replace("sign):\n", "sign, failing):\n") + FAILING,
+}
+
+
+@pytest.mark.parametrize("source", JUDGED_BY_MORE.values(), ids=[name.replace(" ", "-") for name in JUDGED_BY_MORE])
+def test_a_test_that_does_not_end_as_its_verdict_says_is_not_remembered(lab: Project, source: str) -> None:
+    lab.claims(source)
+    before = lab.run().parseoutcomes()
+    # The test of the refuted case may end with its verdict, and be remembered.
+    assert "judging 1" in judged(lab)
+    assert lab.run().parseoutcomes() == before
+
+
+def test_an_xfail_for_another_reason_is_not_remembered(lab: Project) -> None:
+    lab.claims(JUDGED_BY_MORE["hides its verdict"] + "    pytest.xfail('known')\n")
     lab.run()
-    # The test of the refuted case ends with its verdict.
-    assert judged(lab) == ["judging 1"]
+    assert judged(lab) == BOTH
+
+
+def test_a_verdict_that_is_contradicted_is_forgotten(lab: Project) -> None:
+    lab.claims(CLAIMS.replace("MEAN)", "MEAN, gates=GATES)").replace("from helping", "import os\nfrom helping"))
+    source = (lab.pytester.path / "claims" / "test_claims.py").read_text()
+    lab.claims(source.replace("GATES)", "('no',) if 'GATED' in os.environ else ())"))
+    lab.run()
+    lab.run("--rejudge", GATED="1").assert_outcomes(failed=2)
+    lab.run(GATED="1").assert_outcomes(failed=2)
+
+
+def test_files_of_one_name_do_not_share_their_cases(lab: Project) -> None:
+    lab.run()
+    shutil.copytree(lab.pytester.path / "claims", lab.pytester.path / "other")
+    copy = lab.pytester.path / "other" / "test_claims.py"
+    copy.write_text(copy.read_text().replace("sign * MEAN", "5 * sign * MEAN"))
+    both = ("--import-mode=importlib", "claims", "other")
+    lab.run(*both).assert_outcomes(passed=1, xfailed=1, failed=2)
+    # Of the two folders the copy's cases fail, and are judged each time.
+    assert judged(lab, *both) == BOTH
+
+
+def test_a_sibling_that_is_new_counts(lab: Project) -> None:
+    lab.claims(CLAIMS.replace("import pytest\n", "import os\nimport pytest\n", 1).replace("[1, -1]", "SIGNS"))
+    source = (lab.pytester.path / "claims" / "test_claims.py").read_text()
+    lab.claims(source.replace("\n\n@", "\nSIGNS = [int(one) for one in os.environ.get('SIGNS', '1 -1').split()]\n\n@"))
+    lab.run()
+    assert [record.cases for record in lab.records] == [2, 2]
+    lab.run(SIGNS="1 -1 2").assert_outcomes(failed=3)
+    assert [record.cases for record in lab.records] == [3, 3, 3]
+
+
+def test_a_case_that_others_learn_from_in_this_run_is_judged(lab: Project, tmp_path: Path) -> None:
+    behavior = f"--behavior={written(tmp_path / 'mine.json', of_text())}"
+    lab.run(behavior, "--snapshot-update")
+    lab.run(behavior)
+    [snapshot] = (lab.store / "behaviors").rglob("test_it_steers[[]1].json")
+    snapshot.unlink()
+    before = judged(lab, behavior, "--rejudge")
+    assert judged(lab, behavior) == before
+
+
+def test_warnings_that_are_errors_have_it_judged_anew(lab: Project) -> None:
+    lab.run()
+    assert judged(lab, "-W", "error::DeprecationWarning") == BOTH
+
+
+def test_another_project_has_to_ask_for_it(lab: Project) -> None:
+    lab.pytester.makeini(INI)
+    assert judged(lab) == judged(lab) == BOTH
+
+
+@pytest.mark.parametrize("name", [".#test_claims.py", "gone.py"])
+def test_a_link_to_nothing_is_no_obstacle(lab: Project, name: str) -> None:
+    (lab.pytester.path / "claims" / name).symlink_to("nowhere")
+    assert judged(lab) == BOTH
+    assert judged(lab) == ([] if name.startswith(".") else BOTH)
+
+
+def test_a_folder_that_links_to_itself_is_read_once(lab: Project) -> None:
+    (lab.pytester.path / "again").symlink_to(lab.pytester.path)
+    found = list(remembering._files(lab.pytester.path, (".py",)))
+    assert sorted(path.name for path in found) == ["conftest.py", "helping.py", "lab.py", "test_claims.py"]
+
+
+def test_a_file_that_is_moved_here_after_the_process_began_is_not_relied_on(tmp_path: Path) -> None:
+    file = tmp_path / "helping.py"
+    file.write_text("")
+    os.utime(file, (0, 0))
+    assert known.digest_of([file], below=tmp_path) is None
 
 
 def test_a_verdict_that_names_nothing_it_was_read_from_is_judged_each_time(lab: Project) -> None:
