@@ -15,7 +15,7 @@ CORRUPTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "labels": ("labels are shuffled within clusters", "rows without a label, or alone in their cluster"),
         "zero": ("dW is zero: the numbers are the unchanged model's, or 0", UNSTEERED),
-        "swapped": ("the numbers are those of another arm", "tables like which there is no other"),
+        "swapped": ("the numbers are those of another arm", "a table that is the only one of its kind"),
         "tripled": ("the effect is three times as large", UNSTEERED),
         "coefficient": ("the numbers are those of another coefficient", "what was measured at one coefficient only"),
         "nan": ("one row is NaN in each group that a claim may select", ""),
