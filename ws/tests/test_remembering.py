@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fixtures import remembering
+from fixtures import grounds
 from ws.store import known, remembered
 from ws.tests.behavior_files import of_text, written
 from ws.tests.conftest import INI, Project, conftest_with
@@ -66,7 +66,7 @@ BOTH = ["judging 1", "judging -1"]
 @pytest.fixture
 def lab(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A recorded project of two cases, one of which is refuted; its code counts as older than this process."""
-    project.pytester.makeconftest(conftest_with("remembering"))
+    project.pytester.makeconftest(conftest_with("grounds", "remembering"))
     project.pytester.makeini(f"{INI}ws_remember = true\n")
     (project.pytester.path / "lab.py").write_text(LAB)
     (project.pytester.path / "helping.py").write_text("MEAN = 1.0\n")
@@ -160,7 +160,7 @@ def test_other_code_and_other_libraries_have_it_judged_anew(
     if name == "code":
         monkeypatch.setattr(known, "code_digest", lambda: "our code, edited")
     else:
-        monkeypatch.setattr("fixtures.remembering.libraries", lambda: ["torch-99.0.dist-info"])
+        monkeypatch.setattr("fixtures.grounds.libraries", lambda: ["torch-99.0.dist-info"])
     assert judged(lab) == BOTH
 
 
@@ -295,7 +295,7 @@ def test_a_link_to_nothing_is_no_obstacle(lab: Project, name: str) -> None:
 
 def test_a_folder_that_links_to_itself_is_read_once(lab: Project) -> None:
     (lab.pytester.path / "again").symlink_to(lab.pytester.path)
-    found = list(remembering._files(lab.pytester.path, (".py",)))
+    found = list(grounds._files(lab.pytester.path, (".py",)))
     assert sorted(path.name for path in found) == ["conftest.py", "helping.py", "lab.py", "test_claims.py"]
 
 
