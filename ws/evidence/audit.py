@@ -2,7 +2,7 @@
 
 Nothing of the evidence is used on the way. What is built again is a random sample: first an artifact of dW for each
 family that is always audited, then one artifact of each stratum in random order, until the time is over. Strata are
-those of `ws.upkeep.carry`: class of the recipe, model, family, lens and whatever else it holds by name.
+those of `ws.upkeep.strata`: class of the recipe, model, family, lens and whatever else it holds by name.
 """
 
 import random
@@ -23,9 +23,9 @@ from ws.evidence.supply import EvidenceSupply
 from ws.store import Recipe, Store
 from ws.store.manifests import read_manifest
 from ws.store.progress import clock, say
-from ws.upkeep.carry import stratum
 from ws.upkeep.recall import RecipeGone
 from ws.upkeep.standing import homes_in
+from ws.upkeep.strata import stratum
 
 FOLDER = "audits"
 """The folder of a store with what audits that are not over have built."""

@@ -89,6 +89,9 @@ def carried_plan(plan: Plan) -> str:
     if follow := sum(move.follows for move in plan.moves):
         why = "their own code is as it was, so none is built"
         lines += wrapped(f"{follow} of them only follow their inputs: {why}", "")
+    if proven := numbers & plan.proven.keys():
+        why = f"of {len(proven)} strata this code has built one anew in an earlier audit, so none of these is built"
+        lines += wrapped(why, "")
     lines.append(f"{plan.reached} have the key that they had, {len(plan.gone)} no recipe any more")
     lines += [f"{len(plan.damaged)} are damaged and stay where they are"] * bool(plan.damaged)
     lines += wrapped(

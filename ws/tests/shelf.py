@@ -50,6 +50,28 @@ class Sum(Recipe):
         (out / "sum.txt").write_text(f"{sum(table['value'].sum() for table in tables):.3f}{SUFFIX}")
 
 
+@dataclass(frozen=True)
+class Title(Recipe):
+    """Words that no constant changes."""
+
+    words: str
+
+    def build(self, out: Path, store: Store) -> None:
+        (out / "title.txt").write_text(self.words)
+
+
+@dataclass(frozen=True)
+class Titled(Recipe):
+    """A table under a title."""
+
+    title: Title
+    numbers: Numbers
+
+    def build(self, out: Path, store: Store) -> None:
+        words = (store.get(self.title) / "title.txt").read_text()
+        (out / "titled.txt").write_text(f"{words}: {len(pd.read_parquet(store.get(self.numbers) / 'rows.parquet'))}")
+
+
 SMALL = Numbers(3)
 OTHER = Numbers(4, Config("oft"))
 WHOLE = Sum((SMALL, OTHER))

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +21,12 @@ from ws.report import store_commands
 from ws.store import MANIFEST, Recipe, Store
 from ws.store.manifests import read_manifest
 from ws.tests import shelf
-from ws.tests.shelf import OTHER, SMALL, WHOLE, Config, Numbers
+from ws.tests.shelf import OTHER, SMALL, WHOLE, Config, Numbers, Sum, Title, Titled
 from ws.upkeep import carry as carrying
-from ws.upkeep.carry import Move, drawn, plan, stratum
+from ws.upkeep.carry import Move, drawn, plan
 from ws.upkeep.compare import gap, gaps
+from ws.upkeep.following import is_as_it_was
+from ws.upkeep.strata import stratum
 
 Change = Callable[..., Store]
 
@@ -117,6 +120,100 @@ def test_what_only_follows_its_inputs_is_carried_unbuilt(changed: Change, built:
     assert (home(store, WHOLE) / "sum.txt").read_text() == "16.000"
 
 
+def test_an_input_that_is_not_stored_comes_along_with_its_kind(changed: Change, built: Built) -> None:
+    old = changed()
+    alike, another = Numbers(5), Numbers(6, Config("ia3"))
+    wholes = {one: Sum((one,)) for one in (alike, another)}
+    for one, whole in wholes.items():
+        old.get(whole)
+        shutil.rmtree(home(old, one))
+    store = changed(ROUNDING=1e-9)
+    moves = {move.recipe: move for move in plan(store).moves}
+    assert {one: moves[whole].follows for one, whole in wholes.items()} == {alike: True, another: False}
+    assert {move.recipe for move in plan(store).sample} == {SMALL, OTHER, wholes[another]}
+    built()
+    carried(store)
+    assert sorted(built()) == ["numbers 3", "numbers 4", "numbers 6", "sum"]
+    assert store.has(wholes[alike])
+    assert not store.has(alike)
+
+
+def test_an_input_of_other_code_than_its_kind_does_not_come_along(
+    changed: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, absent = Sum((Numbers(5),)), Numbers(5)
+    older = changed(ROUNDING=2e-9)
+    older.get(whole)
+    shutil.rmtree(home(older, absent))
+    monkeypatch.setattr(shelf, "ROUNDING", 4e-9)
+    [found] = [one for one in plan(Store(older.root)).moves if one.recipe == whole]
+    assert not found.follows
+    monkeypatch.setattr(shelf, "ROUNDING", 2e-9)
+    Store(older.root).get(Numbers(7))
+    monkeypatch.setattr(shelf, "ROUNDING", 4e-9)
+    [found] = [one for one in plan(Store(older.root)).moves if one.recipe == whole]
+    assert found.follows
+
+
+def test_an_input_that_is_not_stored_and_has_the_key_that_it_had_is_no_hindrance(changed: Change) -> None:
+    old, titled = changed(), Titled(Title("three"), SMALL)
+    old.get(titled)
+    shutil.rmtree(home(old, titled.title))
+    assert {move.recipe: move.follows for move in plan(changed(ROUNDING=1e-9)).moves}[titled]
+
+
+def test_of_a_stratum_whose_inputs_are_stored_in_part_a_whole_one_is_drawn(changed: Change) -> None:
+    old = changed()
+    for count in range(5, 12):
+        old.get(Sum((Numbers(count, Config("oft")), SMALL)))
+        shutil.rmtree(home(old, Numbers(count, Config("oft"))))
+    store = changed(ROUNDING=1e-9, SUFFIX=" ")
+    for seed in range(5):
+        assert WHOLE in {move.recipe for move in plan(store, seed=seed).sample}
+
+
+def test_a_stratum_that_an_audit_has_proven_is_not_built_again(changed: Change, built: Built) -> None:
+    later = Numbers(5), Numbers(6, Config("ia3"))
+    old = changed()
+    store = changed(ROUNDING=1e-9)
+    before = plan(store).id
+    carried(store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelf, "ROUNDING", 0.0)
+        for recipe in later:
+            Store(old.root).get(recipe)
+    built()
+    text = " ".join(carried(store, dry_run=True).split())
+    assert "of 2 strata this code has built one anew in an earlier audit, so none of these is built" in text
+    assert "builds 1 of 3 strata anew" in text
+    carried(store)
+    assert built() == ["numbers 6"]
+    assert all(map(store.has, later))
+    manifest = read_manifest(home(store, later[0]))
+    assert manifest is not None
+    assert manifest.carried[-1]["earlier"] == [before]
+    text = " ".join(store_commands.why(store, store.key(later[0]), None).split())
+    assert f"1 of 5 built anew by commit {manifest.carried[-1]['commit'][:12]}" in text
+    assert f", and of other strata by {before}, largest difference" in text
+
+
+def test_what_followed_in_an_audit_proves_nothing(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, other = changed(ROUNDING=1e-9), Sum((Numbers(5), OTHER))
+    carried(store)
+    assert stratum(other) == stratum(WHOLE)
+    monkeypatch.setattr(shelf, "SUFFIX", " ")
+    Store(store.root).get(other)
+    monkeypatch.setattr(shelf, "SUFFIX", "")
+    assert [move.recipe for move in plan(Store(store.root)).sample] == [other]
+
+
+def test_a_looser_audit_proves_nothing_for_a_stricter_one(changed: Change, built: Built) -> None:
+    store = changed(ROUNDING=1e-4)
+    carried(store, tolerance=1e-2)
+    assert len(plan(store, tolerance=1e-2).sample) == 0
+    assert {move.recipe for move in plan(store, tolerance=1e-6).sample} == {SMALL, OTHER}
+
+
 @pytest.mark.parametrize(
     ("said", "value"),
     [("source", "0" * 64), ("versions", {"torch": "1.0"}), ("fields", {"parts": []})],
@@ -128,8 +225,8 @@ def test_what_is_another_in_itself_does_not_follow(changed: Change, said: str, v
     manifest = json.loads(file.read_text())
     (manifest["recipe"] if said == "fields" else manifest)[said] = value
     recipe = next(move.recipe for move in plan(store).moves if move.recipe == WHOLE)
-    assert carrying._is_as_it_was(json.loads(file.read_text()), recipe, store)
-    assert not carrying._is_as_it_was(manifest, recipe, store)
+    assert is_as_it_was(json.loads(file.read_text()), recipe, store)
+    assert not is_as_it_was(manifest, recipe, store)
 
 
 def test_numbers_that_differ_are_shown_and_nothing_is_carried(changed: Change) -> None:
@@ -191,6 +288,14 @@ def test_an_audit_that_was_killed_goes_on_where_it_was(
     assert len(built()) == 1
     assert has_all(store)
     assert list((store.root / "carry").iterdir()) == []
+
+
+def test_what_other_code_built_for_an_audit_is_not_compared(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = changed(ROUNDING=0.5)
+    with pytest.raises(StoreError, match="nothing was carried"):
+        carried(store)
+    monkeypatch.setattr(shelf, "ROUNDING", 1e-9)
+    assert "2 of 2 agree within 1e-05" in carried(Store(store.root))
 
 
 def test_carrying_that_was_killed_goes_on_under_the_same_audit(

@@ -5,8 +5,8 @@ stored artifacts. Only if all of the sample agrees within the tolerance do all a
 the class of the recipe, the model, the adapter family and whatever else a recipe holds by name, such as a lens.
 
 Sampled are artifacts whose own code, fields or libraries are others today. Where only the keys of inputs moved, code
-that is as it was would read files that are as they were: those artifacts follow their inputs, and building one would
-show nothing.
+that is as it was would read files that are as they were: those artifacts follow their inputs (`ws.upkeep.following`),
+and building one would show nothing. Nor is one sampled of a stratum of which today's code has rebuilt one before.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +28,16 @@ from ws.store.manifests import Manifest, damage, read_manifest, write_said
 from ws.store.origin import committed, now, own_checkout, versions
 from ws.store.placing import move_into_place
 from ws.store.progress import say, track
-from ws.store.recipes import held_in, values_of
 from ws.store.texts import keep_texts
 from ws.store.written import named, written_down
 from ws.upkeep.compare import Gap, gaps
+from ws.upkeep.following import Following, inputs_of
 from ws.upkeep.garbage import CARRY_LOCK
 from ws.upkeep.standing import Standing, standings
+from ws.upkeep.strata import Stratum, stratum
 
 TOLERANCE = 1e-5
 """Default tolerance; for log-probabilities in float32, a hundred roundings of 1e-7 each."""
-
-TOLD_APART = frozenset({"family", "name"})
-"""Fields that make a stratum wherever a recipe or its inputs have them: the adapter family, and the model's name."""
-
-LONGEST_NAME = 40
-"""Characters of the longest string that counts as a name rather than prose."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +48,11 @@ class Move:
     recipe: Recipe
     key: str
     """Today's key."""
-    stratum: tuple[str, ...]
+    stratum: Stratum
     follows: bool = False
     """Whether only the keys of its inputs moved its own."""
+    whole: bool = True
+    """Whether all that it is made of is stored, so that nothing else has to be built to build it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,8 @@ class Plan:
     """All artifacts with another key today, including those that an earlier audit has carried."""
     pending: tuple[Move, ...]
     sample: tuple[Move, ...]
+    proven: Mapping[Stratum, str]
+    """Strata of which today's code has rebuilt an artifact within the tolerance before, and in which audit."""
     tolerance: float
     seed: int
     reached: int
@@ -77,7 +76,7 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """A name for the audit, computed from its content, so that an interrupted audit goes on under the same id."""
+        """A name for the audit, computed from its content."""
         named = [sorted((one.manifest.key, one.key) for one in self.moves), self.tolerance, self.seed]
         drawn = [one.manifest.key for one in self.sample]
         return hashlib.sha256(json.dumps([named, drawn]).encode()).hexdigest()[:16]
@@ -108,14 +107,15 @@ def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: i
         else:
             latest[one.key] = Move(one.manifest, one.recipe, one.key, stratum(one.recipe))
     candidates = sorted(latest.values(), key=lambda move: move.manifest.key)
-    places = [(move, read_manifest(store.home(move.recipe, move.key))) for move in candidates]
-    moves = _parted(
-        [move for move, there in places if there is None or _carried_from(there) == move.manifest.key], store
-    )
+    there = {move.key: read_manifest(store.home(move.recipe, move.key)) for move in candidates}
+    moves = _parted([move for move in candidates if _is_carried(move, there[move.key]) is not False], store)
+    proven = dict(_proven(moves, there, tolerance))
+    own = [move for move in moves if not move.follows and move.stratum not in proven]
     return Plan(
         tuple(moves),
-        tuple(move for move, there in places if there is None),
-        tuple(drawn([move for move in moves if not move.follows], sample=sample, seed=seed)),
+        tuple(move for move in moves if there[move.key] is None),
+        tuple(drawn(own, sample=sample, seed=seed)),
+        proven,
         tolerance,
         seed,
         sum(one.is_reached for one in found),
@@ -125,30 +125,25 @@ def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: i
 
 
 def drawn(moves: Sequence[Move], *, sample: int, seed: int) -> list[Move]:
-    """One random artifact of each stratum, and random others until there are `sample`."""
+    """One random artifact of each stratum, a whole one if there is one, and random others until there are `sample`."""
     chance = random.Random(seed)
-    strata: dict[tuple[str, ...], list[Move]] = {}
+    whole = {move.stratum for move in moves if move.whole}
+    strata: dict[Stratum, list[Move]] = {}
     for move in moves:
-        strata.setdefault(move.stratum, []).append(move)
+        if move.whole or move.stratum not in whole:
+            strata.setdefault(move.stratum, []).append(move)
     first = [chance.choice(strata[name]) for name in sorted(strata)]
     taken = {move.manifest.key for move in first}
     others = [move for move in moves if move.manifest.key not in taken]
     return first + chance.sample(others, min(len(others), max(0, sample - len(first))))
 
 
-def stratum(recipe: Recipe) -> tuple[str, ...]:
-    """What kind of artifact a recipe makes, of which model and family, through which lens."""
-    told = sorted(set(_told(recipe)))
-    return (type(recipe).__name__, *told, *_names(recipe))
-
-
 def audit(store: Store, plan: Plan) -> list[Finding]:
     """Builds the sample again and compares it; what an interrupted audit has built already is only compared."""
     inputs = _Inputs(store, {move.key: move.manifest.home for move in plan.moves})
-    folder = store.root / "carry" / plan.id
     found = []
     for move in track(plan.sample, "building the sample anew"):
-        built = folder / move.manifest.key
+        built = _rebuilt(store, move)
         if not built.exists():
             _rebuild(move, built, inputs)
         found.append(Finding(move, tuple(gaps(move.manifest.home, built, move.manifest.said["files"]))))
@@ -168,9 +163,11 @@ def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
         **{"tolerance": plan.tolerance, "largest_difference": max((one.largest for one in findings), default=0.0)},
         **{"of": len(plan.moves), "sample": sorted(one.move.manifest.key for one in findings)},
         "strata": len({move.stratum for move in plan.moves if not move.follows}),
+        "earlier": sorted({plan.proven[move.stratum] for move in plan.moves if move.stratum in plan.proven}),
     }
     done = sum(_carry(store, move, entry) for move in track(plan.pending, "carrying"))
-    shutil.rmtree(store.root / "carry" / plan.id, ignore_errors=True)
+    for move in plan.sample:
+        shutil.rmtree(_rebuilt(store, move), ignore_errors=True)
     return done
 
 
@@ -257,45 +254,38 @@ def _link(file: Path, link: Path) -> None:
 
 
 def _parted(moves: Sequence[Move], store: Store) -> list[Move]:
-    """The moves, with those marked that only follow their inputs, all of which are there to be followed."""
-    carried = {move.key for move in moves}
-
-    def is_there(recipe: Recipe) -> bool:
-        return store.key(recipe) in carried or store.has(recipe)
-
+    """The moves, with those marked that only follow their inputs, and those that are not whole."""
+    following = Following([(move.manifest, move.recipe) for move in moves], store)
     return [
-        replace(move, follows=_is_as_it_was(move.manifest.said, move.recipe, store))
-        if all(map(is_there, _inputs(move.recipe)))
-        else move
+        replace(
+            move,
+            follows=following.follows(move.manifest, move.recipe),
+            whole=all(map(following.is_stored, inputs_of(move.recipe))),
+        )
         for move in moves
     ]
 
 
-def _inputs(recipe: Recipe) -> list[Recipe]:
-    held = (value for field in values_of(recipe).values() for value in held_in(field))
-    return [value for value in held if isinstance(value, Recipe)]
+def _is_carried(move: Move, there: Manifest | None) -> bool | None:
+    """Whether what lies under today's key is this artifact; None if nothing does."""
+    return None if there is None else _carried_from(there) == move.manifest.key
 
 
-def _is_as_it_was(said: Mapping[str, Any], recipe: Recipe, store: Store) -> bool:
-    """Whether a recipe's own code, fields and libraries are those of a manifest, whatever the keys of its inputs."""
-    described, _ = written_down(recipe, store.key)
-    today = (store.source(recipe), versions(), _bare(described))
-    return today == (said["source"], said["versions"], _bare(said["recipe"]))
+def _proven(
+    moves: Sequence[Move], there: Mapping[str, Manifest | None], tolerance: float
+) -> Iterator[tuple[Stratum, str]]:
+    """The strata of artifacts that an audit built anew, with the code that gives them their keys of today."""
+    for move in moves:
+        carried = there[move.key]
+        if carried is not None:
+            entry = carried.carried[-1]
+            if move.manifest.key in entry["sample"] and entry["largest_difference"] <= tolerance:
+                yield move.stratum, entry["audit"]
 
 
-def _bare(described: object) -> object:
-    """A recipe of a manifest without the keys of its inputs and the modules of its classes."""
-    match described:
-        case {"input": _}:
-            return None
-        case {"class": str(name), **rest}:
-            return name.rpartition(".")[-1], {key: _bare(value) for key, value in rest.items()}
-        case dict():
-            return {key: _bare(value) for key, value in described.items()}
-        case list():
-            return [_bare(value) for value in described]
-        case _:
-            return described
+def _rebuilt(store: Store, move: Move) -> Path:
+    """Where an audit keeps what it built anew: by the key of today, which any other audit of this code shares."""
+    return store.root / "carry" / move.key
 
 
 def _carried_from(manifest: Manifest) -> str | None:
@@ -305,36 +295,3 @@ def _carried_from(manifest: Manifest) -> str | None:
 def _age(manifest: Manifest) -> tuple[str, int]:
     """When an artifact got its key, and how often it was carried, to order carries within one second."""
     return max([manifest.created, *(entry["date"] for entry in manifest.carried)]), len(manifest.carried)
-
-
-def _told(value: object) -> Iterator[str]:
-    """The names of family and model, wherever a recipe holds them."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _told(item)
-    elif is_dataclass(value):
-        for name, item in values_of(value).items():
-            if name in TOLD_APART and isinstance(item, str):
-                yield item
-            else:
-                yield from _told(item)
-
-
-def _names(recipe: Recipe) -> list[str]:
-    """The classes that a recipe holds, apart from its inputs, and the names in these."""
-    found: list[str] = []
-
-    def look(value: object) -> None:
-        if isinstance(value, tuple) and not hasattr(value, "_fields"):
-            for item in value:
-                look(item)
-        elif is_dataclass(value) and not isinstance(value, Recipe):
-            inner = values_of(value)
-            words = [item for item in inner.values() if isinstance(item, str) and len(item) <= LONGEST_NAME]
-            found.append(" ".join([type(value).__name__, *words]))
-            for item in inner.values():
-                look(item)
-
-    for value in values_of(recipe).values():
-        look(value)
-    return sorted(set(found))
