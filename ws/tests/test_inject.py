@@ -1,5 +1,7 @@
 """A fresh adapter computes nothing, trains alone, trains as PEFT's does, and leaves no trace."""
 
+import gc
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -82,15 +84,30 @@ def test_an_exception_leaves_no_trace(lm: LanguageModel, family: str, engine: En
     assert fingerprint(lm) == before
 
 
-@every_engine
-def test_weights_spoilt_inside_are_put_back(lm: LanguageModel, engine: Engine) -> None:
+def test_weights_that_peft_writes_into_are_put_back(lm: LanguageModel) -> None:
     before = logits(lm)
-    with injected(lm, SHAPES["lora"], layers=LAYERS, seed=0, engine=engine), torch.no_grad():
+    with injected(lm, SHAPES["lora"], layers=LAYERS, seed=0, engine="peft"), torch.no_grad():
         for parameter in lm.model.get_decoder().layers[LAYERS.start].self_attn.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(2)
         assert not torch.equal(logits(lm), before)
     assert torch.equal(logits(lm), before)
+
+
+@pytest.mark.parametrize("family", ["lora", "pissa"])
+def test_native_neither_copies_a_weight_nor_writes_into_one(lm: LanguageModel, family: str) -> None:
+    weight = lm.linears(LAYERS.start, LAYERS.stop).popitem()[1].weight
+
+    def places() -> set[int]:
+        gc.collect()
+        like = (one for one in gc.get_objects() if isinstance(one, Tensor) and one.shape == weight.shape)
+        return {one.untyped_storage().data_ptr() for one in like if not one.requires_grad and torch.equal(one, weight)}
+
+    before, version = places(), weight._version
+    with injected(lm, SHAPES[family], layers=LAYERS, seed=0):
+        assert places() == before == {weight.untyped_storage().data_ptr()}
+        four_steps(lm)
+    assert weight._version == version
 
 
 @every_engine

@@ -4,7 +4,7 @@ Two engines train the same adapter. "native" runs each family's own `forward` on
 runs the PEFT library, as a reference to compare "native" with.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
@@ -39,8 +39,8 @@ def injected(
 ) -> Iterator[Callable[[], dict[str, Params]]]:
     """The model with a fresh adapter in the targeted linears of `layers`; yields a function that reads its parameters.
 
-    Only the adapter's trainable parameters require gradients inside. On leaving, the model has the very modules and
-    weights it had before. Both signs of a seed start from the same values.
+    Only the adapter's trainable parameters require gradients inside, and "native" never writes into a weight. On
+    leaving, the model has the very modules and weights it had before. Both signs of a seed start from the same values.
     Raises: ShapeError if the rank or block does not fit a layer.
     """
     _tell(lm, layers)
@@ -51,16 +51,13 @@ def injected(
     }
     for linear in linears.values():
         family(shape.family).check(matrix(linear), config=shape)
-    # Contiguous, so that the transposed weight of a Conv1D is laid out like any other.
-    originals = {name: matrix(linear).detach().contiguous().clone() for name, linear in linears.items()}
-    inject = _inject_native if engine == "native" else _inject_peft
+    inject = _native if engine == "native" else _peft
     try:
-        yield inject(lm, shape, linears, originals, seed=seed)
+        with inject(lm, shape, linears, seed=seed) as parameters:
+            yield parameters
     finally:
         for name, linear in linears.items():
             lm.model.set_submodule(name, linear)
-            matrix(linear).data.copy_(originals[name])
-        vars(lm.model).pop("peft_config", None)
         lm.model.requires_grad_(False)
 
 
@@ -106,36 +103,52 @@ class AdaptedLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-def _start(shape: AdapterConfig, originals: dict[str, Tensor], *, seed: int) -> Iterator[tuple[str, Params]]:
+def _start(shape: AdapterConfig, weights: Iterable[tuple[str, Tensor]], *, seed: int) -> Iterator[tuple[str, Params]]:
     """The values that every layer's parameters start from, layer by layer; the same for both engines."""
     generator = torch.Generator().manual_seed(seed)
-    for name, W in originals.items():
+    for name, W in weights:
         yield (
             name,
             family(shape.family).init(W, config=shape, generator=generator, feedforward=is_feedforward_output(name)),
         )
 
 
-def _inject_native(
-    lm: LanguageModel,
-    shape: AdapterConfig,
-    linears: dict[str, nn.Module],
-    originals: dict[str, Tensor],
-    *,
-    seed: int,
-) -> Callable[[], dict[str, Params]]:
+def _weight(linear: nn.Module) -> Float[Tensor, "d_out d_in"]:
+    """Its weight, without gradients; contiguous, so that the transposed one of a Conv1D is laid out like any other."""
+    return matrix(linear).detach().contiguous()
+
+
+@contextmanager
+def _native(
+    lm: LanguageModel, shape: AdapterConfig, linears: Mapping[str, nn.Module], *, seed: int
+) -> Iterator[Callable[[], dict[str, Params]]]:
     adapted = {}
-    for name, params in _start(shape, originals, seed=seed):
+    weights = ((name, _weight(linear)) for name, linear in linears.items())
+    for name, params in _start(shape, weights, seed=seed):
         adapted[name] = AdaptedLinear(linears[name], params, shape).to(lm.device)
         lm.model.set_submodule(name, adapted[name])
-    return lambda: {name: _kept(module.params) for name, module in adapted.items()}
+    yield lambda: {name: _kept(module.params) for name, module in adapted.items()}
 
 
-def _inject_peft(
+@contextmanager
+def _peft(
+    lm: LanguageModel, shape: AdapterConfig, linears: Mapping[str, nn.Module], *, seed: int
+) -> Iterator[Callable[[], dict[str, Params]]]:
+    """PEFT writes into the weights of some families, such as PiSSA's, so they are copied, and put back."""
+    originals = {name: _weight(linear).clone() for name, linear in linears.items()}
+    try:
+        yield _injected_by_peft(lm, shape, linears, originals, seed=seed)
+    finally:
+        for name, linear in linears.items():
+            matrix(linear).data.copy_(originals[name])
+        vars(lm.model).pop("peft_config", None)
+
+
+def _injected_by_peft(
     lm: LanguageModel,
     shape: AdapterConfig,
-    linears: dict[str, nn.Module],
-    originals: dict[str, Tensor],
+    linears: Mapping[str, nn.Module],
+    originals: Mapping[str, Tensor],
     *,
     seed: int,
 ) -> Callable[[], dict[str, Params]]:
@@ -154,7 +167,7 @@ def _inject_peft(
             f"PEFT adapted {len(tuners)} layers where {len(linears)} were named, such as {min(linears)}; "
             "this release of PEFT reads target names differently: install the pinned one"
         )
-    for name, params in _start(shape, originals, seed=seed):
+    for name, params in _start(shape, originals.items(), seed=seed):
         to_peft(tuners[name], params, config=shape)
     return lambda: {
         name: _kept(side.from_peft(tuner, W=originals[name], config=shape)) for name, tuner in tuners.items()
