@@ -17,7 +17,7 @@
 #
 # So: write keys that do not overlap, or in sorted order. Nothing is printed. In this project: ws/adapters/peft/side.py
 # takes the file's first key too, as PEFT's own loading does, so that dW is the loaded adapter's, not the trained one's;
-# adapters that the project trains have one alpha for all layers. Exits 1 when this has changed.
+# ws/delta/folders/delta.py prints a line where a layer has two. Exits 1 when this has changed.
 set -eu
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

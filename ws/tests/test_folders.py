@@ -128,6 +128,24 @@ def test_a_boft_made_with_fewer_factors_than_it_says_is_told(lm: LanguageModel, 
     assert any("says 2 butterfly factors and holds 1" in line for line in told)
 
 
+def test_two_alphas_for_a_layer_are_told(lm: LanguageModel, tmp_path: Path, told: Told) -> None:
+    folder = made(lm, tmp_path, KINDS["LoRA, alpha_pattern and rsLoRA"])
+    settings = json.loads((folder / CONFIG).read_text())
+    assert settings["alpha_pattern"] == {"q_proj": 2, "up_proj": 16}
+    folder_delta(folder, lm)
+    assert not any("alpha_pattern" in line for line in told)
+    for pattern, is_told in (
+        ({"layers.1.self_attn.q_proj": 8, "q_proj": 2}, True),
+        ({"layers.1.self_attn.q_proj": 2, "q_proj": 2}, False),
+        ({"layers.9.self_attn.q_proj": 8, "q_proj": 2}, False),
+    ):
+        told.clear()
+        (folder / CONFIG).write_text(json.dumps(settings | {"alpha_pattern": pattern}))
+        folder_delta(folder, lm)
+        said = "layers.1.self_attn.q_proj and q_proj in alpha_pattern are both for model.layers.1.self_attn.q_proj;"
+        assert any(said in line for line in told) == is_told
+
+
 def test_what_peft_draws_anew_at_each_loading_is_refused(lm: LanguageModel, tmp_path: Path) -> None:
     folder = made(lm, tmp_path, KINDS["LoRA, PiSSA by randomised SVD"])
     settings = json.loads((folder / CONFIG).read_text())

@@ -117,10 +117,13 @@ def _peft_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
     why = why_through_peft(folder, lm)
     if why is not None:
         say(f"{folder.name} has {why}: dW through PEFT, which takes longer")
-        return delta_through_peft(folder, lm, settings)
-    layers, linears = load_layers(folder, lm, settings), lm.linears(0, lm.n_layers)
-    _say_factors(folder, settings, layers)
-    return WeightDelta({path: _update(matrix(linears[path]).detach(), *layer) for path, layer in layers.items()})
+        delta = delta_through_peft(folder, lm, settings)
+    else:
+        layers, linears = load_layers(folder, lm, settings), lm.linears(0, lm.n_layers)
+        _say_factors(folder, settings, layers)
+        delta = WeightDelta({path: _update(matrix(linears[path]).detach(), *layer) for path, layer in layers.items()})
+    _say_overlapping(folder, settings, delta.tensors)
+    return delta
 
 
 def _why_outranked(folder: Path, lm: LanguageModel) -> str | None:
@@ -192,6 +195,23 @@ def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
     elif aims != "all-linear":
         return
     say_unchanged(folder.name, within - present)
+
+
+def _say_overlapping(folder: Path, settings: Settings, layers: Iterable[str]) -> None:
+    """Print a line if alpha_pattern has two numbers for a layer: PEFT takes the first, and sorts them as it saves."""
+    from peft.utils.other import get_pattern_key
+
+    pattern = settings.get("alpha_pattern")
+    if not isinstance(pattern, Mapping):
+        return
+    for path in layers:
+        keys = [key for key in pattern if get_pattern_key([key], path) == key]
+        if len({pattern[key] for key in keys}) > 1:
+            say(
+                f"{folder.name}: {' and '.join(keys)} in alpha_pattern are both for {path}; the first counts, as where "
+                "PEFT loads it, but PEFT sorts them as it saves, so training may have had another"
+            )
+            return
 
 
 def _say_factors(folder: Path, settings: Settings, layers: Mapping[str, tuple[Params, AdapterConfig]]) -> None:
