@@ -163,7 +163,7 @@ def _of_own_model(text: str) -> Side:
     model = named_model(text, open_store())
     cases = dict(cases_in(model.home / "snapshots", model=model.name)) if model.home else {}
     if not cases:
-        raise DataError(f"nothing is recorded of the model {text}; record it: pytest claims/ --model {text}")
+        raise DataError(f"nothing is recorded of the model {text}; record it: pytest claims/ --model={text}")
     return Side(text, f"model {model.name}", cases)
 
 

@@ -97,7 +97,7 @@ def _case(case: Case, entry: Entry | None, test: str | None) -> Iterator[str]:
     yield from wrapped(f"on {where}; {releases}", "  ")
     if test is not None:
         # In one line, however long, so that it can be copied.
-        yield f'  pytest "{test}::{item(case)}" --model {case.id[0]}'
+        yield f'  pytest "{test}::{item(case)}" --model={case.id[0]}'
 
 
 def _artifacts(case: Case, reads: Sequence[Read], known: Known) -> Iterator[str]:

@@ -7,7 +7,7 @@ tyro reads them, and prints its own errors as boxes on standard error. They are 
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, is_dataclass, make_dataclass
 from functools import partial
@@ -205,6 +205,9 @@ def _unread(box: str, function: Callable[..., Any], words: list[str]) -> str:
         return next(by_spelling[name] for name in spelled.split("/") if name in by_spelling)
 
     text = _unboxed(box)
+    if strange := [word for word in words if _is_strange(word, taken.values())]:
+        # Where a positional argument may stand, tyro takes an unknown option for one without its value.
+        return _stranger(strange, function)
     if text.startswith("Missing from"):
         given = {word.partition("=")[0] for word in words}
         missing = [one.spelled for one in taken.values() if one.is_required and one.spelled not in given]
@@ -235,6 +238,13 @@ def _unboxed(box: str) -> str:
 
 def _is_rule(line: str) -> bool:
     return set(line) <= {"─", "-"}
+
+
+def _is_strange(word: str, known: Iterable[Argument]) -> bool:
+    """Whether a word is an option that no argument is called by."""
+    spelled = {name for one in known if not one.is_positional for name in one.spellings}
+    name = word.partition("=")[0].replace("_", "-")
+    return name.startswith("--") and name not in spelled and name.replace("--no-", "--", 1) not in spelled
 
 
 def _stranger(words: list[str], function: Callable[..., Any]) -> str:

@@ -127,7 +127,7 @@ def labelled(label: str, said: str) -> str:
 
 def page(text: str, usage: str) -> str:
     """The README of a folder."""
-    return f"# A steering direction\n\n```\n{text}```\n\n```python\n{usage}\n```\n"
+    return f"{placing.HEADING}\n```\n{text}```\n\n```python\n{usage}\n```\n"
 
 
 @contextmanager

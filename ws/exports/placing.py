@@ -1,7 +1,8 @@
 """Putting an export in its place: whole or not at all, and never over something that no export of ours has written.
 
 A folder or file is written beside its place, under a name of its own, and moves there when it is finished and has been
-read back. What stands there already is replaced only if that was asked for, and only if it is an export itself.
+read back. What stands there already is replaced only if that was asked for, and only if it is an export itself: names
+of files do not tell, since a model or adapter of the user's own has the very same.
 """
 
 import contextlib
@@ -16,6 +17,12 @@ from ws.files.gguf_header import placed
 
 README = "README.md"
 """What every folder of an export has beside the files of its format."""
+
+HEADING = "# A steering direction\n"
+"""How that file begins, by which an export is known."""
+
+NAMED = ", for "
+"""What the name of every GGUF export has between that of the direction and that of the model."""
 
 
 @contextlib.contextmanager
@@ -57,6 +64,11 @@ def check_folder(place: Path, *, holds: Collection[str], force: bool) -> None:
             f"{place} holds {foreign[0]}, which such an export never writes, so the folder is not replaced, with "
             "--force neither; name a folder that is not there yet"
         )
+    if not _is_export(place):
+        raise DataError(
+            f"{place} holds {inside[0].name} and no {README} of an export: it may be a model or an adapter of your "
+            "own, so it is not replaced, with --force neither; name a folder that is not there yet"
+        )
     if not force:
         raise DataError(f"{place} is there already; name another folder, or replace it with --force")
 
@@ -72,17 +84,29 @@ def check_file(place: Path, *, kinds: Collection[str], force: bool) -> None:
         )
     if not place.exists() and not place.is_symlink():
         return
-    if place.is_symlink() or not place.is_file() or _kind(place) not in kinds:
+    kind, name = _said(place) if place.is_file() and not place.is_symlink() else ("no file", NAMED)
+    if kind not in kinds or NAMED not in name:
+        seen = kind if kind not in kinds else f"{kind} named {name!r}"
         raise DataError(
-            f"{place} is there and is no such export ({_kind(place) if place.is_file() else 'no file'}), so it is not "
-            "replaced, with --force neither; name another file"
+            f"{place} is there and is no such export ({seen}), so it is not replaced, with --force neither; name "
+            "another file"
         )
     if not force:
         raise DataError(f"{place} is there already; name another file, or replace it with --force")
 
 
-def _kind(place: Path) -> str:
-    """What a GGUF file says that it holds: "adapter", "controlvector", or the architecture of a whole model."""
+def _is_export(place: Path) -> bool:
+    """Whether a folder's README is one that an export has written."""
+    try:
+        with (place / README).open(encoding="utf-8", errors="replace") as opened:
+            return opened.readline() == HEADING
+    except OSError:
+        return False
+
+
+def _said(place: Path) -> tuple[str, str]:
+    """What a GGUF file says that it holds ("adapter", "controlvector", or the architecture of a whole model), and its
+    name."""
     from gguf import GGUFReader
 
     try:
@@ -91,9 +115,9 @@ def _kind(place: Path) -> str:
             name: found.contents() for name, found in GGUFReader(place).fields.items() if name.startswith("general.")
         }
     except (ValueError, IndexError, ModelFileError, OSError) as broken:
-        return f"no GGUF file: {str(broken)[:80]}"
+        return f"no GGUF file: {str(broken)[:80]}", ""
     kind = said.get("general.type", "model")
-    return str(said.get("general.architecture") if kind == "model" else kind)
+    return str(said.get("general.architecture") if kind == "model" else kind), str(said.get("general.name", ""))
 
 
 def _matches(name: str, holds: Collection[str]) -> bool:

@@ -45,7 +45,7 @@ def folder_of(model: str, tests: Path, chosen: Path | None, store: Store) -> Pat
     folder = evidence_folder(known.name, chosen=chosen, home=known.home, beside=tests / FOLDER)
     if not folder.is_dir():
         raise StoreError(
-            f"there is no evidence of {model} in {folder}; `pytest {tests} --model {model} --snapshot-update "
+            f"there is no evidence of {model} in {folder}; `pytest {tests} --model={model} --snapshot-update "
             "--record-evidence` packs it"
         )
     return folder

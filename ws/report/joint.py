@@ -248,7 +248,7 @@ def _command(asked: Asked, store: Store, claims: Iterable[tuple[str, ...]]) -> s
     ids = " or ".join(sorted({claim.lower() for some in claims for claim in some}))
     gpu = "--gpu " if asked.subject.device == "cuda" else ""
     on = known_model(asked.subject.model)
-    model = "--smoke" if on.untrained else f"{gpu}--model {shlex.quote(on.typed)}"
+    model = "--smoke" if on.untrained else f"{gpu}--model={shlex.quote(on.typed)}"
     place = spelled(store)
     where = "" if place is None else f" --store={place}"
     return f'pytest claims/ -k "{ids}" {model} --seeds {len(asked.seeds)}{where}'

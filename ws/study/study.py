@@ -99,7 +99,8 @@ class Study:
         call with the first of another. `measure` is "corrected", in which a mere push towards Yes cancels, "raw", as in
         the journal, "text", which reads answers of both sides, or "written", which judges answers of the model's own.
         Units: nats, a row of Yes/No questions or a token of text.
-        Raises: DataError without a direction or a coefficient, MismatchError for a direction of another model.
+        Raises: DataError without a direction or a coefficient, MismatchError for a direction of another model,
+            UnknownNameError for a measure that does not exist.
         """
         if not directions or not coeffs:
             raise DataError(

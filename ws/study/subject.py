@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ws.behaviors import Behavior, Question, behavior
 from ws.behaviors.brought import OwnBehavior
 from ws.behaviors.honesty import HONESTY, from_pool
 from ws.behaviors.judges import judges_of
 from ws.behaviors.messages import Message, Untrained, untrained
-from ws.errors import DataError
+from ws.errors import DataError, UnknownNameError
 from ws.lenses.activations import fit_prompts
 from ws.models.language import Placed
 from ws.models.scale import Scale
@@ -205,7 +205,11 @@ class Subject:
     def scored(
         self, measure: Measure, intervention: Intervention, *, seed: int, coeffs: tuple[float, ...]
     ) -> Rows | TextRows | WrittenRows:
-        """What a measure reads of an intervention; of Yes/No questions the same for every seed."""
+        """What a measure reads of an intervention; of Yes/No questions the same for every seed.
+
+        Raises: UnknownNameError if there is no such measure.
+        """
+        _check_measure(measure)
         match measure:
             case "text":
                 return self.text_rows(intervention, seed=seed, coeffs=coeffs)
@@ -218,8 +222,10 @@ class Subject:
     ) -> Rows | TextRows:
         """What a measure reads of a cut of a direction.
 
-        Raises: DataError for written answers, which take minutes where there are hundreds of cuts.
+        Raises: UnknownNameError if there is no such measure; DataError for written answers, which take minutes where
+            there are hundreds of cuts.
         """
+        _check_measure(measure)
         if measure == "written":
             raise DataError(
                 f"{cut.describe()} was asked for as written: hundreds of cuts would write for days; measure it as text"
@@ -268,3 +274,9 @@ def _asked_of_cuts(model: str, behavior_name: str, pair: str) -> tuple[Question,
     asked = tuple(q for q in _asked(model, behavior_name, "heldout") if q.pair == pair)
     chosen = set(list(dict.fromkeys(q.cluster for q in asked))[:: known_model(model).scale.cut_stride])
     return tuple(q for q in asked if q.cluster in chosen)
+
+
+def _check_measure(measure: str) -> None:
+    """Whatever is no measure of text would else be read as one of Yes and No. Raises: UnknownNameError for a typo."""
+    if measure not in get_args(Measure):
+        raise UnknownNameError("measure", measure, get_args(Measure))

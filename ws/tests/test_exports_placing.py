@@ -18,6 +18,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def fill(place: Path, text: str, *, parts: int = 1) -> None:
     with placing.folder(place, holds=HOLDS) as scratch:
         (scratch / "model.safetensors").write_text(text)
+        (scratch / placing.README).write_text(placing.HEADING)
         _ = 1 / parts
 
 
@@ -27,8 +28,9 @@ def fill_file(place: Path, *, parts: int = 1) -> None:
         _ = 1 / parts
 
 
-def gguf_file(path: Path, *, arch: str, kind: str | None) -> Path:
+def gguf_file(path: Path, *, arch: str, kind: str | None, name: str = "dW of lora, for llama") -> Path:
     writer = gguf.GGUFWriter(path, arch)
+    writer.add_name(name)
     if kind is not None:
         writer.add_type(kind)
     writer.write_header_to_file()
@@ -55,7 +57,7 @@ def test_a_folder_takes_the_place_of_an_older_export(tmp_path: Path) -> None:
     fill(tmp_path / "export", "old")
     (tmp_path / "export" / "adapter_config.json").write_text("{}")
     fill(tmp_path / "export", "new")
-    assert tree(tmp_path) == {"export/model.safetensors": b"new"}
+    assert tree(tmp_path) == {"export/model.safetensors": b"new", "export/README.md": placing.HEADING.encode()}
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -82,7 +84,7 @@ def test_an_older_export_comes_back_if_the_new_one_cannot_move(tmp_path: Path, m
     monkeypatch.setattr(placing.os, "rename", once)
     with pytest.raises(PermissionError):
         fill(tmp_path / "export", "new")
-    assert tree(tmp_path) == {"export/model.safetensors": b"old"}
+    assert tree(tmp_path)["export/model.safetensors"] == b"old"
 
 
 def test_only_an_export_is_replaced_and_only_by_force(tmp_path: Path) -> None:
@@ -95,7 +97,34 @@ def test_only_an_export_is_replaced_and_only_by_force(tmp_path: Path) -> None:
         placing.check_folder(tmp_path / "export", holds=HOLDS, force=True)
     with pytest.raises(DataError, match=r"holds thesis.txt"):
         fill(tmp_path / "export", "new")
-    assert tree(tmp_path) == {"export/model.safetensors": b"old", "export/thesis.txt": b"years"}
+    assert tree(tmp_path)["export/model.safetensors"] == b"old"
+    assert tree(tmp_path)["export/thesis.txt"] == b"years"
+
+
+@pytest.mark.parametrize("readme", [None, "# Model Card for Model ID\n", "A steering direction\n"])
+def test_a_model_or_adapter_of_ones_own_is_never_replaced(tmp_path: Path, readme: str | None) -> None:
+    place = tmp_path / "mine"
+    place.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (place / name).write_text("trained for days")
+    if readme is not None:
+        (place / placing.README).write_text(readme)
+    before = tree(tmp_path)
+    message = (
+        r"no README.md of an export: it may be a model or an adapter of your own, so it is not replaced, with --force"
+    )
+    for force in (False, True):
+        with pytest.raises(DataError, match=message):
+            placing.check_folder(place, holds=HOLDS, force=force)
+    with pytest.raises(DataError, match=message):
+        fill(place, "new")
+    assert tree(tmp_path) == before
+
+
+def test_an_adapter_that_others_have_converted_is_not_replaced(tmp_path: Path) -> None:
+    place = gguf_file(tmp_path / "there.gguf", arch="llama", kind="adapter", name="Mine Lora")
+    with pytest.raises(DataError, match=r"is no such export \(adapter named 'Mine Lora'\), so it is not replaced"):
+        placing.check_file(place, kinds=("adapter",), force=True)
 
 
 def test_a_folder_within_is_no_export(tmp_path: Path) -> None:
@@ -108,7 +137,7 @@ def test_an_empty_folder_is_filled_and_a_link_is_not_followed(tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     placing.check_folder(tmp_path / "empty", holds=HOLDS, force=False)
     fill(tmp_path / "empty", "all")
-    assert tree(tmp_path) == {"empty/model.safetensors": b"all"}
+    assert tree(tmp_path)["empty/model.safetensors"] == b"all"
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     with pytest.raises(DataError, match="is no folder"):
         placing.check_folder(tmp_path / "link", holds=HOLDS, force=True)

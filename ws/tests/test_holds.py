@@ -332,6 +332,14 @@ def test_a_claim_without_its_mark_is_told_so(project: Project) -> None:
     result.stdout.fnmatch_lines(['*asserts a claim without naming it; add @pytest.mark.claim("C05")*'])
 
 
+@pytest.mark.parametrize(("asked", "seen"), [("effect()", "Estimate"), ("effect() == 0", "bool 'False'")])
+def test_what_asks_nothing_is_refused(project: Project, asked: str, seen: str) -> None:
+    project.claims(STEERS.replace("effect() > 0", asked))
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*gives holds *{seen}*, which asks nothing; compare an estimate with *"])
+
+
 def test_a_second_verdict_in_one_test_is_refused(project: Project) -> None:
     project.claims(STEERS + "    holds(effect() > 0)\n")
     project.record()

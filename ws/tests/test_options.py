@@ -76,7 +76,7 @@ def test_a_pool_of_one_s_own_is_a_file_and_part_of_the_flags(shown: Project) -> 
     file.write_text("[]")
     shown.run("--pool", "my pool.txt").assert_outcomes(passed=2)
     assert settings(shown)["pool"] == str(file)
-    assert Settings(("smollm2-135m",), None, file, False, "cpu", False, pool=file).flags == f"--pool '{file}'"
+    assert Settings(("smollm2-135m",), None, file, False, "cpu", False, pool=file).flags == f"--pool='{file}'"
 
 
 def test_the_reference_engine_records_no_snapshots(shown: Project) -> None:

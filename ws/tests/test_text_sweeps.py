@@ -1,13 +1,15 @@
 """Sweeps of text and of written answers, over seeds: of families, of cuts, of a subject's own behavior."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ws.errors import DataError
+from ws.errors import DataError, UnknownNameError
 from ws.scoring.scored import read_scored
 from ws.scoring.text import FIRST_PAIR
+from ws.stats.sweep import OF_YES_AND_NO
 from ws.steering.interventions import Nothing, Weights
 from ws.store import Store
 from ws.study import sweeps
@@ -85,3 +87,15 @@ def test_a_pool_that_is_too_small_says_so(tmp_path: Path) -> None:
     mine = replace(SUBJECT, behavior_name="honesty", pool=tmp_path / "pool.json")
     with pytest.raises(DataError, match=r"pool.json has 1 messages, 0 of them not trained on; .* add 14 to it"):
         mine.answers(0)
+
+
+def test_a_measure_that_does_not_exist_is_refused_by_name() -> None:
+    # Only here are types checked before the function itself is asked.
+    for scored in map(inspect.unwrap, (Subject.scored, Subject.cut_scored)):
+        for typo in ("RAW", "Text", "txt"):
+            with pytest.raises(
+                UnknownNameError, match=f"unknown measure '{typo}'; known: corrected, raw, text, written"
+            ):
+                scored(SUBJECT, typo, Nothing(), seed=0, coeffs=(0.0,))
+    for measure in OF_YES_AND_NO:
+        assert SUBJECT.scored(measure, Nothing(), seed=0, coeffs=(0.0,)) == SUBJECT.base_rows

@@ -36,7 +36,7 @@ def test_a_case_tells_its_number_and_what_it_was_read_from(repository: Repositor
     assert f"C05 HOLDS test_it[a] on {MODEL} (cpu)" in text
     assert "It is so." in text
     assert "0.50 [0.40, 0.60] > 0.1; tolerance 0.01" in text
-    assert f'test_it.py::test_it[{MODEL}-a]" --model {MODEL}' in text
+    assert f'test_it.py::test_it[{MODEL}-a]" --model={MODEL}' in text
     words = " ".join(text.split())
     assert re.search(rf"{store.key(WHOLE)[:12]} Sum [^:]*: the same key today made of 2 Numbers", words)
     assert "nothing: 1 of 1 keys are the same today" in words
