@@ -230,7 +230,7 @@ def test_other_seeds_fail_and_say_what_to_run(project: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*other seeds than its snapshot's,", "*seeds 3 -> 2", "*run with --seeds 3;*"])
     assert "beyond its tolerance" not in result.stdout.str()
-    result.stdout.fnmatch_lines(["*--seeds 2 --snapshot-update*"])
+    result.stdout.fnmatch_lines(["*--seeds=2 --snapshot-update*"])
 
 
 def test_a_missing_snapshot_fails_and_says_how_to_record_it(project: Project) -> None:

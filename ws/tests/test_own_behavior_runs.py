@@ -114,7 +114,7 @@ def test_verdicts_are_kept_in_the_behavior_s_home_whatever_its_file_is_called(pr
     renamed = (project.pytester.path / "mine.json").rename(project.pytester.path / "yours.json")
     result = project.run("claims", f"--behavior={renamed}", EFFECT="-1")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*verdict HOLDS -> REFUTED*", f"*pytest *test_it_steers* --behavior {renamed}*"])
+    result.stdout.fnmatch_lines(["*verdict HOLDS -> REFUTED*", f"*pytest *test_it_steers* --behavior={renamed}*"])
     project.run("claims", "--behavior", home.name).assert_outcomes(passed=1)
 
 

@@ -52,7 +52,7 @@ def test_what_is_recorded_lies_in_the_model_s_home_and_is_compared_from_then_on(
     result.stdout.no_fnmatch_line("*nothing recorded*")
     changed = project.run("claims", "--model", "./mine", EFFECT="-1")
     changed.assert_outcomes(failed=1)
-    changed.stdout.fnmatch_lines(["*verdict HOLDS -> REFUTED*", f"*pytest *test_it_steers?mine?* --model {folder}*"])
+    changed.stdout.fnmatch_lines(["*verdict HOLDS -> REFUTED*", f"*pytest *test_it_steers?mine?* --model={folder}*"])
 
 
 def test_a_model_of_the_table_of_which_nothing_is_recorded_stands_alone(project: Project) -> None:
