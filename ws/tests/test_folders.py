@@ -128,6 +128,20 @@ def test_a_boft_made_with_fewer_factors_than_it_says_is_told(lm: LanguageModel, 
     assert any("says 2 butterfly factors and holds 1" in line for line in told)
 
 
+def test_tensors_of_layers_that_the_settings_do_not_name_are_told(
+    lm: LanguageModel, tmp_path: Path, told: Told
+) -> None:
+    folder = made(lm, tmp_path, KINDS["LoRA, alpha_pattern and rsLoRA"])
+    settings = json.loads((folder / CONFIG).read_text())
+    whole = folder_delta(folder, lm)
+    assert not any("do not name" in line for line in told)
+    kept = settings["target_modules"][:1]
+    (folder / CONFIG).write_text(json.dumps(settings | {"target_modules": kept}))
+    assert folder_delta(folder, lm).tensors.keys() == whole.tensors.keys()
+    extra = [path for path in whole.tensors if not path.endswith(kept[0])]
+    assert any(f"has tensors of {len(extra)} layers that its settings do not name" in line for line in told)
+
+
 def test_two_alphas_for_a_layer_are_told(lm: LanguageModel, tmp_path: Path, told: Told) -> None:
     folder = made(lm, tmp_path, KINDS["LoRA, alpha_pattern and rsLoRA"])
     settings = json.loads((folder / CONFIG).read_text())
@@ -290,4 +304,5 @@ def test_layers_without_tensors_are_told(
     folder = lora_of(lm, tmp_path)
     change(folder, **settings)
     folder_delta(folder, lm)
-    assert [missing in line for line in told] == ([] if missing is None else [True])
+    found = [line for line in told if "aims at" in line]
+    assert [missing in line for line in found] == ([] if missing is None else [True])

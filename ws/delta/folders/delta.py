@@ -176,7 +176,10 @@ def _base(folder: Path) -> str | None:
 
 
 def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
-    """Print a line if settings name layers, other than by a pattern, that have no tensors. Patterns are not run."""
+    """Print a line if settings name layers, other than by a pattern, that have no tensors, or if others have some.
+
+    Patterns are not run.
+    """
     aims, blocks = settings.get("target_modules"), settings.get("layers_to_transform")
     if settings.get("exclude_modules") or settings.get("layers_pattern"):
         return
@@ -195,6 +198,11 @@ def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
     elif aims != "all-linear":
         return
     say_unchanged(folder.name, within - present)
+    if extra := present - within:
+        say(
+            f"{folder.name} has tensors of {len(extra)} layers that its settings do not name, which dW has and PEFT "
+            f"would not load: {shown(extra)}"
+        )
 
 
 def _say_overlapping(folder: Path, settings: Settings, layers: Iterable[str]) -> None:
