@@ -99,9 +99,10 @@ def carry(
     """Give artifacts the keys of new code, once a random sample built by it agrees with what is stored.
 
     For code that must differ while numbers must not, such as a faster kernel. Strata are recipe class, model, family
-    and lens; of each at least one artifact is drawn and built anew, from inputs as they are stored. If one differs by
-    more than the tolerance, nothing is carried, and recipe, file and column are shown. Else all get their new keys, as
-    links that take no room, and each manifest says by which audit. An audit that was stopped goes on where it was.
+    and lens; of each at least one artifact is drawn and built anew, from inputs as they are stored, unless only its
+    inputs changed or an earlier audit of this code built one. If one differs by more than the tolerance, nothing is
+    carried, and recipe, file and column are shown. Else all get their new keys, as links that take no room, and each
+    manifest says by which audit. An audit that was stopped goes on where it was.
 
         ws store carry --dry-run
         ws store carry
