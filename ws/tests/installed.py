@@ -106,7 +106,7 @@ def steps(repository: Path) -> list[list[str]]:
 def test_the_template_runs_records_compares_and_turns_red(environment: Environment, repository: Path) -> None:
     said = environment.pytest(TINY, cwd=repository, code=1)
     assert "there is no snapshot yet" in said
-    assert "--model tiny-random-qwen3 --snapshot-update" in said
+    assert "--model=tiny-random-qwen3 --snapshot-update" in said
     environment.pytest(TINY, "--snapshot-update", "--record-evidence", cwd=repository)
     folder = repository / "claims" / "__snapshots__" / "tiny-random-qwen3"
     first, second = sorted(folder.iterdir())
@@ -162,7 +162,7 @@ def test_a_repository_about_something_else_keeps_its_options_fixtures_and_snapsh
     (repository / "conftest.py").write_text(THEIR_CONFTEST)
     environment.pytest("-W", "error", "claims/test_others.py", "--gpu", "--snapshot-update", cwd=repository)
     said = environment.pytest(TINY, "--seeds=theirs", "claims/test_mine.py", "--ws-seeds=1", cwd=repository, code=1)
-    assert "--model tiny-random-qwen3 --ws-seeds 1 --snapshot-update" in said
+    assert "--model=tiny-random-qwen3 --ws-seeds=1 --snapshot-update" in said
     environment.pytest(TINY, "--snapshot-update", "--deselect=claims/test_others.py::test_nothing_dear", cwd=repository)
 
 
