@@ -97,7 +97,7 @@ def run(model: str, claims: Iterable[str]) -> str:
     ids = sorted({claim.lower() for claim in claims})
     asked = f"-k {shlex.quote(' or '.join(ids))} " if ids else ""
     on = known_model(model)
-    return f"pytest claims/ {asked}{'--smoke' if on.untrained else f'--model {shlex.quote(on.typed)}'}"
+    return f"pytest claims/ {asked}{'--smoke' if on.untrained else f'--model={shlex.quote(on.typed)}'}"
 
 
 def lacking(what: str, names: Sequence[str], model: str, claims: Iterable[str]) -> list[Missing]:

@@ -272,7 +272,7 @@ def test_a_recipe_is_told_whatever_fields_it_has() -> None:
 @pytest.mark.parametrize(
     ("model", "claims", "told"),
     [
-        ("smollm2-135m", ["C05", "C02"], "pytest claims/ -k 'c02 or c05' --model smollm2-135m"),
+        ("smollm2-135m", ["C05", "C02"], "pytest claims/ -k 'c02 or c05' --model=smollm2-135m"),
         ("tiny-random-qwen3", ["C38"], "pytest claims/ -k c38 --smoke"),
         ("tiny-random-qwen3", [], "pytest claims/ --smoke"),
     ],
