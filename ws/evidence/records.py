@@ -13,6 +13,7 @@ from ws.evidence.tables import LEVEL
 from ws.files.notation import parsed
 from ws.files.showing import brief
 from ws.store import Recipe
+from ws.store.manifests import condensed
 from ws.store.written import Json
 from ws.upkeep.recall import Recalling
 
@@ -91,7 +92,7 @@ def _kept(row: Mapping[str, Any]) -> Kept:
         raise ValueError(f"the record of {brief(key)} has no objects in {', '.join(COLUMNS[3:])}")
     if not all(isinstance(part, str) for part in files.values()):
         raise ValueError(f"the record of {brief(key)} names a part that is no text")
-    return Kept(key, made_by, phrase, made, files, recipe)
+    return Kept(key, made_by, phrase, condensed(made), files, recipe)
 
 
 class Recipes(Mapping[str, Json]):

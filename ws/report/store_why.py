@@ -88,7 +88,7 @@ def _origin(manifest: Manifest) -> list[str]:
 def _carried(entry: Mapping[str, Any]) -> list[str]:
     earlier = f", and of other strata by {', '.join(entry['earlier'])}" if entry.get("earlier") else ""
     return wrapped(
-        f"carried {entry['date']} from {entry['from'][:12]} by audit {entry['audit']}: {len(entry['sample'])} of "
+        f"carried {entry['date']} from {entry['from'][:12]} by audit {entry['audit']}: {entry['sample']} of "
         f"{entry['of']} built anew by commit {_commit(entry)}{earlier}, largest difference "
         f"{gap_text(entry['largest_difference'])}, tolerance {entry['tolerance']:g}",
         "  ",

@@ -11,7 +11,8 @@
     taken                     only if it was built elsewhere: the supply that it was taken from, and when
 
 Manifests of older versions begin with the class and have no hash of their own; still older ones have `fields` in place
-of recipe and inputs, and no source.
+of recipe and inputs, and no source. Where an audit built artifacts anew, theirs list all of these by key: thousands of
+manifests with one list of hundreds of keys. What is read here has their number.
 """
 
 import hashlib
@@ -80,11 +81,23 @@ class Manifest:
 def read_manifest(home: Path) -> Manifest | None:
     """The manifest of an artifact; None if there is none or it cannot be read."""
     try:
-        found = Manifest(home, _said(home))
+        found = Manifest(home, condensed(_said(home)))
         whole = isinstance(found.key + found.kind + found.created, str) and found.bytes + found.seconds >= 0
     except (OSError, Damaged, ValueError, LookupError, TypeError, AttributeError):
         return None
     return found if whole and found.key == home.name else None
+
+
+def condensed(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of how an artifact was made, with the number of those that an audit built anew, and whether this one
+    was among them, in place of their list."""
+    carried = [_counted(entry) for entry in said.get("carried", [])]
+    return {**said, "carried": carried} if carried else dict(said)
+
+
+def _counted(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    sample = entry["sample"]
+    return {**entry, "sample": len(sample), "rebuilt": entry["from"] in sample} if isinstance(sample, list) else entry
 
 
 def write_manifest(out: Path, recipe: Recipe, key: str, *, keys: Keys, source: str, said: Mapping[str, Any]) -> None:

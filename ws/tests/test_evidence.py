@@ -339,6 +339,17 @@ def test_an_index_that_leads_elsewhere_is_refused(bench: Bench, name: str) -> No
         assert not bench.supplied().has(SMALL)
 
 
+def test_records_of_before_give_the_size_of_an_audit_s_sample(bench: Bench) -> None:
+    with (bench.folder / "unseeded" / "records.parquet").open("rb") as file:
+        records = read_records(pa.PythonFile(file), recipes=True)
+    entry = {"from": "a" * 32, "sample": ["a" * 32, "b" * 32]}
+    place = bench.folder / "before.parquet"
+    write_records([replace(one, made={**one.made, "carried": [entry]}) for one in records], place)
+    with place.open("rb") as file:
+        [[read], *_] = [one.made["carried"] for one in read_records(pa.PythonFile(file), recipes=False)]
+    assert read == {"from": "a" * 32, "sample": 2, "rebuilt": True}
+
+
 @pytest.mark.parametrize("name", ["../../escaped.txt", "/tmp/escaped.txt"])
 def test_a_file_that_would_leave_its_artifact_is_refused(bench: Bench, name: str) -> None:
     place = bench.folder / "unseeded" / "records.parquet"

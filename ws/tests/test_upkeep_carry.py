@@ -21,6 +21,7 @@ from ws.report import store_commands
 from ws.store import MANIFEST, Recipe, Store
 from ws.store.manifests import read_manifest
 from ws.tests import shelf
+from ws.tests.manifest_words import say
 from ws.tests.shelf import OTHER, SMALL, WHOLE, Config, Numbers, Sum, Title, Titled
 from ws.upkeep import carry as carrying
 from ws.upkeep.carry import Move, drawn, plan
@@ -92,7 +93,7 @@ def test_the_manifest_says_on_what_evidence(changed: Change) -> None:
     assert manifest is not None
     [entry] = manifest.carried
     assert (entry["from"], entry["tolerance"], entry["seed"], entry["of"]) == (old, 1e-6, 3, 3)
-    assert old in entry["sample"]
+    assert (entry["sample"], entry["rebuilt"]) == (2, True)
     assert 0 < entry["largest_difference"] < 1e-8
     assert {"commit", "date", "audit", "strata"} <= entry.keys()
     assert manifest.said["recipe"]["fields"]["count"] == 3
@@ -195,6 +196,25 @@ def test_a_stratum_that_an_audit_has_proven_is_not_built_again(changed: Change, 
     text = " ".join(store_commands.why(store, store.key(later[0]), None).split())
     assert f"1 of 5 built anew by commit {manifest.carried[-1]['commit'][:12]}" in text
     assert f", and of other strata by {before}, largest difference" in text
+
+
+def test_lists_of_a_whole_sample_are_read_as_its_size(changed: Change) -> None:
+    """Carrying wrote one into each manifest once: 90 MB of the evidence of a model, and all of it in memory."""
+    changed()
+    store = changed(ROUNDING=1e-9)
+    carried(store)
+    was = {}
+    for recipe in (SMALL, WHOLE):
+        found = read_manifest(home(store, recipe))
+        assert found is not None
+        was[recipe] = found
+    [rebuilt], [other] = was[SMALL].carried, was[WHOLE].carried
+    keys = [rebuilt["from"], "f" * 32]
+    for recipe, entry in ((SMALL, rebuilt), (WHOLE, other)):
+        before = {name: value for name, value in entry.items() if name != "rebuilt"}
+        say(home(store, recipe), carried=[{**before, "sample": keys}])
+    now = [found.carried for recipe in was if (found := read_manifest(home(store, recipe)))]
+    assert now == [[{**rebuilt, "sample": 2, "rebuilt": True}], [{**other, "sample": 2, "rebuilt": False}]]
 
 
 def test_what_followed_in_an_audit_proves_nothing(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:

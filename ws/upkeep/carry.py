@@ -161,11 +161,14 @@ def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
         **committed(own_checkout()),
         **{"date": now(), "audit": plan.id, "seed": plan.seed},
         **{"tolerance": plan.tolerance, "largest_difference": max((one.largest for one in findings), default=0.0)},
-        **{"of": len(plan.moves), "sample": sorted(one.move.manifest.key for one in findings)},
+        **{"of": len(plan.moves), "sample": len(findings)},
         "strata": len({move.stratum for move in plan.moves if not move.follows}),
         "earlier": sorted({plan.proven[move.stratum] for move in plan.moves if move.stratum in plan.proven}),
     }
-    done = sum(_carry(store, move, entry) for move in track(plan.pending, "carrying"))
+    anew = {one.move.manifest.key for one in findings}
+    done = sum(
+        _carry(store, move, {**entry, "rebuilt": move.manifest.key in anew}) for move in track(plan.pending, "carrying")
+    )
     for move in plan.sample:
         shutil.rmtree(_rebuilt(store, move), ignore_errors=True)
     return done
@@ -279,7 +282,7 @@ def _proven(
         carried = there[move.key]
         if carried is not None:
             entry = carried.carried[-1]
-            if move.manifest.key in entry["sample"] and entry["largest_difference"] <= tolerance:
+            if entry["rebuilt"] and entry["largest_difference"] <= tolerance:
                 yield move.stratum, entry["audit"]
 
 
