@@ -1,6 +1,6 @@
 """`ws store` and its commands: their options and their help."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -93,6 +93,11 @@ def carry(
     ] = 1e-5,
     sample: Annotated[int, tyro.conf.arg(help="Artifacts to build anew; at least one of each stratum is.")] = 0,
     seed: Annotated[int, tyro.conf.arg(help="Draws the sample.")] = 0,
+    cover: Annotated[
+        Literal["combinations", "each"],
+        tyro.conf.arg(help="Build one of each combination of model, family and lens, or one of each of these."),
+    ] = "combinations",
+    workers: Annotated[int, tyro.conf.arg(help="Processes that build, each with models in its memory.")] = 1,
     dry_run: Annotated[bool, tyro.conf.arg(help="Build nothing; show the plan and what it costs.")] = False,
     store: StorePath = None,
 ) -> None:
@@ -102,17 +107,27 @@ def carry(
     and lens; of each at least one artifact is drawn and built anew, from inputs as they are stored, unless only its
     inputs changed or an earlier audit of this code built one. If one differs by more than the tolerance, nothing is
     carried, and recipe, file and column are shown. Else all get their new keys, as links that take no room, and each
-    manifest says by which audit. An audit that was stopped goes on where it was.
+    manifest says by which audit. An audit that was stopped goes on where it was. With `--cover each` an audit is
+    shorter, and blind to a change that only one combination of family and lens shows.
 
         ws store carry --dry-run
-        ws store carry
+        ws store carry --workers 2
         ws store carry --tolerance 1e-4 --sample 200
     """
     from ws.report import store_commands
 
     check_numbers(least=0, tolerance=tolerance, sample=sample)
-    kept = opened(store)
-    for text in store_commands.carry(kept, tolerance=tolerance, sample=sample, seed=seed, dry_run=dry_run):
+    check_numbers(least=1, workers=workers)
+    told = store_commands.carry(
+        opened(store),
+        tolerance=tolerance,
+        sample=sample,
+        seed=seed,
+        cover=cover,
+        workers=workers,
+        dry_run=dry_run,
+    )
+    for text in told:
         print(text, flush=True)
 
 

@@ -56,15 +56,16 @@ def merges(update: Update, weight: Tensor, *, tokens: int | None) -> bool:
 
 @contextmanager
 def _merged(linear: nn.Module, update: Update, coeff: float) -> Iterator[None]:
-    # The saved weight is copied back: (w + d) - d is not w in floating point.
-    saved = linear.weight.detach().clone()  # type: ignore[operator]  # a linear map's weight
+    # The weight itself stays as it is, for (w + d) - d is not w in floating point, and its pages may be shared: what
+    # several processes read of one file is in memory once, until somebody writes into it.
+    weight: nn.Parameter = linear.weight  # type: ignore[assignment]  # a linear map's weight
+    before = weight.data
     try:
-        with torch.no_grad():
-            update.add_to(matrix(linear), coeff=coeff)
+        weight.data = before.clone()
+        update.add_to(matrix(linear).detach(), coeff=coeff)
         yield
     finally:
-        with torch.no_grad():
-            linear.weight.copy_(saved)  # type: ignore[operator]
+        weight.data = before
 
 
 @contextmanager

@@ -61,14 +61,32 @@ to 8."""
 
 def difference(plus: WeightDelta, minus: WeightDelta) -> WeightDelta:
     """`plus - minus`. Raises: MismatchError if the two touch different tensors or are equal up to rounding."""
-    if plus.tensors.keys() != minus.tensors.keys():
-        left, right = plus.tensors.keys() - minus.tensors.keys(), minus.tensors.keys() - plus.tensors.keys()
+    check_same(plus.tensors, minus.tensors)
+    return subtracted((name, value, minus.tensors[name]) for name, value in plus.tensors.items())
+
+
+def check_same(plus: Mapping[str, object], minus: Mapping[str, object]) -> None:
+    """Raises: MismatchError if two adapters touch different tensors."""
+    if plus.keys() != minus.keys():
+        left, right = plus.keys() - minus.keys(), minus.keys() - plus.keys()
         raise MismatchError(
             f"cannot subtract adapters: {sorted(left)[:3]} only in plus, {sorted(right)[:3]} only in minus; "
             "train both from one recipe"
         )
-    delta = plus - minus
-    if delta.norm <= EQUAL * max(plus.norm, minus.norm):
+
+
+def subtracted(pairs: Iterable[tuple[str, Update, Update]]) -> WeightDelta:
+    """For each name the first update minus the second; of what makes pairs one by one, only one is in memory.
+
+    Raises: MismatchError if all firsts and all seconds are equal up to rounding.
+    """
+    tensors: dict[str, Update] = {}
+    plus, minus = 0.0, 0.0
+    for name, first, second in pairs:
+        tensors[name] = first - second
+        plus, minus = plus + first.dot(first), minus + second.dot(second)
+    delta = WeightDelta(tensors)
+    if delta.norm <= EQUAL * max(plus, minus, 0.0) ** 0.5:
         raise MismatchError("dW is zero: the two adapters are identical; train them on answers of opposite signs")
     return delta
 

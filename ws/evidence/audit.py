@@ -25,7 +25,7 @@ from ws.store.manifests import read_manifest
 from ws.store.progress import clock, say
 from ws.upkeep.recall import RecipeGone
 from ws.upkeep.standing import homes_in
-from ws.upkeep.strata import stratum
+from ws.upkeep.strata import Stratum, stratum
 
 FOLDER = "audits"
 """The folder of a store with what audits that are not over have built."""
@@ -55,7 +55,7 @@ class Candidate:
 
     kept: Kept
     recipe: Recipe
-    stratum: tuple[str, ...]
+    stratum: Stratum
     behind: Mapping[str, Kept]
     """By key, every input behind it, and itself."""
 
@@ -63,7 +63,7 @@ class Candidate:
         """The families of its adapters, if it is made of one pair of adapters and nothing else is trained for it."""
         kinds = [one.kind for one in self.behind.values()]
         single = kinds.count(TRAINED) == 2 and kinds.count(PAIRS) == 1
-        return frozenset(ALWAYS).intersection(self.stratum) if single else frozenset()
+        return frozenset(ALWAYS).intersection(self.stratum.about) if single else frozenset()
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _in_turn(candidates: Sequence[Candidate], seed: int) -> list[tuple[Candidate
     chance = random.Random(seed)
     shuffled = chance.sample(candidates, len(candidates))
     first = _pairs(shuffled)
-    strata: dict[tuple[str, ...], list[Candidate]] = {}
+    strata: dict[Stratum, list[Candidate]] = {}
     for one in (*first, *(one for one in shuffled if one not in first)):
         strata.setdefault(one.stratum, []).append(one)
     places = {one.kept.key: place for those in strata.values() for place, one in enumerate(those)}

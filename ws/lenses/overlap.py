@@ -71,6 +71,10 @@ class Overlaps(Recipe):
     pairs: tuple[tuple[Direction, Direction], ...]
     k: int
 
+    def __post_init__(self) -> None:
+        if not self.pairs:
+            raise MismatchError("the overlaps of no pairs of directions; expected one pair or more")
+
     def describe(self) -> str:
         return f"top {self.k} of {len(self.pairs)} pairs of directions on {self.pairs[0][0].on.describe()}"
 

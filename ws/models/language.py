@@ -98,9 +98,12 @@ def load(
     store: Store,
     device: str = "cpu",
     dtype: str = "float32",
-    attention: str = "sdpa",
+    attention: str | None = None,
 ) -> LanguageModel:
     """The model, read once per process for each device, dtype and attention; all callers share it.
+
+    Without a name of its own, attention is torch's `scaled_dot_product_attention` for a model that has it, and plain
+    products and a softmax for one that caps its scores, such as Gemma 2, adds sinks, such as GPT-OSS, or is older.
 
     Raises: DownloadError if its files cannot be had or are not the pinned ones; DeviceError if the device
     is absent; ChatError if it cannot be asked a question or answer Yes or No.
@@ -126,7 +129,7 @@ def _snapshot(repo: str, revision: str, pins: Pins) -> Path:
 
 @functools.cache
 def _read(
-    weights: ModelWeights, folder: Path, device: torch.device, dtype: torch.dtype, attention: str
+    weights: ModelWeights, folder: Path, device: torch.device, dtype: torch.dtype, attention: str | None
 ) -> LanguageModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -7,20 +7,25 @@ has imported what all of them need and done nothing else, so that they share its
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from typing import Any, TypeVar
 
 from ws.errors import DataError
 from ws.plan.building import WorkerDied
+from ws.plan.forgetting import let_go_of_updates
 from ws.plan.needs import Needs, Node, Nodes
 from ws.plan.orphans import end_with_parent
 from ws.plan.place import ONE_THREAD, Done, Hands, Place, translated
 from ws.store import Recipe
 from ws.store.memory import available_bytes
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 HERE = "this machine"
 
@@ -36,7 +41,7 @@ class Process:
         self._gpu, self._given_back = gpu, given_back
         # A forked process has the environment of the one that it is forked from, which may be of an earlier run.
         told = place, gpu, dict(os.environ)
-        self._running = ProcessPoolExecutor(1, mp_context=beginnings(place), initializer=_begin, initargs=told)
+        self._running = ProcessPoolExecutor(1, mp_context=beginnings(place.device), initializer=_begin, initargs=told)
 
     def build(self, recipe: Recipe, key: str) -> "Future[Done]":
         """Have an artifact built; what it raises, or WorkerDied."""
@@ -73,9 +78,10 @@ class Processes:
         return Process(self._place, self._free.pop(0) if needs.gpus else None, self._free.append)
 
 
-def beginnings(place: Place) -> BaseContext:
-    """How processes begin: forked where Linux shares memory between them, else each from nothing, as CUDA wants it."""
-    if sys.platform != "linux" or place.device != "cpu":
+def beginnings(device: str) -> BaseContext:
+    """How processes begin that compute on a device: forked where Linux shares memory between them, else each from
+    nothing, as CUDA wants it."""
+    if sys.platform != "linux" or device != "cpu":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([SHARED])
@@ -83,6 +89,24 @@ def beginnings(place: Place) -> BaseContext:
     with _environment({"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}):
         forkserver.ensure_running()
     return context
+
+
+def side_by_side(work: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
+    """What `work` gives for each item, as it comes, from processes of one thread each, on the CPU.
+
+    Raises: what `work` raises, once the others have ended what they are at; WorkerDied if a process does.
+    """
+    with _environment(ONE_THREAD):
+        pool = ProcessPoolExecutor(
+            workers, mp_context=beginnings("cpu"), initializer=_begin_with, initargs=(work, dict(os.environ))
+        )
+        try:
+            for done in as_completed([pool.submit(_do, item) for item in items]):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise _meaning(error) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _meaning(error: BaseException) -> BaseException:
@@ -141,6 +165,26 @@ def _begin(place: Place, gpu: str | None, environment: Mapping[str, str]) -> Non
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     end_with_parent()
     _hands = Hands(place)
+
+
+_work: Callable[[Any], Any] | None = None
+
+
+def _begin_with(work: Callable[[Any], Any], environment: Mapping[str, str]) -> None:
+    global _work
+    os.environ.clear()
+    os.environ.update(environment, WS_QUIET="1")
+    end_with_parent()
+    _work = work
+
+
+def _do(item: Any) -> Any:
+    if _work is None:
+        raise DataError("a process without work; begin it with what to do")
+    try:
+        return _work(item)
+    finally:
+        let_go_of_updates()
 
 
 def _build(recipe: Recipe, key: str) -> Done:

@@ -81,7 +81,7 @@ def _worst(found: Finding) -> Column:
 
 def _family(found: Finding) -> str:
     """The adapter family behind an artifact; empty if there is none, or several."""
-    named = [word for word in found.candidate.stratum if word in FAMILIES]
+    named = [word for word in found.candidate.stratum.about if word in FAMILIES]
     return named[0] if len(named) == 1 else ""
 
 

@@ -1,11 +1,13 @@
 """What `ws store` and its commands do: ask `ws.upkeep`, print `ws.report.store_text`."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ws.behaviors.own import FOLDER as BEHAVIORS
 from ws.errors import StoreError
 from ws.models.weights import OWN_FOLDER
+from ws.plan.processes import side_by_side
 from ws.remote import RemoteStore
 from ws.report import remote_commands, store_text, store_why
 from ws.store import Store
@@ -144,7 +146,16 @@ def gc(store: Store, *, dry_run: bool, older_than: float) -> str:
     return text
 
 
-def carry(store: Store, *, tolerance: float, sample: int, seed: int, dry_run: bool) -> Iterator[str]:
+def carry(
+    store: Store,
+    *,
+    tolerance: float,
+    sample: int,
+    seed: int,
+    dry_run: bool,
+    cover: str = "combinations",
+    workers: int = 1,
+) -> Iterator[str]:
     """The plan, then what the audit found, then what was carried.
 
     Raises: StoreError if the sample does not agree, or for a store behind a URL.
@@ -152,11 +163,11 @@ def carry(store: Store, *, tolerance: float, sample: int, seed: int, dry_run: bo
     if isinstance(store, RemoteStore):
         remote_commands.refuse_to_carry(store)
     with carrying.alone(store):
-        plan = carrying.plan(store, tolerance=tolerance, sample=sample, seed=seed)
+        plan = carrying.plan(store, tolerance=tolerance, sample=sample, seed=seed, cover=cover)
         yield store_text.carried_plan(plan)
         if dry_run or not plan.pending:
             return
-        found = carrying.audit(store, plan)
+        found = carrying.audit(store, plan, each=map if workers == 1 else partial(side_by_side, workers=workers))
         yield store_text.findings(plan, found)
         if not carrying.agrees(plan, found):
             raise StoreError(

@@ -72,13 +72,13 @@ def garbage(found: Garbage, *, dry: bool) -> str:
 
 def carried_plan(plan: Plan) -> str:
     """What would be carried, and the cost of the audit."""
-    strata = Counter(move.stratum[0] for move in plan.moves)
-    sampled = Counter(move.stratum[0] for move in plan.sample)
+    strata = Counter(move.stratum.kind for move in plan.moves)
+    sampled = Counter(move.stratum.kind for move in plan.sample)
     numbers = {move.stratum for move in plan.moves if not move.follows}
     seconds: dict[str, float] = defaultdict(float)
     for move in plan.sample:
-        seconds[move.stratum[0]] += move.manifest.seconds
-    groups = Counter(stratum[0] for stratum in numbers)
+        seconds[move.stratum.kind] += move.manifest.seconds
+    groups = Counter(stratum.kind for stratum in numbers)
     rows = [
         (kind, str(moved), str(groups[kind]), str(sampled[kind]), clock(seconds[kind]))
         for kind, moved in sorted(strata.items())
@@ -95,11 +95,17 @@ def carried_plan(plan: Plan) -> str:
     lines.append(f"{plan.reached} have the key that they had, {len(plan.gone)} no recipe any more")
     lines += [f"{len(plan.damaged)} are damaged and stay where they are"] * bool(plan.damaged)
     lines += wrapped(
-        f"audit {plan.id}: builds {len(plan.sample)} of {len(numbers)} strata anew in about "
+        f"audit {plan.id}: builds {_sampled(plan, len(numbers))} anew in about "
         f"{clock(fsum(seconds.values()))}, where building all would take {clock(whole)}; tolerance {plan.tolerance:g}",
         "",
     )
     return "\n".join([*lines, ""])
+
+
+def _sampled(plan: Plan, strata: int) -> str:
+    if plan.cover == "combinations":
+        return f"{len(plan.sample)} of {strata} strata"
+    return f"{len(plan.sample)} artifacts, one of each model and family and one of each lens, in {strata} strata,"
 
 
 def findings(plan: Plan, found: Sequence[Finding]) -> str:

@@ -22,7 +22,7 @@ from ws.plan.graph import graph_of
 from ws.plan.needs import Needs, Node, Nodes
 from ws.plan.outlook import Outlook
 from ws.plan.place import Done, Hands, Place, Unfit, translated
-from ws.plan.processes import HERE, Process, Processes, beginnings, processes, visible_gpus
+from ws.plan.processes import HERE, Process, Processes, beginnings, processes, side_by_side, visible_gpus
 from ws.plan.schedule import Schedule
 from ws.remote import whereabouts
 from ws.stats import tables
@@ -319,7 +319,7 @@ def test_workers_share_what_one_process_has_imported(tmp_path: Path, monkeypatch
 
 
 def test_a_worker_on_a_gpu_is_forked_from_nothing(tmp_path: Path) -> None:
-    assert beginnings(Place(tmp_path, device="cuda")).get_start_method() == "spawn"
+    assert beginnings("cuda").get_start_method() == "spawn"
 
 
 @dataclass(frozen=True)
@@ -423,3 +423,15 @@ def test_what_took_no_time_says_nothing_of_the_pace(monkeypatch: pytest.MonkeyPa
     outlook.seconds_left(1)
     now[0] += 1.0
     assert outlook.seconds_left(1) == 0
+
+
+def halved(number: int) -> int:
+    if number % 2:
+        raise DataError(f"{number} is odd")
+    return number // 2
+
+
+def test_work_side_by_side_is_all_done_and_its_errors_are_raised() -> None:
+    assert sorted(side_by_side(halved, range(0, 12, 2), workers=2)) == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(DataError, match="3 is odd"):
+        list(side_by_side(halved, [2, 3], workers=2))

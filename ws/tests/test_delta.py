@@ -1,5 +1,6 @@
 """dW is exact, refuses adapters that do not belong together, and its geometry agrees with a naive computation."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,16 +23,25 @@ from ws.training import direction as module
 from ws.training import train
 from ws.training.direction import (
     Direction,
-    adapter_delta,
     direction_delta,
     geometry,
     read_geometry,
     summary,
+    updates,
     weak_readout,
 )
-from ws.training.train import read_adapter
+from ws.training.train import Adapter, read_adapter
 
 WRITES, READS = "model.layers.1.mlp.down_proj", "model.layers.1.mlp.up_proj"
+
+
+def of_one(lm: LanguageModel, recipe: Adapter, store: Store) -> WeightDelta:
+    """What one adapter adds to the weights."""
+    return WeightDelta({name: first for name, first, _ in updates(lm, recipe, recipe, store)})
+
+
+def signs(plus: WeightDelta, minus: WeightDelta) -> Iterator[tuple[str, Update, Update]]:
+    return ((name, value, minus.tensors[name]) for name, value in plus.tensors.items())
 
 
 def update(seed: int = 0, *, names: tuple[str, ...] = (WRITES, READS), d_out: int = 6, d_in: int = 5) -> WeightDelta:
@@ -122,7 +132,7 @@ def test_an_adapter_merged_is_the_adapter_injected(
     rows, below = train.started(lm, store, PAIRS, "plus", start=LAYERS.start)
     params, curves = train.trained(lm, rows, below, adapter(family))
     monkeypatch.setattr(module, "read_adapter", lambda store, recipe: params)
-    delta = adapter_delta(lm, adapter(family), store)
+    delta = of_one(lm, adapter(family), store)
     assert delta.norm > 0
     with steered(lm, delta, coeff=1.0), torch.no_grad():
         merged = train.loss(lm, rows[:1], below).item()
@@ -136,7 +146,7 @@ def test_an_adapter_of_another_model_is_refused(
     elsewhere = {"model.layers.99.mlp.up_proj": {"A": torch.ones(4, 64), "B": torch.ones(128, 4)}}
     monkeypatch.setattr(module, "read_adapter", lambda store, recipe: elsewhere)
     with pytest.raises(MismatchError, match=r"tiny-random-qwen3 has no layer 'model\.layers\.99\."):
-        adapter_delta(lm, adapter(), store)
+        of_one(lm, adapter(), store)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +169,7 @@ def test_a_direction_is_plus_minus_minus(lm: LanguageModel, store: Store) -> Non
     there = direction_delta(Direction(plus, minus), lm, store)
     back = direction_delta(Direction(minus, plus), lm, store)
     assert (there + back).norm <= 1e-7 * there.norm
-    assert there.norm == (adapter_delta(lm, plus, store) - adapter_delta(lm, minus, store)).norm > 0
+    assert there.norm == (of_one(lm, plus, store) - of_one(lm, minus, store)).norm > 0
 
 
 @every_family
@@ -219,7 +229,7 @@ def test_the_geometry_is_what_numpy_finds() -> None:
     plus, minus = update(0), update(1)
     delta = difference(plus, minus)
     weak = torch.linalg.qr(torch.randn(6, 3, generator=torch.Generator().manual_seed(9))).Q
-    table = geometry(plus, minus, delta, weak=weak).set_index("tensor")
+    table = geometry(signs(plus, minus), delta, weak=weak).set_index("tensor")
     assert list(table.index) == [WRITES, READS]
     p, m = (one.tensors[READS].dense().double().numpy() for one in (plus, minus))
     seen = table.loc[READS, ["plus_sq", "minus_sq", "dot", "delta_sq"]].to_list()
@@ -233,7 +243,7 @@ def test_the_geometry_is_what_numpy_finds() -> None:
 def test_the_summary_is_that_of_the_whole_vectors() -> None:
     plus, minus = update(0), update(1)
     delta = difference(plus, minus)
-    seen = summary(geometry(plus, minus, delta, weak=torch.eye(6)[:, :3]))
+    seen = summary(geometry(signs(plus, minus), delta, weak=torch.eye(6)[:, :3]))
     p, m = flat(plus), flat(minus)
     lengths = np.linalg.norm(p), np.linalg.norm(m)
     assert seen == pytest.approx(
@@ -251,7 +261,7 @@ def test_the_summary_is_that_of_the_whole_vectors() -> None:
 def test_untouched_tensors_are_not_counted() -> None:
     plus = update()
     minus = WeightDelta({WRITES: plus.tensors[WRITES], READS: -plus.tensors[READS]})
-    assert summary(geometry(plus, minus, plus - minus, weak=torch.eye(6)[:, :3]))["touched"] == 1
+    assert summary(geometry(signs(plus, minus), plus - minus, weak=torch.eye(6)[:, :3]))["touched"] == 1
 
 
 def test_the_weak_readout_is_orthonormal_and_the_least_read(lm: LanguageModel) -> None:
@@ -267,7 +277,7 @@ def test_the_weak_readout_is_orthonormal_and_the_least_read(lm: LanguageModel) -
 
 def test_an_artifact_holds_the_geometry(lm: LanguageModel, store: Store) -> None:
     direction = Direction(adapter(), adapter(sign="minus"))
-    plus, minus = (adapter_delta(lm, one, store) for one in (direction.plus, direction.minus))
-    expected = geometry(plus, minus, plus - minus, weak=weak_readout(lm))
+    plus, minus = (of_one(lm, one, store) for one in (direction.plus, direction.minus))
+    expected = geometry(signs(plus, minus), plus - minus, weak=weak_readout(lm))
     pd.testing.assert_frame_equal(read_geometry(store, direction), expected)
     assert expected["weak_sq"].notna().sum() == 2 * len(LAYERS)

@@ -38,7 +38,7 @@ RUNS = {
 
 def test_this_run_refuses_a_wrong_shape() -> None:
     with pytest.raises(BeartypeCallHintViolation):
-        delta.geometry(*[WeightDelta({})] * 3, weak=torch.ones(4))
+        delta.geometry([], WeightDelta({}), weak=torch.ones(4))
 
 
 def test_this_run_refuses_a_wrong_type_in_a_fixture_module() -> None:

@@ -187,3 +187,5 @@ def test_what_cannot_be_compared_is_refused(lm: LanguageModel) -> None:
     part = delta.select(lambda path: path == UP)
     with pytest.raises(MismatchError, match="lora and oft are updates of different tensors; train them from one"):
         overlaps({"lora": delta, "oft": part}, 3)
+    with pytest.raises(MismatchError, match="the overlaps of no pairs of directions; expected one pair or more"):
+        Overlaps((), 3)

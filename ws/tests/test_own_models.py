@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoTokenizer
 
+from ws.bench.survey.build import tiny_model
 from ws.errors import ChatError, DownloadError, ModelError, UnknownNameError
 from ws.models import own as own_models
 from ws.models import table as models
@@ -97,6 +99,20 @@ def test_what_is_loaded_computes_as_the_folder_says(folder: Path, store: Store, 
     ours, theirs = lm.model.state_dict(), load(ON.weights, store=Store(original.parents[1])).model.state_dict()
     assert all(ours[name].equal(theirs[name]) for name in theirs)
     assert lm.tokenizer.get_vocab() == AutoTokenizer.from_pretrained(original).get_vocab()
+
+
+@pytest.mark.parametrize("architecture", ["bloom", "gemma2", "gpt_neo", "gpt_oss", "llama"])
+def test_a_model_computes_as_it_does_with_the_attention_that_it_has(
+    folder: Path, store: Store, architecture: str
+) -> None:
+    """Not all have torch's: it can neither cap scores, as Gemma 2 does, nor add sinks, as GPT-OSS does."""
+    (folder / "model.safetensors").unlink()
+    model = tiny_model(architecture)
+    model.save_pretrained(folder)
+    lm = load(chosen_model(str(folder), store).weights, store=store)
+    tokens = torch.arange(9)[None]
+    torch.testing.assert_close(lm.model(tokens).logits, model(tokens).logits)
+    assert (lm.model.config._attn_implementation == "sdpa") is (architecture == "llama")
 
 
 def test_an_adapter_beside_a_model_does_not_lead_to_another(folder: Path, store: Store) -> None:

@@ -54,6 +54,15 @@ def test_the_model_is_back_bit_for_bit(lm: LanguageModel, delta: WeightDelta, co
     assert fingerprint(lm) == before
 
 
+def test_nothing_is_written_into_a_weight_that_a_file_lends(lm: LanguageModel, delta: WeightDelta) -> None:
+    """Processes that read one file share its pages until somebody writes into them."""
+    lent = {name: (weight.data, weight.data.clone()) for name, weight in lm.model.named_parameters()}
+    with steered(lm, delta, coeff=0.3):
+        assert all(torch.equal(*pair) for pair in lent.values())
+        assert any(weight.data_ptr() != lent[name][0].data_ptr() for name, weight in lm.model.named_parameters())
+    assert all(weight.data_ptr() == lent[name][0].data_ptr() for name, weight in lm.model.named_parameters())
+
+
 def test_the_model_is_back_after_an_exception(lm: LanguageModel, delta: WeightDelta) -> None:
     def interrupted() -> None:
         with steered(lm, delta, coeff=0.3):

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ from ws.tests import shelf
 from ws.tests.manifest_words import say
 from ws.tests.shelf import OTHER, SMALL, WHOLE, Config, Numbers, Sum, Title, Titled
 from ws.upkeep import carry as carrying
-from ws.upkeep.carry import Move, drawn, plan
+from ws.upkeep.carry import Move, Rebuild, drawn, plan
 from ws.upkeep.compare import gap, gaps
 from ws.upkeep.following import is_as_it_was
-from ws.upkeep.strata import stratum
+from ws.upkeep.strata import Stratum, stratum
 
 Change = Callable[..., Store]
 
@@ -173,6 +174,47 @@ def test_of_a_stratum_whose_inputs_are_stored_in_part_a_whole_one_is_drawn(chang
         assert WHOLE in {move.recipe for move in plan(store, seed=seed).sample}
 
 
+def test_a_sample_of_each_has_every_family_and_every_lens_and_not_all_combinations(changed: Change) -> None:
+    old = changed()
+    families, parts = ("lora", "oft", "ia3"), ("top", "rest", "all")
+    for number, (family, part) in enumerate(product(families, parts), start=10):
+        old.get(Numbers(number, Config(family, part)))
+    store = changed(ROUNDING=1e-9)
+    for seed in range(5):
+        found = [move.recipe for move in plan(store, seed=seed, cover="each").sample]
+        several = [one.config for one in found if isinstance(one, Numbers)]
+        assert {one.family for one in several} == set(families)
+        assert {one.part for one in several} == set(parts)
+        assert len(several) < len(families) * len(parts) == len(drawn_of(store, seed=seed))
+    text = " ".join(carried(store, cover="each", dry_run=True).split())
+    assert "artifacts, one of each model and family and one of each lens, in 9 strata, anew" in text
+    carried(store, cover="each")
+    manifest = read_manifest(home(store, SMALL))
+    assert manifest is not None
+    assert manifest.carried[-1]["cover"] == "each"
+
+
+def drawn_of(store: Store, *, seed: int) -> list[Numbers]:
+    return [move.recipe for move in plan(store, seed=seed).sample if isinstance(move.recipe, Numbers)]
+
+
+def test_several_processes_build_a_sample_as_one_does(changed: Change, built: Built) -> None:
+    """Other processes begin with the constants of the file, so what was built is made another than these make."""
+    store = changed(ROUNDING=1e-9)
+    older = store.root
+    for recipe in (SMALL, OTHER, WHOLE):
+        Store(older).get(recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelf, "ROUNDING", 0.0)
+        for recipe in (SMALL, OTHER, WHOLE):
+            shutil.rmtree(home(Store(older), recipe))
+        built()
+        store = Store(older)
+        assert "2 of 2 agree within 1e-05; largest 1e-09" in carried(store, workers=2)
+        assert built() == []
+        assert has_all(store)
+
+
 def test_a_stratum_that_an_audit_has_proven_is_not_built_again(changed: Change, built: Built) -> None:
     later = Numbers(5), Numbers(6, Config("ia3"))
     old = changed()
@@ -290,16 +332,16 @@ def test_an_audit_that_was_killed_goes_on_where_it_was(
     changed: Change, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = changed(ROUNDING=1e-9)
-    rebuild, done = carrying._rebuild, []
+    rebuild, done = Rebuild.__call__, []
 
-    def killed(move: Move, out: Path, inputs: Store) -> None:
+    def killed(self: Rebuild, move: Move) -> None:
         if done:
             raise KeyboardInterrupt
-        done.append(out)
-        rebuild(move, out, inputs)
+        done.append(move)
+        rebuild(self, move)
 
     with monkeypatch.context() as patch:
-        patch.setattr(carrying, "_rebuild", killed)
+        patch.setattr(Rebuild, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
             carried(store)
     assert not any(map(store.has, (SMALL, OTHER, WHOLE)))
@@ -403,9 +445,9 @@ def test_of_two_generations_the_later_is_carried(changed: Change, built: Built) 
 
 
 def test_strata_are_kind_family_and_names() -> None:
-    assert stratum(SMALL) == ("Numbers", "lora", "Config lora top")
-    assert stratum(WHOLE) == ("Sum", "lora", "oft")
-    assert stratum(Numbers(3, Config("lora", "x" * 41))) == ("Numbers", "lora", "Config lora")
+    assert stratum(SMALL) == ("Numbers", ("lora",), ("Config top",))
+    assert stratum(WHOLE) == ("Sum", ("lora", "oft"), ())
+    assert stratum(Numbers(3, Config("lora", "x" * 41))) == ("Numbers", ("lora",), ("Config",))
 
 
 @given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6), sample=st.integers(0, 40), seed=st.integers(0, 9))
@@ -421,7 +463,7 @@ def test_a_sample_has_one_of_each_stratum_and_the_size_asked_for(sizes: list[int
 def move(key: str, stratum: str) -> Move:
     from ws.store.manifests import Manifest
 
-    return Move(Manifest(Path(key), {"key": key}), SMALL, key, (stratum,))
+    return Move(Manifest(Path(key), {"key": key}), SMALL, key, Stratum(stratum, (), ()))
 
 
 plain = st.integers(-9, 9) | st.floats(allow_nan=True) | st.text(max_size=2) | st.booleans() | st.none()

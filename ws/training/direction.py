@@ -1,5 +1,6 @@
 """The behavior direction `dW = theta_plus - theta_minus` of two trained adapters, and the geometry of the two."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from ws.adapters import AdapterConfig, Params, family
 from ws.adapters.targets import writes_residual
 from ws.delta.update import Dense, LowRank, Update
-from ws.delta.weight_delta import WeightDelta, difference, random_like
+from ws.delta.weight_delta import WeightDelta, check_same, random_like, subtracted
 from ws.engine.loading import loaded
 from ws.errors import MismatchError
 from ws.models.anatomy import matrix
@@ -50,24 +51,24 @@ class Direction(Recipe):
 
     def build(self, out: Path, store: Store) -> None:
         lm = loaded(self.on, store)
-        plus, minus = (adapter_delta(lm, adapter, store) for adapter in (self.plus, self.minus))
-        geometry(plus, minus, direction_delta(self, lm, store), weak=weak_readout(lm)).to_parquet(
-            out / "geometry.parquet"
-        )
+        signs, delta = updates(lm, self.plus, self.minus, store), direction_delta(self, lm, store)
+        geometry(signs, delta, weak=weak_readout(lm)).to_parquet(out / "geometry.parquet")
 
 
-def adapter_delta(lm: LanguageModel, adapter: Adapter, store: Store) -> WeightDelta:
-    """What one adapter adds to the original weights, exactly.
+def updates(lm: LanguageModel, plus: Adapter, minus: Adapter, store: Store) -> Iterator[tuple[str, Update, Update]]:
+    """What two adapters add to each of the original weights, exactly; made one weight at a time, for those of a family
+    of full rank take as much memory as the model.
 
-    Raises: MismatchError if the adapter names a layer or shape this model does not have.
+    Raises: MismatchError if an adapter names a layer or shape this model does not have, or the two name other layers.
     """
     linears = dict(lm.linears(0, lm.n_layers))
-    params = read_adapter(store, adapter)
-    if unknown := sorted(params.keys() - linears.keys()):
+    first, second = (read_adapter(store, one) for one in (plus, minus))
+    if unknown := sorted((first.keys() | second.keys()) - linears.keys()):
         raise MismatchError(f"{lm.name} has no layer {unknown[0]!r}; this adapter was trained for another model")
-    return WeightDelta(
-        {name: _update(matrix(linears[name]).detach(), values, adapter.shape) for name, values in params.items()}
-    )
+    check_same(first, second)
+    for name in first:
+        W = matrix(linears[name]).detach()
+        yield name, _update(W, first[name], plus.shape), _update(W, second[name], minus.shape)
 
 
 def _update(W: Float[Tensor, "d_out d_in"], params: Params, shape: AdapterConfig) -> Update:
@@ -83,12 +84,12 @@ def direction_delta(direction: Direction, lm: LanguageModel, store: Store) -> We
 
     Raises: MismatchError if the adapters touch different tensors or are identical.
     """
-    delta = difference(adapter_delta(lm, direction.plus, store), adapter_delta(lm, direction.minus, store))
+    delta = subtracted(updates(lm, direction.plus, direction.minus, store))
     return delta if direction.random_seed is None else random_like(delta, seed=direction.random_seed)
 
 
 def geometry(
-    plus: WeightDelta, minus: WeightDelta, delta: WeightDelta, *, weak: Float[Tensor, "d_model k"]
+    signs: Iterable[tuple[str, Update, Update]], delta: WeightDelta, *, weak: Float[Tensor, "d_model k"]
 ) -> pd.DataFrame:
     """One row per tensor, in squared base-weight units: the energies of plus, minus and dW, and how they overlap.
 
@@ -97,15 +98,16 @@ def geometry(
     preference for any direction would have there.
     """
     rows = []
-    for name, value in delta.tensors.items():
+    for name, plus, minus in signs:
+        value = delta.tensors[name]
         energy = value.dot(value)
         writes = writes_residual(name, value.shape, d_model=weak.shape[0])
         rows.append(
             {
                 "tensor": name,
-                "plus_sq": plus.tensors[name].dot(plus.tensors[name]),
-                "minus_sq": minus.tensors[name].dot(minus.tensors[name]),
-                "dot": plus.tensors[name].dot(minus.tensors[name]),
+                "plus_sq": plus.dot(plus),
+                "minus_sq": minus.dot(minus),
+                "dot": plus.dot(minus),
                 "delta_sq": energy,
                 "weak_sq": value.before(weak.T).norm ** 2 if writes else float("nan"),
                 "weak_null": energy * weak.shape[1] / len(weak) if writes else float("nan"),

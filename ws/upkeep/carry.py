@@ -7,6 +7,9 @@ the class of the recipe, the model, the adapter family and whatever else a recip
 Sampled are artifacts whose own code, fields or libraries are others today. Where only the keys of inputs moved, code
 that is as it was would read files that are as they were: those artifacts follow their inputs (`ws.upkeep.following`),
 and building one would show nothing. Nor is one sampled of a stratum of which today's code has rebuilt one before.
+
+A sample that covers each model and family, and each lens, is smaller than one that covers their combinations, and
+cannot see what happens in one combination alone.
 """
 
 import hashlib
@@ -14,9 +17,10 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +38,7 @@ from ws.upkeep.compare import Gap, gaps
 from ws.upkeep.following import Following, inputs_of
 from ws.upkeep.garbage import CARRY_LOCK
 from ws.upkeep.standing import Standing, standings
-from ws.upkeep.strata import Stratum, stratum
+from ws.upkeep.strata import COVERS, Stratum, stratum
 
 TOLERANCE = 1e-5
 """Default tolerance; for log-probabilities in float32, a hundred roundings of 1e-7 each."""
@@ -67,6 +71,8 @@ class Plan:
     """Strata of which today's code has rebuilt an artifact within the tolerance before, and in which audit."""
     tolerance: float
     seed: int
+    cover: str
+    """What the sample covers, see `ws.upkeep.strata.COVERS`."""
     reached: int
     """Number of artifacts whose key is unchanged."""
     gone: tuple[Standing, ...]
@@ -77,7 +83,7 @@ class Plan:
     @property
     def id(self) -> str:
         """A name for the audit, computed from its content."""
-        named = [sorted((one.manifest.key, one.key) for one in self.moves), self.tolerance, self.seed]
+        named = [sorted((one.manifest.key, one.key) for one in self.moves), self.tolerance, self.seed, self.cover]
         drawn = [one.manifest.key for one in self.sample]
         return hashlib.sha256(json.dumps([named, drawn]).encode()).hexdigest()[:16]
 
@@ -94,8 +100,11 @@ class Finding:
         return max((one.size for one in self.gaps), default=0.0)
 
 
-def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: int = 0) -> Plan:
-    """The plan for a store; `sample` is the number of artifacts to build again, at least one of each stratum."""
+def plan(
+    store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: int = 0, cover: str = "combinations"
+) -> Plan:
+    """The plan for a store; `sample` is the number of artifacts to build again, and more if it takes more to cover all
+    that `cover` names."""
     found = standings(store)
     latest: dict[str, Move] = {}
     damaged = []
@@ -114,40 +123,53 @@ def plan(store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: i
     return Plan(
         tuple(moves),
         tuple(move for move in moves if there[move.key] is None),
-        tuple(drawn(own, sample=sample, seed=seed)),
+        tuple(drawn(own, sample=sample, seed=seed, cover=cover)),
         proven,
         tolerance,
         seed,
+        cover,
         sum(one.is_reached for one in found),
         tuple(one for one in found if one.key is None),
         tuple(damaged),
     )
 
 
-def drawn(moves: Sequence[Move], *, sample: int, seed: int) -> list[Move]:
-    """One random artifact of each stratum, a whole one if there is one, and random others until there are `sample`."""
+def drawn(moves: Sequence[Move], *, sample: int, seed: int, cover: str = "combinations") -> list[Move]:
+    """One random artifact of all that `cover` names, a whole one if there is one, and random others until there are
+    `sample`."""
     chance = random.Random(seed)
-    whole = {move.stratum for move in moves if move.whole}
-    strata: dict[Stratum, list[Move]] = {}
-    for move in moves:
-        if move.whole or move.stratum not in whole:
-            strata.setdefault(move.stratum, []).append(move)
-    first = [chance.choice(strata[name]) for name in sorted(strata)]
-    taken = {move.manifest.key for move in first}
+    found: list[Move] = []
+    for named_by in COVERS[cover]:
+        covered = {named_by(move.stratum) for move in found}
+        groups: dict[Any, list[Move]] = {}
+        for move in moves:
+            groups.setdefault(named_by(move.stratum), []).append(move)
+        found += [chance.choice(_whole_first(groups[name])) for name in sorted(groups.keys() - covered)]
+    taken = {move.manifest.key for move in found}
     others = [move for move in moves if move.manifest.key not in taken]
-    return first + chance.sample(others, min(len(others), max(0, sample - len(first))))
+    return found + chance.sample(others, min(len(others), max(0, sample - len(found))))
 
 
-def audit(store: Store, plan: Plan) -> list[Finding]:
+def _whole_first(moves: Sequence[Move]) -> Sequence[Move]:
+    return [move for move in moves if move.whole] or moves
+
+
+Each = Callable[[Callable[[Move], None], Sequence[Move]], Iterable[object]]
+"""How work is done on each of several artifacts, in this process or in several at once; yields as each is done."""
+
+
+def audit(store: Store, plan: Plan, *, each: Each = map) -> list[Finding]:
     """Builds the sample again and compares it; what an interrupted audit has built already is only compared."""
-    inputs = _Inputs(store, {move.key: move.manifest.home for move in plan.moves})
-    found = []
-    for move in track(plan.sample, "building the sample anew"):
-        built = _rebuilt(store, move)
-        if not built.exists():
-            _rebuild(move, built, inputs)
-        found.append(Finding(move, tuple(gaps(move.manifest.home, built, move.manifest.said["files"]))))
-    return found
+    rebuild = Rebuild(store.root, {move.key: move.manifest.home for move in plan.moves})
+    # The longest first, so that none is begun when all others are done.
+    missing = sorted(plan.sample, key=lambda move: -move.manifest.seconds)
+    missing = [move for move in missing if not _rebuilt(store.root, move).exists()]
+    for _ in track(each(rebuild, missing), "building the sample anew", len(missing)):
+        pass
+    return [
+        Finding(move, tuple(gaps(move.manifest.home, _rebuilt(store.root, move), move.manifest.said["files"])))
+        for move in plan.sample
+    ]
 
 
 def agrees(plan: Plan, findings: Sequence[Finding]) -> bool:
@@ -159,7 +181,7 @@ def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
     """Give every artifact its key of today, with the evidence in its manifest; returns how many were carried now."""
     entry = {
         **committed(own_checkout()),
-        **{"date": now(), "audit": plan.id, "seed": plan.seed},
+        **{"date": now(), "audit": plan.id, "seed": plan.seed, "cover": plan.cover},
         **{"tolerance": plan.tolerance, "largest_difference": max((one.largest for one in findings), default=0.0)},
         **{"of": len(plan.moves), "sample": len(findings)},
         "strata": len({move.stratum for move in plan.moves if not move.follows}),
@@ -170,7 +192,7 @@ def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
         _carry(store, move, {**entry, "rebuilt": move.manifest.key in anew}) for move in track(plan.pending, "carrying")
     )
     for move in plan.sample:
-        shutil.rmtree(_rebuilt(store, move), ignore_errors=True)
+        shutil.rmtree(_rebuilt(store.root, move), ignore_errors=True)
     return done
 
 
@@ -208,18 +230,33 @@ class _Inputs(Store):
         return super().get(recipe) if old is None else old
 
 
-def _rebuild(move: Move, built: Path, inputs: Store) -> None:
-    half = built.with_name(f"{built.name}.unfinished")
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    try:
-        move.recipe.build(half, inputs)
-    except Exception as error:
-        raise StoreError(
-            f"nothing was carried: {move.recipe.describe()} cannot be built with today's code ({error}); what an "
-            "audit cannot build it cannot compare"
-        ) from error
-    os.replace(half, built)
+@dataclass(frozen=True)
+class Rebuild:
+    """Builds artifacts anew, for an audit to compare; it can be sent to another process."""
+
+    root: Path
+    """The folder of the store."""
+    homes: Mapping[str, Path]
+    """By their keys of today, where the artifacts are that are about to be carried."""
+
+    @cached_property
+    def _inputs(self) -> Store:
+        return _Inputs(Store(self.root), self.homes)
+
+    def __call__(self, move: Move) -> None:
+        """Raises: StoreError if today's code cannot build it."""
+        built = _rebuilt(self.root, move)
+        half = built.with_name(f"{built.name}.unfinished")
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True)
+        try:
+            move.recipe.build(half, self._inputs)
+        except Exception as error:
+            raise StoreError(
+                f"nothing was carried: {move.recipe.describe()} cannot be built with today's code ({error}); what an "
+                "audit cannot build it cannot compare"
+            ) from error
+        os.replace(half, built)
 
 
 def _carry(store: Store, move: Move, entry: Mapping[str, Any]) -> bool:
@@ -286,9 +323,9 @@ def _proven(
                 yield move.stratum, entry["audit"]
 
 
-def _rebuilt(store: Store, move: Move) -> Path:
+def _rebuilt(root: Path, move: Move) -> Path:
     """Where an audit keeps what it built anew: by the key of today, which any other audit of this code shares."""
-    return store.root / "carry" / move.key
+    return root / "carry" / move.key
 
 
 def _carried_from(manifest: Manifest) -> str | None:

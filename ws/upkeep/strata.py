@@ -1,13 +1,31 @@
 """Kinds of artifacts that an audit tells apart: of each it builds one anew."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import is_dataclass
+from typing import NamedTuple
 
 from ws.store import Recipe
 from ws.store.recipes import values_of
 
-Stratum = tuple[str, ...]
-"""The class of a recipe, the model, the adapter family and whatever else it holds by name."""
+
+class Stratum(NamedTuple):
+    """What an artifact has in common with those that one of them stands for in an audit."""
+
+    kind: str
+    """The name of the recipe's class."""
+    about: tuple[str, ...]
+    """The model and the adapter family."""
+    held: tuple[str, ...]
+    """Whatever else the recipe holds by name, such as a lens."""
+
+
+COVERS: Mapping[str, tuple[Callable[[Stratum], Hashable], ...]] = {
+    "combinations": (lambda one: one,),
+    "each": (lambda one: (one.kind, one.about), lambda one: (one.kind, one.held)),
+}
+"""What a sample has one artifact of: each combination of model, family and lens; or each model and family, and each
+lens, whatever it is combined with."""
+
 
 TOLD_APART = frozenset({"family", "name"})
 """Fields that make a stratum wherever a recipe or its inputs have them: the adapter family, and the model's name."""
@@ -18,8 +36,7 @@ LONGEST_NAME = 40
 
 def stratum(recipe: Recipe) -> Stratum:
     """What kind of artifact a recipe makes, of which model and family, through which lens."""
-    told = sorted(set(_told(recipe)))
-    return (type(recipe).__name__, *told, *_names(recipe))
+    return Stratum(type(recipe).__name__, tuple(sorted(set(_told(recipe)))), tuple(_names(recipe)))
 
 
 def _told(value: object) -> Iterator[str]:
@@ -36,7 +53,7 @@ def _told(value: object) -> Iterator[str]:
 
 
 def _names(recipe: Recipe) -> list[str]:
-    """The classes that a recipe holds, apart from its inputs, and the names in these."""
+    """The classes that a recipe holds, apart from its inputs, and the names in these, but for model and family."""
     found: list[str] = []
 
     def look(value: object) -> None:
@@ -45,7 +62,8 @@ def _names(recipe: Recipe) -> list[str]:
                 look(item)
         elif is_dataclass(value) and not isinstance(value, Recipe):
             inner = values_of(value)
-            words = [item for item in inner.values() if isinstance(item, str) and len(item) <= LONGEST_NAME]
+            texts = [item for name, item in inner.items() if name not in TOLD_APART and isinstance(item, str)]
+            words = [text for text in texts if len(text) <= LONGEST_NAME]
             found.append(" ".join([type(value).__name__, *words]))
             for item in inner.values():
                 look(item)
