@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import ws
+from ws.errors import DataError
 from ws.lenses.cuts import whole_delta
 from ws.models.language import LanguageModel
 from ws.plan import building, forgetting, place
