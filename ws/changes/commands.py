@@ -22,7 +22,7 @@ def compared(
     whole: bool = False,
 ) -> str:
     """The comparison of two sides, as text for a terminal or as Markdown."""
-    place = Place(tests)
+    place = Place(tests, store)
     sides = place.side(old), place.now() if new is None else place.side(new)
     before, now = (_of_claims(side, claims, sides) for side in sides)
     found = diff(before, now, place, stores=there(store))

@@ -11,7 +11,7 @@ from ws.changes.lookup import meant, test_file
 from ws.changes.recordings import Recordings
 from ws.changes.sides import Place, cases_in
 from ws.changes.why import Today, why
-from ws.models.weights import OWN_FOLDER
+from ws.report.own_folders import folders_of_own
 from ws.report.register import read_beside
 from ws.store import Store
 from ws.store.origin import own_checkout
@@ -34,7 +34,7 @@ def explained(asked: str, tests: Path, store: Store) -> str:
 
 
 def recorded_cases(place: Place, store: Path) -> list[Case]:
-    """Every case of the working tree, and of models of one's own, which a store has."""
-    own = sorted(store.glob(f"{OWN_FOLDER}/*/snapshots")) if store.is_dir() else []
-    found = [case for folder in own for _, case in cases_in(folder, model=folder.parent.name)]
+    """Every case of the working tree, and of models and behaviors of one's own, which a store has."""
+    own = folders_of_own(store, place.tests)
+    found = [case for model, folder in own for _, case in cases_in(folder, model=model)]
     return [*place.now().cases.values(), *found]

@@ -10,6 +10,7 @@ from ws.changes.commits import Commit, commit_named, contents, is_shallow, root_
 from ws.errors import CommandError, DataError, near
 from ws.evidence import FOLDER as EVIDENCE
 from ws.evidence.folder import INDEX, Evidence
+from ws.evidence.homes import home_of
 from ws.files.notation import MOST_BYTES
 from ws.files.opening import content
 from ws.upkeep.standing import homes_in
@@ -49,6 +50,8 @@ class Place:
     """Where names are looked up: the folder of claims, and the repository around it."""
 
     tests: Path
+    store: Path | None = None
+    """The user's store, where models of one's own are kept; None for the usual one."""
 
     @property
     def repository(self) -> Path | None:
@@ -68,7 +71,7 @@ class Place:
         folder = Path(text).expanduser()
         is_folder = bool(text) and folder.is_dir()
         if is_folder and ("/" in text or text in (".", "..")):
-            return side_of_folder(text, folder)
+            return self._folder(text, folder)
         commit = commit_named(self.repository, text) if self.repository is not None and text else None
         model = self.tests / SNAPSHOTS / text
         is_model = bool(text) and "/" not in text and text not in (".", "..") and model.is_dir()
@@ -83,8 +86,12 @@ class Place:
         if is_model:
             return side_of_model(text, self.tests)
         if is_folder:
-            return side_of_folder(text, folder)
+            return self._folder(text, folder)
         raise CommandError(self._unknown(text))
+
+    def _folder(self, text: str, folder: Path) -> Side:
+        is_own_model = (folder / CONFIG).is_file() and not (folder / INDEX).is_file()
+        return _of_own_model(text, self) if is_own_model else side_of_folder(text, folder)
 
     def now(self) -> Side:
         """The claims as they are in the working tree."""
@@ -139,8 +146,6 @@ def side_of_folder(text: str, folder: Path) -> Side:
     """
     if (folder / INDEX).is_file():
         return Side(text, f"evidence in {folder}", evidence={folder.resolve().name: Evidence(folder)})
-    if (folder / CONFIG).is_file():
-        return _of_own_model(text)
     tests = next((one for one in (folder, folder / "claims") if (one / SNAPSHOTS).is_dir()), None)
     if tests is not None:
         cases = {id: case for model in _folders(tests / SNAPSHOTS) for id, case in cases_in(model)}
@@ -155,15 +160,19 @@ def side_of_folder(text: str, folder: Path) -> Side:
     raise DataError(f"{folder} has no recorded verdicts, no evidence and no artifacts of a store; name {FORMS}")
 
 
-def _of_own_model(text: str) -> Side:
-    """The verdicts on a model of one's own, which lie in the user's store."""
+def _of_own_model(text: str, place: Place) -> Side:
+    """The verdicts on a model of one's own that these tests recorded, which lie in the user's store."""
     from ws.models.own import named_model
     from ws.remote import open_store
 
-    model = named_model(text, open_store())
-    cases = dict(cases_in(model.home / "snapshots", model=model.name)) if model.home else {}
+    model = named_model(text, open_store(place.store))
+    folder = home_of(place.tests, model.home) / "snapshots" if model.home else None
+    cases = dict(cases_in(folder, model=model.name)) if folder else {}
     if not cases:
-        raise DataError(f"nothing is recorded of the model {text}; record it: pytest claims/ --model={text}")
+        raise DataError(
+            f"{place.tests} has recorded nothing of the model {text}; record it: pytest {place.tests} --model={text} "
+            "--snapshot-update"
+        )
     return Side(text, f"model {model.name}", cases)
 
 

@@ -59,7 +59,7 @@ def rebuilt(
     old: str, new: str | None, case: str, tests: Path, store: Store, *, python: Path | None, dry_run: bool
 ) -> Iterator[str]:
     """A case by the code of two commits, and by that of the old one with one input of the new one."""
-    place = Place(tests)
+    place = Place(tests, store.root)
     sides = place.side(old), place.side("HEAD" if new is None else new)
     other = None if python is None else str(python.expanduser().absolute())
     if other is not None and not os.access(other, os.X_OK):
