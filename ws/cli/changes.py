@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import Claims, StorePath, TestsPath, opened, tests_folder
+from ws.cli.options import Claims, SnapshotsPath, StorePath, TestsPath, check_numbers, opened, tests_folder
 from ws.errors import CommandError
 
 SIDE = (
@@ -70,6 +70,17 @@ def why(
             help="A recorded case as pytest names it: claims/FILE.py::TEST[CASE]; file and model may be left out."
         ),
     ],
+    behavior: Annotated[
+        str | None,
+        tyro.conf.arg(help="Explain the verdict on a behavior of your own, as --behavior of pytest names it."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        tyro.conf.arg(
+            help="The seeds of the run, for the command that is printed (default: those of most recorded cases)."
+        ),
+    ] = None,
+    snapshots: SnapshotsPath = None,
     tests: TestsPath = None,
     store: StorePath = None,
 ) -> None:
@@ -80,7 +91,11 @@ def why(
 
         ws why claims/test_families.py::test_delora_pays_with_pmass
         ws why "test_delora_spreads_further_than_lora[raw]"
+        ws why "test_it_steers[lora-text]" --behavior mine.toml
     """
+    from ws.changes.asking import Given
     from ws.changes.explaining import explained
 
-    print(explained(case, tests_folder(tests), opened(store)), end="")
+    check_numbers(1, seeds=seeds)
+    given = Given(behavior, seeds, snapshots, store)
+    print(explained(case, tests_folder(tests), opened(store), given), end="")
