@@ -9,8 +9,8 @@ from ws.cli.options import Claims, SnapshotsPath, StorePath, TestsPath, check_nu
 from ws.errors import CommandError
 
 SIDE = (
-    "A commit, a folder (recorded verdicts, evidence, claims, a store) or a model with recorded verdicts; ./NAME is a "
-    "folder, refs/heads/NAME a branch."
+    "A commit, a folder (recorded verdicts, evidence, claims, a store), a file that `pytest --results FILE` wrote, or "
+    "a model with recorded verdicts; ./NAME is a folder or file, refs/heads/NAME a branch."
 )
 
 
@@ -46,6 +46,7 @@ def diff(
         ws diff v0.1 main --claims C05
         ws diff smollm2-135m qwen3-0.6b
         ws diff ~/their-store ~/.cache/weight-steering
+        ws diff before.json after.json
         ws diff origin/main --markdown
         ws diff HEAD~3 HEAD --bisect "test_it[lora-raw]" --dry-run
     """

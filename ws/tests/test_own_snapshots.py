@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ws.changes.sides import Place
+from ws.errors import DataError
 from ws.evidence.homes import home_of
 from ws.tests.conftest import Project
 from ws.tests.small import ON, shared_store
@@ -125,3 +127,13 @@ def test_repositories_that_share_a_store_do_not_share_what_they_recorded(project
         place = home(project) / home_of(project.pytester.path / tests, Path()) / "snapshots"
         assert json.loads((place / "test_it_steers.json").read_text())["outcome"] == outcome
     project.run("claims", "--model", "./mine").assert_outcomes(passed=1)
+
+
+def test_a_side_of_a_comparison_has_what_its_tests_recorded(project: Project, folder: Path) -> None:
+    project.record("claims", "--model", "./mine")
+    tests = project.pytester.path / "claims"
+    [(model, name)] = Place(tests, project.store).side(str(folder)).cases
+    assert (model, name) == (home(project).name, "test_it_steers")
+    others = tests.parent / "others"
+    with pytest.raises(DataError, match=rf"{others} has recorded nothing of the model {folder}; record it: pytest "):
+        Place(others, project.store).side(str(folder))
