@@ -95,6 +95,10 @@ def test_a_file_of_something_else_is_refused(repository: Repository, wrote: Wrot
     place = Place(repository.tests)
     (tmp_path / "notes.txt").touch()
     (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "other.json").write_text("{}")
+    with pytest.raises(DataError, match=r"run/other.json holds no results"):
+        place.side("run/other.json")
     with pytest.raises(DataError, match=r"notes.txt ends in '.txt'; expected .json, .csv, .parquet"):
         place.side("notes.txt")
     with pytest.raises(
