@@ -85,7 +85,10 @@ def _at_fault(folders: Sequence[Path], lm: LanguageModel, said: str) -> Sequence
     """Those of some folders that cannot be read, as was said; all, if only their difference cannot be made; or none."""
     if alone := [folder for folder in folders if _refusal(partial(folder_delta, folder, lm)) == said]:
         return alone
-    return folders if len(folders) == 2 and _refusal(partial(folders_delta, *folders, lm)) == said else ()
+    if len(folders) != 2:
+        return ()
+    plus, minus = folders
+    return folders if _refusal(partial(folders_delta, plus, minus, lm)) == said else ()
 
 
 def _refusal(read: Callable[[], WeightDelta]) -> str | None:
