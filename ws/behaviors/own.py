@@ -5,7 +5,8 @@ behavior, with the same artifacts and verdicts, and one changed word makes anoth
 
     behaviors/NAME@DIGEST/behavior.json     its texts, in the layout of a file
     behaviors/NAME@DIGEST/searched/         what `ws search --behavior` chose for it, a file for each model
-    behaviors/NAME@DIGEST/snapshots/        its recorded verdicts, a folder for each model
+    behaviors/NAME@DIGEST/snapshots/        its recorded verdicts by the claims of this project, a folder for each model
+    behaviors/NAME@DIGEST/repositories/     those by other tests, each folder of them apart
 """
 
 import hashlib

@@ -62,6 +62,11 @@ class Case:
         return f"{self.test}[{case}]" if case else self.test
 
     @property
+    def behavior(self) -> str:
+        """The behavior of one's own that it was tested on; empty for those that the claim was made about."""
+        return str(self.said.get("behavior") or "")
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The keys of what its numbers were read from; none if it names none."""
         found = self.said.get("keys")

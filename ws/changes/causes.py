@@ -15,6 +15,7 @@ from ws.changes.recordings import Recordings, uncommitted
 
 TITLES: Mapping[str, str] = {
     "model": "another model",
+    "behavior": "another behavior",
     "seeds": "seeds",
     "data": "data",
     "settings": "settings of recipes",
@@ -58,6 +59,8 @@ class Causes:
     def _found(self, old: Case, new: Case, moved: Moved) -> Iterator[Cause]:
         if old.id[0] != new.id[0]:
             yield Cause("model", f"{old.id[0]} -> {new.id[0]}")
+        if old.behavior != new.behavior:
+            yield Cause("behavior", " -> ".join(one.behavior or "those of the claims" for one in (old, new)))
         yield from _changed("machine", old, new, "device")
         if old.said.get("n_seeds") != new.said.get("n_seeds"):
             yield Cause("seeds", f"{old.said.get('n_seeds')} -> {new.said.get('n_seeds')} seeds")

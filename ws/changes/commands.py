@@ -22,10 +22,11 @@ def compared(
     whole: bool = False,
 ) -> str:
     """The comparison of two sides, as text for a terminal or as Markdown."""
-    place = Place(tests)
+    place = Place(tests, store)
     sides = place.side(old), place.now() if new is None else place.side(new)
     before, now = (_of_claims(side, claims, sides) for side in sides)
-    found = diff(before, now, place, stores=there(store))
+    evidence = place.evidence if any(side.is_run for side in sides) else {}
+    found = diff(before, now, place, stores=there(store), evidence=(*evidence.values(),))
     return comment(found) if markdown else on_a_screen(found, whole=whole)
 
 

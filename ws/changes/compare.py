@@ -14,6 +14,7 @@ from ws.changes.recordings import Recordings
 from ws.changes.shelves import Shelves, of_shelves
 from ws.changes.sides import Place, Side
 from ws.errors import DataError
+from ws.evidence.folder import Evidence
 
 LIBRARY = Path(ws.__file__).parents[1]
 
@@ -43,7 +44,8 @@ class Diff:
     new: Side
     models: tuple[Models, ...]
     only: tuple[str, ...]
-    """Models of which one side alone has verdicts, with a sign in front: - for the old side."""
+    """Models of which one side alone has verdicts, or all that a run did not select, with a sign in front: - for the
+    old side."""
     shelves: Shelves | None = None
     """Artifacts, where both sides have some and one of them is no folder of verdicts."""
 
@@ -62,8 +64,8 @@ class Diff:
         return [(tuple(dict.fromkeys(cause for one in cases for cause in one.causes)), cases) for cases in ordered]
 
 
-def diff(old: Side, new: Side, place: Place, *, stores: Sequence[Path] = ()) -> Diff:
-    """Compare two sides; `stores` are asked for recipes behind keys that no evidence of theirs has.
+def diff(old: Side, new: Side, place: Place, *, stores: Sequence[Path] = (), evidence: Sequence[Evidence] = ()) -> Diff:
+    """Compare two sides; `stores` and `evidence` are asked for recipes behind keys that no evidence of theirs has.
 
     Raises: DataError if the sides have nothing in common to compare.
     """
@@ -73,10 +75,16 @@ def diff(old: Side, new: Side, place: Place, *, stores: Sequence[Path] = ()) -> 
     if not pairs and artifacts is None:
         raise DataError(_nothing(old, new))
     roots = [root for root in (old.store, new.store, *stores) if root is not None]
-    known = Known((*old.evidence.values(), *new.evidence.values()), tuple(dict.fromkeys(roots)))
+    known = Known((*old.evidence.values(), *new.evidence.values(), *evidence), tuple(dict.fromkeys(roots)))
     recordings = Recordings(place.repository, clone_of_library(), place.inside or ".")
     models = tuple(_models(old, new, pair, known, recordings) for pair in pairs)
-    only = (*_only("-", old, {a for a, _ in pairs}), *_only("+", new, {b for _, b in pairs}))
+    pairs_of_runs = pairs if old.is_run or new.is_run else []
+    only = (
+        *_only("-", old, {a for a, _ in pairs}),
+        *_only("+", new, {b for _, b in pairs}),
+        *_unasked("-", old, new, pairs_of_runs),
+        *_unasked("+", new, old, [(b, a) for a, b in pairs_of_runs]),
+    )
     return Diff(old, new, models, only, artifacts)
 
 
@@ -104,10 +112,19 @@ def _only(sign: str, side: Side, compared: set[str]) -> Iterator[str]:
     yield from (f"{sign} {model}: {n} cases" for model, n in sorted(counts.items()))
 
 
+def _unasked(sign: str, side: Side, other: Side, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """How many cases of each model one of two sides alone has, of which a run may have selected some."""
+    for model, of_other in pairs:
+        if n := len(_of_model(side, model).keys() - _of_model(other, of_other).keys()):
+            yield f"{sign} {model}: {n} case{'' if n == 1 else 's'}"
+
+
 def _models(old: Side, new: Side, pair: tuple[str, str], known: Known, recordings: Recordings) -> Models:
     before, now = _of_model(old, pair[0]), _of_model(new, pair[1])
     both = [name for name in before if name in now]
-    appeared, gone = [now[it] for it in now if it not in before], [before[it] for it in before if it not in now]
+    is_partial = old.is_run or new.is_run
+    appeared = [] if is_partial else [now[it] for it in now if it not in before]
+    gone = [] if is_partial else [before[it] for it in before if it not in now]
     others = [Moved(before[name], now[name]) for name in both if before[name].raw != now[name].raw]
     moved = [one for one in others if one.extent != Extent.SAME]
     changed = [*(one.new for one in moved if not one.has_same_number), *appeared, *gone]

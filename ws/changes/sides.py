@@ -7,9 +7,11 @@ from tempfile import TemporaryDirectory
 
 from ws.changes.cases import Case, Id
 from ws.changes.commits import Commit, commit_named, contents, is_shallow, root_of, written
+from ws.changes.files import cases_of_file
 from ws.errors import CommandError, DataError, near
 from ws.evidence import FOLDER as EVIDENCE
 from ws.evidence.folder import INDEX, Evidence
+from ws.evidence.homes import home_of
 from ws.files.notation import MOST_BYTES
 from ws.files.opening import content
 from ws.upkeep.standing import homes_in
@@ -18,8 +20,8 @@ SNAPSHOTS = "__snapshots__"
 CONFIG = "config.json"
 
 FORMS = (
-    "a commit, a folder (recorded verdicts, evidence, claims, a store) or a model with recorded verdicts; "
-    "what is written as a path (./NAME) is a folder, refs/heads/NAME a branch"
+    "a commit, a folder (recorded verdicts, evidence, claims, a store), a file of `pytest --results FILE` or a model "
+    "with recorded verdicts; what is written as a path (./NAME) is a folder or file, refs/heads/NAME a branch"
 )
 
 
@@ -36,6 +38,8 @@ class Side:
     """By model."""
     store: Path | None = None
     commit: Commit | None = None
+    is_run: bool = False
+    """Whether its cases are those that a run selected, so that nothing follows from one that is missing."""
     _scratch: TemporaryDirectory[str] | None = field(default=None, repr=False)
     """Where files of a commit lie for as long as the side is used."""
 
@@ -49,6 +53,8 @@ class Place:
     """Where names are looked up: the folder of claims, and the repository around it."""
 
     tests: Path
+    store: Path | None = None
+    """The user's store, where models of one's own are kept; None for the usual one."""
 
     @property
     def repository(self) -> Path | None:
@@ -60,19 +66,25 @@ class Place:
         root = self.repository
         return "" if root is None else self.tests.resolve().relative_to(root.resolve()).as_posix()
 
+    @property
+    def evidence(self) -> Mapping[str, Evidence]:
+        """The evidence beside the tests, by model."""
+        return dict(_evidence_in(self.tests / EVIDENCE))
+
     def side(self, text: str) -> Side:
         """What a text names.
 
         Raises: CommandError if it names nothing, or several things; DataError for a folder of something else.
         """
         folder = Path(text).expanduser()
-        is_folder = bool(text) and folder.is_dir()
-        if is_folder and ("/" in text or text in (".", "..")):
-            return side_of_folder(text, folder)
+        is_folder, is_file = bool(text) and folder.is_dir(), bool(text) and folder.is_file()
+        if (is_folder or is_file) and ("/" in text or text in (".", "..")):
+            return self._at(text, folder)
         commit = commit_named(self.repository, text) if self.repository is not None and text else None
         model = self.tests / SNAPSHOTS / text
         is_model = bool(text) and "/" not in text and text not in (".", "..") and model.is_dir()
-        found = {f"the folder ./{text}": is_folder, f"the model in {model}": is_model, "a commit": commit is not None}
+        at = {f"the folder ./{text}": is_folder, f"the file ./{text}": is_file}
+        found = {**at, f"the model in {model}": is_model, "a commit": commit is not None}
         named = [name for name, is_there in found.items() if is_there]
         if len(named) > 1:
             raise CommandError(
@@ -82,9 +94,15 @@ class Place:
             return side_of_commit(text, commit, self.inside)
         if is_model:
             return side_of_model(text, self.tests)
-        if is_folder:
-            return side_of_folder(text, folder)
+        if is_folder or is_file:
+            return self._at(text, folder)
         raise CommandError(self._unknown(text))
+
+    def _at(self, text: str, path: Path) -> Side:
+        if path.is_file():
+            return Side(text, f"verdicts in the file {path}", cases_of_file(path), is_run=True)
+        is_own_model = (path / CONFIG).is_file() and not (path / INDEX).is_file()
+        return _of_own_model(text, self) if is_own_model else side_of_folder(text, path)
 
     def now(self) -> Side:
         """The claims as they are in the working tree."""
@@ -122,7 +140,7 @@ def side_of_commit(text: str, commit: Commit, tests: str) -> Side:
         found = dict(_evidence_in(Path(scratch.name)))
     if not cases and not found:
         raise DataError(f"commit {commit.short} ({text}) has no recorded verdicts in {recorded}; name a later one")
-    return Side(text, commit.told, {case.id: case for case in cases}, found, None, commit, scratch)
+    return Side(text, commit.told, {case.id: case for case in cases}, found, None, commit, _scratch=scratch)
 
 
 def side_of_model(text: str, tests: Path) -> Side:
@@ -139,8 +157,6 @@ def side_of_folder(text: str, folder: Path) -> Side:
     """
     if (folder / INDEX).is_file():
         return Side(text, f"evidence in {folder}", evidence={folder.resolve().name: Evidence(folder)})
-    if (folder / CONFIG).is_file():
-        return _of_own_model(text)
     tests = next((one for one in (folder, folder / "claims") if (one / SNAPSHOTS).is_dir()), None)
     if tests is not None:
         cases = {id: case for model in _folders(tests / SNAPSHOTS) for id, case in cases_in(model)}
@@ -155,15 +171,19 @@ def side_of_folder(text: str, folder: Path) -> Side:
     raise DataError(f"{folder} has no recorded verdicts, no evidence and no artifacts of a store; name {FORMS}")
 
 
-def _of_own_model(text: str) -> Side:
-    """The verdicts on a model of one's own, which lie in the user's store."""
+def _of_own_model(text: str, place: Place) -> Side:
+    """The verdicts on a model of one's own that these tests recorded, which lie in the user's store."""
     from ws.models.own import named_model
     from ws.remote import open_store
 
-    model = named_model(text, open_store())
-    cases = dict(cases_in(model.home / "snapshots", model=model.name)) if model.home else {}
+    model = named_model(text, open_store(place.store))
+    folder = home_of(place.tests, model.home) / "snapshots" if model.home else None
+    cases = dict(cases_in(folder, model=model.name)) if folder else {}
     if not cases:
-        raise DataError(f"nothing is recorded of the model {text}; record it: pytest claims/ --model={text}")
+        raise DataError(
+            f"{place.tests} has recorded nothing of the model {text}; record it: pytest {place.tests} --model={text} "
+            "--snapshot-update"
+        )
     return Side(text, f"model {model.name}", cases)
 
 

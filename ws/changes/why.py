@@ -9,7 +9,6 @@ from typing import Any
 from ws.changes.cases import Case, Cause
 from ws.changes.keys import code_of, rekeyed, told_of
 from ws.changes.known import Known
-from ws.changes.lookup import item
 from ws.changes.recordings import Recordings, uncommitted
 from ws.changes.text import through, wrapped
 from ws.report.numbers import number
@@ -67,16 +66,23 @@ class Today:
         return self.recordings.of_library(old, self.recorded)
 
 
-def why(case: Case, today: Today, entry: Entry | None, test: str | None) -> str:
-    """All that there is to say of a recorded case; `test` is the file of its test."""
+def why(case: Case, today: Today, entry: Entry | None, asked_again: str | None) -> str:
+    """All that there is to say of a recorded case; `asked_again` is the command that asks it again."""
     reads = [today.read(key) for key in case.keys]
-    lines = [*_case(case, entry, test), "", *_artifacts(case, reads, today.known), "", *_since(case, reads, today)]
+    lines = [
+        *_case(case, entry, asked_again),
+        "",
+        *_artifacts(case, reads, today.known),
+        "",
+        *_since(case, reads, today),
+    ]
     return "\n".join([*lines, ""])
 
 
-def _case(case: Case, entry: Entry | None, test: str | None) -> Iterator[str]:
+def _case(case: Case, entry: Entry | None, asked_again: str | None) -> Iterator[str]:
     said = case.said
-    yield from wrapped(f"{case.claim} {case.outcome} {case.name} on {case.id[0]} ({said.get('device', '?')})")
+    on = ", ".join(filter(None, [case.id[0], case.behavior]))
+    yield from wrapped(f"{case.claim} {case.outcome} {case.name} on {on} ({said.get('device', '?')})")
     if entry is not None:
         yield from wrapped(entry.sentence, "  ")
     low, high = number(case.number("low")), number(case.number("high"))
@@ -95,9 +101,9 @@ def _case(case: Case, entry: Entry | None, test: str | None) -> Iterator[str]:
     commit = str(recorded.get("commit") or "unknown")[:7]
     yield from wrapped(f"recorded {recorded.get('date', 'at an unknown date')} by commit {commit}{changed}", "  ")
     yield from wrapped(f"on {where}; {releases}", "  ")
-    if test is not None:
+    if asked_again is not None:
         # In one line, however long, so that it can be copied.
-        yield f'  pytest "{test}::{item(case)}" --model={case.id[0]}'
+        yield f"  {asked_again}"
 
 
 def _artifacts(case: Case, reads: Sequence[Read], known: Known) -> Iterator[str]:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import Claims, StorePath, TestsPath, opened, tests_folder
+from ws.cli.options import Claims, SnapshotsPath, StorePath, TestsPath, check_numbers, opened, tests_folder
 from ws.errors import CommandError
 
 SIDE = (
-    "A commit, a folder (recorded verdicts, evidence, claims, a store) or a model with recorded verdicts; ./NAME is a "
-    "folder, refs/heads/NAME a branch."
+    "A commit, a folder (recorded verdicts, evidence, claims, a store), a file that `pytest --results FILE` wrote, or "
+    "a model with recorded verdicts; ./NAME is a folder or file, refs/heads/NAME a branch."
 )
 
 
@@ -46,6 +46,7 @@ def diff(
         ws diff v0.1 main --claims C05
         ws diff smollm2-135m qwen3-0.6b
         ws diff ~/their-store ~/.cache/weight-steering
+        ws diff before.json after.json
         ws diff origin/main --markdown
         ws diff HEAD~3 HEAD --bisect "test_it[lora-raw]" --dry-run
     """
@@ -70,6 +71,17 @@ def why(
             help="A recorded case as pytest names it: claims/FILE.py::TEST[CASE]; file and model may be left out."
         ),
     ],
+    behavior: Annotated[
+        str | None,
+        tyro.conf.arg(help="Explain the verdict on a behavior of your own, as --behavior of pytest names it."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        tyro.conf.arg(
+            help="The seeds of the run, for the command that is printed (default: those of most recorded cases)."
+        ),
+    ] = None,
+    snapshots: SnapshotsPath = None,
     tests: TestsPath = None,
     store: StorePath = None,
 ) -> None:
@@ -80,7 +92,11 @@ def why(
 
         ws why claims/test_families.py::test_delora_pays_with_pmass
         ws why "test_delora_spreads_further_than_lora[raw]"
+        ws why "test_it_steers[lora-text]" --behavior mine.toml
     """
+    from ws.changes.asking import Given
     from ws.changes.explaining import explained
 
-    print(explained(case, tests_folder(tests), opened(store)), end="")
+    check_numbers(1, seeds=seeds)
+    given = Given(behavior, seeds, snapshots, store)
+    print(explained(case, tests_folder(tests), opened(store), given), end="")

@@ -68,6 +68,7 @@ def dw(
         ws export dw pca.gguf --to control-vector --activation pca --blocks 14
     """
     from ws.behaviors.own import chosen_behavior
+    from ws.delta.folders.given import naming
     from ws.engine.loading import loaded
     from ws.exports import check as llama
     from ws.exports.base import Limits
@@ -90,7 +91,8 @@ def dw(
         llama.check_asks(subject.behavior)
     lm = loaded(subject.on, kept)
     few = asked(subject, lm, most=FEW if questions is None else questions)
-    what = exported(source, subject, lm, kept)
+    with naming(plus, minus, lm=lambda: lm):
+        what = exported(source, subject, lm, kept)
     print(export(out, what, form, limits, few), end="", flush=True)
     if check is not None:
         every = few if questions is not None else asked(subject, lm)

@@ -79,6 +79,8 @@ def evaluate(
     from ws.contest.own_eval import evaluate as run
     from ws.contest.own_steering import at_equal_kl, chosen_steering
     from ws.contest.own_text_eval import evaluate as run_text
+    from ws.delta.folders.given import naming
+    from ws.engine.loading import loaded
     from ws.models.own import chosen_model
     from ws.study.subject import Subject
 
@@ -105,9 +107,10 @@ def evaluate(
         coeffs=coeffs,
         seeds=seeds,
     )
-    if equal_kl:
-        steering = at_equal_kl(steering, subject, kept)
-    if rows is not None:
-        print(run(rows, subject, steering, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
-    if text is not None:
-        print(run_text(text, subject, steering, csv=csv, store=kept), end="")
+    with naming(plus, minus, lm=lambda: loaded(subject.on, kept)):
+        if equal_kl:
+            steering = at_equal_kl(steering, subject, kept)
+        if rows is not None:
+            print(run(rows, subject, steering, ask=ask, prefill=prefill, csv=csv, store=kept), end="")
+        if text is not None:
+            print(run_text(text, subject, steering, csv=csv, store=kept), end="")

@@ -80,7 +80,7 @@ def at_equal_kl(steering: Steering, subject: Subject, store: Store) -> Steering:
 
 def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], seeds: int | None) -> None:
     if (pair[0] is None) != (pair[1] is None):
-        raise DataError("dW needs both adapters; give --plus FOLDER and --minus FOLDER")
+        raise DataError(alone(*pair))
     if len(given) > 1:
         raise DataError(f"{' and '.join(given)} are different interventions; give one, and run the other beside it")
     if seeds is not None and seeds < 1:
@@ -90,6 +90,12 @@ def _check_choice(given: list[str], *, pair: tuple[Path | None, Path | None], se
             f"{seeds} seeds of {' '.join(given) or 'the base model'}, which comes out the same under each; "
             "leave --seeds out, or give --family, whose pairs, start values and order a seed varies"
         )
+
+
+def alone(plus: Path | None, minus: Path | None) -> str:
+    """What to say of one folder of two."""
+    given, lacks = (f"--plus {plus}", "--minus") if plus is not None else (f"--minus {minus}", "--plus")
+    return f"dW needs both adapters, and {given} is one; give {lacks} FOLDER too"
 
 
 def check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:

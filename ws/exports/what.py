@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.contest.own_steering import check_blocks
+from ws.contest.own_steering import alone, check_blocks
 from ws.contest.vectors import vectors_by
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError
@@ -37,7 +37,7 @@ class Source:
         if len(given) != 1:
             raise DataError(f"{' with '.join(given) or 'nothing'} to export; give one of {'; '.join(ways)}")
         if folders and (self.plus is None or self.minus is None):
-            raise DataError("dW needs both adapters; give --plus FOLDER and --minus FOLDER")
+            raise DataError(alone(self.plus, self.minus))
         check_blocks(self.activation, self.blocks)
         if not self.coeff:
             raise DataError("--coeff 0 exports the model as it is; give another coefficient")

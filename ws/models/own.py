@@ -7,7 +7,8 @@ same artifacts and verdicts, and one changed file makes another model. Layout in
     models/NAME@DIGEST/model.json           where a model was last seen
     models/NAME@DIGEST/files/               links to the files that are read, and nothing else
     models/NAME@DIGEST/searched/            what `ws search` chose on it
-    models/NAME@DIGEST/snapshots/           its recorded verdicts
+    models/NAME@DIGEST/snapshots/           its recorded verdicts by the claims of this project
+    models/NAME@DIGEST/repositories/        those by other tests, each folder of them apart
 """
 
 import hashlib

@@ -93,6 +93,6 @@ def check_pair(source: object, target: object) -> None:
     """Raises: StoreError unless one is a URL and the other a folder."""
     if isinstance(source, Path) == isinstance(target, Path):
         raise StoreError(
-            f"{'two folders' if isinstance(source, Path) else 'two URLs'} to copy between; give a folder and a URL, "
-            "in this or the other order (`cp -r` copies a folder)"
+            f"{source} and {target} are two {'folders' if isinstance(source, Path) else 'URLs'} to copy between; "
+            "expected a folder and a URL, in this or the other order: name one (`cp -r` copies a folder)"
         )

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ws.behaviors.own import FOLDER as BEHAVIORS
 from ws.errors import StoreError
-from ws.models.weights import OWN_FOLDER
 from ws.plan.processes import side_by_side
 from ws.remote import RemoteStore
 from ws.report import remote_commands, store_text, store_why
+from ws.report.own_folders import folders_of_own
 from ws.store import Store
 from ws.store.manifests import Manifest
 from ws.upkeep import carry as carrying
@@ -53,7 +52,7 @@ def why(store: Store, asked: str, against: str | None) -> str:
             return why(mirror, asked, against)
     if not is_test(asked):
         return _why_key(store, manifest_of(store.root, asked), against)
-    own = (*store.root.glob(f"{OWN_FOLDER}/*/snapshots"), *store.root.glob(f"{BEHAVIORS}/*/snapshots/*"))
+    own = [folder for _, folder in folders_of_own(store.root, Path(asked.partition("::")[0]).parent)]
     return "\n".join(_why_snapshot(store, one, against) for one in snapshots_of(asked, own=own))
 
 

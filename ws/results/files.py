@@ -143,7 +143,7 @@ def read(path: Path) -> Results:
     except Unreadable as error:
         line = f", line {error.line}," if error.line else ""
         raise DataError(f"{path}{line} cannot be read ({error.said}); expected {WHAT}; write it anew") from error
-    return from_document(said, path.name)
+    return from_document(said, str(path))
 
 
 def put_all(folder: Path, files: Mapping[str, bytes]) -> list[str]:

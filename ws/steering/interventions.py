@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ws.delta.folders.delta import folder_sha256, folders_delta
-from ws.delta.folders.given import check_given
+from ws.delta.folders.given import check_given, check_two
 from ws.delta.steering import steered
 from ws.delta.weight_delta import WeightDelta, lowest_layer
 from ws.engine.blocks import Output, stream, with_stream
@@ -163,12 +163,20 @@ class FolderWeights(WeightIntervention):
         folders = Path(self.plus), Path(self.minus)
         if tuple(map(folder_sha256, folders)) != self.contents:
             raise MismatchError(
-                f"{self.plus} or {self.minus} has changed since the run began; start again when both are written"
+                f"{_changed(folders, self.contents)} changed since the run began; start again when both are written"
             )
         return _latest_delta(self, lm)
 
     def describe(self) -> str:
-        return f"dW {Path(self.plus).name} minus {Path(self.minus).name}"
+        plus, minus = Path(self.plus), Path(self.minus)
+        is_plain = plus.name != minus.name
+        return f"dW {plus.name if is_plain else plus} minus {minus.name if is_plain else minus}"
+
+
+def _changed(folders: tuple[Path, Path], contents: tuple[str, str]) -> str:
+    """Those of two folders that no longer have these contents, in words."""
+    pairs = zip(folders, contents, strict=True)
+    return " and ".join(str(folder) for folder, digest in pairs if folder_sha256(folder) != digest)
 
 
 @lru_cache(maxsize=1)
@@ -178,11 +186,13 @@ def _latest_delta(weights: FolderWeights, lm: LanguageModel) -> WeightDelta:
 
 
 def folder_weights(plus: Path, minus: Path) -> FolderWeights:
-    """dW of two folders on disk. Raises: MismatchError if one lacks a file, or holds what is no dW."""
+    """dW of two folders on disk. Raises: MismatchError if one lacks a file or holds what is no dW, or both the same."""
     folders = plus.absolute(), minus.absolute()
     for folder in folders:
         check_given(folder)
-    return FolderWeights(str(folders[0]), str(folders[1]), (folder_sha256(folders[0]), folder_sha256(folders[1])))
+    contents = folder_sha256(folders[0]), folder_sha256(folders[1])
+    check_two(*folders, contents)
+    return FolderWeights(str(folders[0]), str(folders[1]), contents)
 
 
 def weights_ready(lm: LanguageModel, delta: WeightDelta) -> Ready:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ws.contest.own_steering import check_blocks, check_words
+from ws.contest.own_steering import alone, check_blocks, check_words
 from ws.contest.vectors import vectors_by
 from ws.errors import DataError
 from ws.steering.interventions import Activations, Intervention, SystemPrompt, Weights, folder_weights
@@ -43,7 +43,7 @@ class Chosen:
                 "--family delora"
             )
         if both is not None and None in both:
-            raise DataError("dW needs both adapters; give --plus FOLDER and --minus FOLDER, or --adapter for one alone")
+            raise DataError(f"{alone(self.plus, self.minus)}, or name one as --adapter")
         check_blocks(self.activation, self.blocks)
         check_words({"--system": self.system})
         if self.training and not self.is_trained:

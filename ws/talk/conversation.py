@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ws.delta.folders.given import naming
 from ws.engine.loading import loaded
 from ws.engine.streaming import Choosing, streamed
 from ws.errors import DataError
@@ -89,7 +90,7 @@ class Conversation:
         intervention = setting.chosen.intervention(setting.subject)
         _check_coeff(intervention, setting.coeff)
         lm = loaded(setting.subject.on, store)
-        return cls(lm, store, setting, intervention, intervention.ready(lm, store))
+        return cls(lm, store, setting, intervention, _ready(setting, intervention, lm, store))
 
     def change(self, setting: Setting) -> None:
         """Go on with another setting; nothing changes if that is refused.
@@ -100,7 +101,7 @@ class Conversation:
         if (setting.subject, setting.chosen) != (self.setting.subject, self.setting.chosen):
             intervention = setting.chosen.intervention(setting.subject)
             _check_coeff(intervention, setting.coeff)
-            ready = intervention.ready(self.lm, self.store)
+            ready = _ready(setting, intervention, self.lm, self.store)
         _check_coeff(intervention, setting.coeff)
         self.setting, self.intervention, self.ready = setting, intervention, ready
 
@@ -169,6 +170,12 @@ class Conversation:
         ends = turn_ends(self.lm)
         text = self.lm.tokenizer.decode([token for token in ids if token not in ends], skip_special_tokens=True)
         return text if finished else text.rstrip("\ufffd")
+
+
+def _ready(setting: Setting, intervention: Intervention, lm: LanguageModel, store: Store) -> Ready:
+    chosen = setting.chosen
+    with naming(chosen.plus, chosen.minus, chosen.adapter, lm=lambda: lm):
+        return intervention.ready(lm, store)
 
 
 def _check_coeff(intervention: Intervention, coeff: float) -> None:

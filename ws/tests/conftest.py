@@ -15,6 +15,7 @@ import pytest
 
 import fixtures
 from fixtures.properties import record_in
+from ws.evidence.homes import home_of
 from ws.report.verdicts import Record
 from ws.store import progress
 from ws.tests.told import Told
@@ -87,8 +88,9 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-RUNS: dict[tuple[object, ...], tuple[dict[str, bytes], tuple[Record, ...]]] = {}
-"""What a recording run left behind, its files and cases, by the files, arguments and environment that it began with."""
+RUNS: dict[tuple[object, ...], tuple[dict[str, bytes], tuple[Record, ...], str]] = {}
+"""What a recording run left behind, its files, cases and place in a home, by the files, arguments and environment that
+it began with."""
 
 
 class Listener:
@@ -141,15 +143,21 @@ class Project:
         asked = (frozenset(self._files().items()), args, frozenset(environment.items()))
         if asked not in RUNS:
             assert "generated" in self.run("--snapshot-update", *args, **environment).stdout.str()
-            RUNS[asked] = (self._files(), tuple(self.records))
+            RUNS[asked] = (self._files(), tuple(self.records), self.part.name)
             return
-        files, records = RUNS[asked]
+        found, records, part = RUNS[asked]
+        files = {path.replace(part, self.part.name): content for path, content in found.items()}
         self.records = list(records)
         for path in self._files().keys() - files.keys():
             (self.pytester.path / path).unlink()
         for path, content in files.items():
             (self.pytester.path / path).parent.mkdir(parents=True, exist_ok=True)
             (self.pytester.path / path).write_bytes(content)
+
+    @property
+    def part(self) -> Path:
+        """The part of a home that belongs to these claims, below it."""
+        return home_of(self.pytester.path / "claims", Path())
 
     def _files(self) -> dict[str, bytes]:
         """What the project's files hold, by their path."""

@@ -2,15 +2,17 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ws.changes.bisect import search
 from ws.changes.bisect.inputs import group_of, inputs
+from ws.changes.bisect.runs import Runs
 from ws.changes.cases import Case
 from ws.changes.commits import commit_named
-from ws.changes.sides import Place
+from ws.changes.sides import Place, Side
 from ws.errors import CommandError
 from ws.tests.test_changes import MODEL, Repository, repository
 
@@ -128,3 +130,19 @@ def test_what_cannot_be_bisected_is_refused(two_commits: Repository, tmp_path: P
 )
 def test_files_belong_to_an_input(path: str, group: str) -> None:
     assert group_of(path, "claims") == group
+
+
+def test_a_case_of_other_seeds_is_rebuilt_with_these(repository: Repository) -> None:
+    def sides(*counts: int) -> Iterator[Side]:
+        for n_seeds in counts:
+            repository.record("a", model="smollm2-135m", n_seeds=n_seeds)
+            yield Place(repository.tests).now()
+
+    def options(*counts: int) -> list[str]:
+        old, new = sides(*counts)
+        [case] = new.cases.values()
+        runs = Runs(repository.root, repository.root, case, "claims", search._seeds(case, old, new))
+        return [word for word in runs._options() if word.startswith("--seeds")]
+
+    assert options(5, 5) == ["--seeds=5"]
+    assert options(8, 8) == options(5, 8) == options(3, 5) == []

@@ -15,6 +15,7 @@ import ws
 from ws import cli
 from ws.adapters import FAMILIES
 from ws.behaviors.own import own_behavior
+from ws.evidence.homes import home_of
 from ws.report import figures, joint, joint_text
 from ws.report.markdown import TABLE_END, TABLE_START
 from ws.store import Store
@@ -154,8 +155,11 @@ def test_table_shows_what_was_recorded_of_a_model_of_one_s_own(
     told = ("table", "--models", str(mine), "--store", str(store))
     assert f"no snapshots in {store}/models/mine@" in refused(*told)
     [home] = (store / "models").glob("mine@*")
-    shutil.copytree(snapshots / "smollm2-135m", home / "snapshots")
-    assert "1.25 [0.90, 1.60] > 0" in run(*told)
+    tests = tmp_path / "claims"
+    tests.mkdir()
+    shutil.copytree(snapshots / "smollm2-135m", home_of(tests, home) / "snapshots")
+    assert "1.25 [0.90, 1.60] > 0" in run(*told, "--tests", str(tests))
+    assert "no snapshots in" in refused(*told, "--tests", str(tmp_path))
 
 
 def test_a_search_of_a_model_of_one_s_own_is_kept_in_the_store(
@@ -184,7 +188,7 @@ def test_a_search_for_a_behavior_of_your_own_is_kept_with_it(
 def test_the_verdicts_on_a_behavior_of_your_own_are_shown(run: Run, no_own_behaviors: None, tmp_path: Path) -> None:
     file = written(tmp_path / "mine.json", of_text())
     kept = own_behavior(str(file), Store(tmp_path / "store"))
-    folder = kept.home / "snapshots" / "smollm2-135m"
+    folder = home_of(tmp_path, kept.home) / "snapshots" / "smollm2-135m"
     folder.mkdir(parents=True)
     said = replace(RECORD, behavior=kept.behavior.name).to_snapshot()
     (folder / "test_it.json").write_text(json.dumps(said))

@@ -20,6 +20,7 @@ from ws.store import Store
 from ws.study.subject import Subject
 from ws.tests.behavior_files import of_text, written
 from ws.tests.small import ON
+from ws.tests.test_folders import change
 from ws.tests.test_interventions import folders
 
 pytestmark = pytest.mark.usefixtures("told")
@@ -52,6 +53,16 @@ def test_dw_of_two_folders_is_exported(run: Run, lm: LanguageModel, store: Store
     assert (folder_delta(out, lm) - meant).norm <= 1e-6 * meant.norm
 
 
+def test_a_folder_that_does_not_fit_is_named(
+    run: Run, lm: LanguageModel, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plus, minus = folders(lm, store, tmp_path)
+    change(minus, r=7)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run(str(tmp_path / "export"), "--to", "peft", "--plus", str(plus), "--minus", str(minus))
+    assert f"ws: {minus}: adapter_model.safetensors has " in capsys.readouterr().err
+
+
 def test_what_stands_there_is_seen_before_a_model_is_read(
     run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -81,7 +92,7 @@ def test_a_name_says_how_much_of_what_it_is(lm: LanguageModel, store: Store, tmp
         ({}, "nothing to export; give one of --family; --plus and --minus; --activation"),
         ({"family": "lora", "activation": "pca"}, "--family with --activation to export; give one of"),
         ({"family": "lora", "minus": Path("m")}, "--family with --plus and --minus to export"),
-        ({"plus": Path("p")}, "dW needs both adapters; give --plus FOLDER and --minus FOLDER"),
+        ({"plus": Path("p")}, "dW needs both adapters, and --plus p is one; give --minus FOLDER too"),
         ({"activation": "pca"}, "--activation pca in the blocks (); give both"),
         ({"family": "lora", "blocks": (3,)}, "--activation None in the blocks (3,); give both"),
         ({"family": "lora", "coeff": 0.0}, "--coeff 0 exports the model as it is"),

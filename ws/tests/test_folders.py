@@ -271,8 +271,9 @@ def test_dw_of_two_folders_is_their_difference(lm: LanguageModel, tmp_path: Path
 
 
 def test_layers_that_only_one_of_them_changes_are_told(lm: LanguageModel, tmp_path: Path, told: Told) -> None:
-    folders_delta(lora_of(lm, tmp_path / "plus"), lora_of(lm, tmp_path / "minus", blocks=range(0, 1), seed=1), lm)
-    assert any(line.startswith("minus leaves 1 layers as they were that the other changes: model.") for line in told)
+    minus = lora_of(lm, tmp_path / "minus", blocks=range(0, 1), seed=1)
+    folders_delta(lora_of(lm, tmp_path / "plus"), minus, lm)
+    assert any(line.startswith(f"{minus} leaves 1 layers as they were that the other changes: model.") for line in told)
 
 
 def test_two_base_models_are_told(lm: LanguageModel, tmp_path: Path, told: Told) -> None:
@@ -283,7 +284,7 @@ def test_two_base_models_are_told(lm: LanguageModel, tmp_path: Path, told: Told)
     assert not told
     change(minus, base_model_name_or_path="owner/two")
     folders_delta(plus, minus, lm)
-    assert told == ["plus names owner/one as its base model, minus names owner/two: is dW one model's?"]
+    assert told == [f"{plus} names owner/one as its base model, {minus} names owner/two: is dW one model's?"]
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from ws.delta.folders.delta import folder_delta
-from ws.delta.folders.given import check_adds_numbers, check_given
-from ws.errors import DataError, MismatchError
+from ws.delta.folders.given import check_adds_numbers, check_given, naming
+from ws.errors import DataError, MismatchError, ShapeError
+from ws.models.language import LanguageModel
 from ws.scoring.finite import check_finite
 from ws.steering.interventions import folder_weights
+from ws.store import Store
 from ws.talk.files import AdapterFolder, VectorFile
 from ws.tests import hostile_corpus as corpus
 from ws.tests.hostile_readers import small_model, whole_model
+from ws.tests.test_folders import change, lora_of
 
 CONFIG, WEIGHTS, INDEX = "adapter_config.json", "adapter_model.safetensors", "model.safetensors.index.json"
 Spoil = Callable[[Path], object]
@@ -155,3 +159,67 @@ def test_a_file_of_vectors_is_looked_at_first(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(corpus.gguf()[:-1])
     with pytest.raises(DataError, match=r"direction\.2 .* outside of the 63 bytes there are"):
         VectorFile(tmp_path / "a.gguf")
+
+
+def shifted_name(folder: Path) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    save_file({name.replace("layers.0", "layers.99"): value for name, value in tensors.items()}, folder / WEIGHTS)
+
+
+def narrower(folder: Path) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    save_file({name: value[:, :-1].contiguous() for name, value in tensors.items()}, folder / WEIGHTS)
+
+
+UNFIT: dict[str, Spoil] = {
+    "tensors of another shape": narrower,
+    "layers of another model": shifted_name,
+    "no rank": lambda folder: change(folder, r=0),
+    "another rank": lambda folder: change(folder, r=3),
+    "no number": lambda folder: change(folder, lora_alpha="x"),
+}
+
+
+@pytest.fixture
+def pair(lm: LanguageModel, tmp_path: Path) -> tuple[Path, Path]:
+    """Two adapters that differ, in folders of one name."""
+    return lora_of(lm, tmp_path / "kind" / "last"), lora_of(lm, tmp_path / "rude" / "last", seed=1)
+
+
+@pytest.mark.parametrize("at_fault", [0, 1], ids=["plus", "minus"])
+@pytest.mark.parametrize("spoil", UNFIT.values(), ids=[name.replace(" ", "-") for name in UNFIT])
+def test_of_two_folders_the_one_at_fault_is_named(
+    lm: LanguageModel, store: Store, pair: tuple[Path, Path], spoil: Spoil, at_fault: int
+) -> None:
+    spoil(pair[at_fault])
+    with pytest.raises((MismatchError, ShapeError)) as caught, naming(*pair, lm=lambda: lm):
+        folder_weights(*pair).ready(lm, store)
+    assert str(pair[at_fault]) in str(caught.value)
+    assert str(pair[1 - at_fault]) not in str(caught.value)
+
+
+def test_two_folders_that_can_be_read_and_not_subtracted_are_both_named(
+    lm: LanguageModel, store: Store, pair: tuple[Path, Path]
+) -> None:
+    plus, minus = pair
+    (minus / WEIGHTS).write_bytes((plus / WEIGHTS).read_bytes())
+    change(minus, base_model_name_or_path="somebody/else")
+    with pytest.raises(MismatchError, match=rf"^{plus} minus {minus}: dW is zero"), naming(*pair, lm=lambda: lm):
+        folder_weights(plus, minus).ready(lm, store)
+    with pytest.raises(MismatchError, match=rf"dW is zero: {plus} and {plus} hold the same files; expected two"):
+        folder_weights(plus, plus)
+
+
+def test_an_error_about_something_else_is_left_as_it_is(lm: LanguageModel, pair: tuple[Path, Path]) -> None:
+    for error in (MismatchError("two other things"), DataError("no rows")):
+        with pytest.raises(type(error), match=f"^{error}$") as caught, naming(*pair, lm=lambda: lm):
+            raise error
+        assert caught.value is error
+    with naming(None, None, lm=lambda: lm):
+        pass
+
+
+def test_folders_of_one_name_are_told_apart(pair: tuple[Path, Path]) -> None:
+    assert folder_weights(*pair).describe() == f"dW {pair[0]} minus {pair[1]}"
+    other = pair[1].rename(pair[1].with_name("other"))
+    assert folder_weights(pair[0], other).describe() == "dW last minus other"

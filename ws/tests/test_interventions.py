@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ws.behaviors import Question
-from ws.delta.folders.delta import folder_delta, folders_delta
+from ws.delta.folders.delta import folder_delta, folder_sha256, folders_delta
 from ws.delta.folders.peft_files import CONFIG, WEIGHTS, save_peft
 from ws.delta.weight_delta import WeightDelta, difference
 from ws.errors import DataError, MismatchError, ShapeError
@@ -207,9 +207,13 @@ def test_peft_folders_are_known_by_their_contents(lm: LanguageModel, store: Stor
     before = folder_weights(plus, minus)
     assert before == folder_weights(plus, minus)
     assert before.contents[0] != before.contents[1]
+    kept = (plus / WEIGHTS).read_bytes()
     (plus / WEIGHTS).write_bytes((minus / WEIGHTS).read_bytes())
-    assert folder_weights(plus, minus).contents == (before.contents[1],) * 2
-    with pytest.raises(MismatchError, match="has changed since the run began"):
+    assert folder_sha256(plus) == before.contents[1]
+    with pytest.raises(MismatchError, match=rf"^{plus} changed since the run began; start again"):
+        before.ready(lm, store)
+    (minus / WEIGHTS).write_bytes(kept)
+    with pytest.raises(MismatchError, match=rf"^{plus} and {minus} changed since the run began"):
         before.ready(lm, store)
 
 

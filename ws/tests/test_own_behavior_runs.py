@@ -102,13 +102,15 @@ def test_what_was_never_recorded_stands_alone(project: Project) -> None:
     result = project.run("claims", option)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["smollm2-135m, patience@* (cpu, 3 seeds)", "*HOLDS*unrecorded"])
-    result.stdout.fnmatch_lines(["*--snapshot-update records in *store/behaviors/patience@*/snapshots/smollm2-135m"])
+    result.stdout.fnmatch_lines(
+        ["*--snapshot-update records in *store/behaviors/patience@*/repositories/*-claims@*/snapshots/smollm2-135m"]
+    )
 
 
 def test_verdicts_are_kept_in_the_behavior_s_home_whatever_its_file_is_called(project: Project) -> None:
     project.record("claims", told(project, of_text()))
     [home] = (project.store / "behaviors").iterdir()
-    [snapshot] = (home / "snapshots" / "smollm2-135m").iterdir()
+    [snapshot] = (home / project.part / "snapshots" / "smollm2-135m").iterdir()
     assert json.loads(snapshot.read_text())["behavior"] == home.name
     assert project.snapshots() == []
     renamed = (project.pytester.path / "mine.json").rename(project.pytester.path / "yours.json")

@@ -19,6 +19,7 @@ from ws.behaviors.own import chosen_behavior, own_behavior
 from ws.behaviors.prompts import prompts_for
 from ws.errors import DataError, UnknownNameError
 from ws.evidence import evidence_folder
+from ws.evidence.homes import OURS
 from ws.report.recorded import snapshot_folder
 from ws.stats.sweep import MIN_CLUSTERS
 from ws.store import Store
@@ -144,11 +145,25 @@ def test_all_its_messages_are_asked_and_its_recipes_are_kept_with_it(store: Stor
 
 def test_what_is_found_out_about_it_is_kept_in_its_home(store: Store) -> None:
     home = own_behavior(str(EXAMPLE), store).home
-    beside, folders = Path("claims"), {"snapshots": snapshot_folder, "evidence": evidence_folder}
-    for name, folder in folders.items():
+    for name, folder in {"snapshots": snapshot_folder, "evidence": evidence_folder}.items():
+        beside = OURS / f"__{name}__"
         assert folder("m", chosen=None, home=Path("x"), beside=beside, behavior=home) == home / name / "m"
         assert folder("m", chosen=Path("kept"), home=None, beside=beside, behavior=home) == Path("kept", home.name, "m")
         assert folder("m", chosen=None, home=None, beside=beside) == beside / "m"
+
+
+@pytest.mark.parametrize("folder", [snapshot_folder, evidence_folder])
+def test_tests_of_another_folder_have_a_part_of_a_home_to_themselves(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    home = tmp_path / "home"
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    tests = [OURS, *(tmp_path / name / "tests" for name in ("mine", "yours", "link")), tmp_path / "mine" / "te sts"]
+    for one in ({"home": home}, {"home": None, "behavior": home}):
+        places = [folder("m", chosen=None, beside=beside / "__x__", **one) for beside in tests]
+        assert all(place.is_relative_to(home) for place in places)
+        assert places[1] == places[3]
+        assert len({*places}) == len(places) - 1
 
 
 def test_a_small_model_is_asked_few_of_its_messages(store: Store) -> None:

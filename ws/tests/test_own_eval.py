@@ -167,7 +167,7 @@ def test_a_choice_is_an_intervention_with_its_usual_coefficients(lm: LanguageMod
     ("given", "message"),
     [
         ({"family": "lora", "system": "s"}, "--family and --system are different interventions; give one"),
-        ({"plus": Path("p")}, "give --plus FOLDER and --minus FOLDER"),
+        ({"plus": Path("p")}, "dW needs both adapters, and --plus p is one; give --minus FOLDER too"),
         ({"system": "s", "seeds": 3}, "3 seeds of --system, which comes out the same under each; leave --seeds out"),
         ({"seeds": 2}, "2 seeds of the base model"),
         ({"family": "lora", "seeds": 0}, "0 seeds; expected 1 or more"),
@@ -293,3 +293,8 @@ def test_eval_steers_with_peft_folders(
     with pytest.raises(SystemExit, match=r"^2$"):
         run("--plus", str(plus), "--minus", str(tmp_path))
     assert "has no adapter_config.json and no config.json; give a folder" in capsys.readouterr().err
+    settings = minus / "adapter_config.json"
+    settings.write_text(settings.read_text().replace('"r": ', '"r": 1'))
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run("--plus", str(plus), "--minus", str(minus), "--coeffs", "1")
+    assert f"ws: {minus}: adapter_model.safetensors has " in capsys.readouterr().err

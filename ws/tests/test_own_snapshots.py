@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ws.changes.sides import Place
+from ws.errors import DataError
+from ws.evidence.homes import home_of
 from ws.tests.conftest import Project
 from ws.tests.small import ON, shared_store
 
@@ -33,7 +36,7 @@ def home(project: Project) -> Path:
 def test_what_was_never_recorded_stands_alone_and_says_so(project: Project, folder: Path) -> None:
     result = project.run("claims", "--model", "./mine")
     result.assert_outcomes(passed=1)
-    folder_of_verdicts = home(project) / "snapshots"
+    folder_of_verdicts = home(project) / project.part / "snapshots"
     said = (
         f"{NAMED}: 1 verdict with nothing recorded to compare with; --snapshot-update records in {folder_of_verdicts}"
     )
@@ -44,7 +47,7 @@ def test_what_was_never_recorded_stands_alone_and_says_so(project: Project, fold
 
 def test_what_is_recorded_lies_in_the_model_s_home_and_is_compared_from_then_on(project: Project, folder: Path) -> None:
     project.record("claims", "--model", "./mine")
-    [snapshot] = (home(project) / "snapshots").iterdir()
+    [snapshot] = (home(project) / project.part / "snapshots").iterdir()
     assert json.loads(snapshot.read_text())["model"] == home(project).name
     assert project.snapshots() == []
     result = project.run("claims", "--model", "./mine")
@@ -76,13 +79,13 @@ def test_a_chosen_folder_takes_the_verdicts_of_every_model(project: Project, fol
     recorded = {path.parent.name for path in (project.pytester.path / "kept").rglob("*.json")}
     assert recorded == {home(project).name, "smollm2-135m"}
     assert project.snapshots() == []
-    assert not (home(project) / "snapshots").exists()
+    assert not list(home(project).rglob("snapshots"))
     project.run("claims", *models, "--snapshots", "kept").assert_outcomes(passed=2)
 
 
 def test_recording_leaves_what_tests_of_other_folders_recorded(project: Project, folder: Path) -> None:
     project.record("claims", "--model", "./mine")
-    other = home(project) / "snapshots" / "test_of_mine.json"
+    other = home(project) / project.part / "snapshots" / "test_of_mine.json"
     other.write_text("{}\n")
     project.run("--model", "./mine", "--snapshot-update", EFFECT="2")
     assert other.exists()
@@ -108,3 +111,29 @@ def test_only_what_is_recorded_can_be_asked_for(project: Project) -> None:
     project.claims("def test_no_case(): pass", name="test_others")
     project.run("claims", "--smoke", "--recorded").assert_outcomes(passed=1, deselected=1)
     project.run("claims", "--recorded").assert_outcomes(deselected=2)
+
+
+def test_repositories_that_share_a_store_do_not_share_what_they_recorded(project: Project, folder: Path) -> None:
+    project.record("claims", "--model", "./mine")
+    theirs = shutil.copytree(project.pytester.path / "claims", project.pytester.path / "theirs")
+    told = ("theirs", "--import-mode=importlib", "--model", "./mine")
+    result = project.run(*told, EFFECT="-1")
+    result.assert_outcomes(xfailed=1)
+    result.stdout.fnmatch_lines(
+        [f"{NAMED}: 1 verdict with nothing recorded * in {home(project) / home_of(theirs, Path())}/*"]
+    )
+    assert "generated" in project.run(*told, "--snapshot-update", EFFECT="-1").stdout.str()
+    for tests, outcome in {"claims": "HOLDS", "theirs": "REFUTED"}.items():
+        place = home(project) / home_of(project.pytester.path / tests, Path()) / "snapshots"
+        assert json.loads((place / "test_it_steers.json").read_text())["outcome"] == outcome
+    project.run("claims", "--model", "./mine").assert_outcomes(passed=1)
+
+
+def test_a_side_of_a_comparison_has_what_its_tests_recorded(project: Project, folder: Path) -> None:
+    project.record("claims", "--model", "./mine")
+    tests = project.pytester.path / "claims"
+    [(model, name)] = Place(tests, project.store).side(str(folder)).cases
+    assert (model, name) == (home(project).name, "test_it_steers")
+    others = tests.parent / "others"
+    with pytest.raises(DataError, match=rf"{others} has recorded nothing of the model {folder}; record it: pytest "):
+        Place(others, project.store).side(str(folder))

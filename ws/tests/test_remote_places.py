@@ -167,7 +167,7 @@ def test_the_command_line_takes_a_url(
     [
         ("store --store s3://", "the store s3: names no place"),
         ("store carry --store memory://bucket/a", "ws store carry.*cannot do; copy it"),
-        ("store copy a b", "two folders to copy between"),
+        ("store copy a b", "/a and .*/b are two folders to copy between; expected a folder and a URL"),
         ("store copy nofolder memory://bucket/a", "nofolder is no folder"),
     ],
 )

@@ -12,7 +12,7 @@ import torch
 
 from ws.engine.greedy import greedy_answers
 from ws.engine.streaming import Choosing
-from ws.errors import CommandError, DataError, ShapeError, UnknownNameError, WsError
+from ws.errors import CommandError, DataError, MismatchError, ShapeError, UnknownNameError, WsError
 from ws.exports import control_vector
 from ws.exports.base import Limits
 from ws.exports.what import Exported
@@ -34,6 +34,7 @@ from ws.talk.signals import Stopped
 from ws.talk.transcript import save
 from ws.talk.turns import Turn, conversation_ids
 from ws.tests.small import ON, adapter, fingerprint
+from ws.tests.test_folders import change
 from ws.tests.test_interventions import DIRECTION, folders
 
 pytestmark = pytest.mark.usefixtures("told")
@@ -296,7 +297,7 @@ def test_an_answer_that_is_broken_off_is_forgotten(session: Talk, monkeypatch: p
     [
         ({}, "nothing to steer by; give one of --family; --plus and --minus; --adapter; --activation; --vector"),
         ({"family": "lora", "system": "x"}, "--family with --system to steer by"),
-        ({"plus": Path("p")}, "dW needs both adapters"),
+        ({"minus": Path("p")}, "dW needs both adapters, and --minus p is one; give --plus FOLDER too, or name one as"),
         ({"activation": "pca"}, "--activation pca in the blocks (); give both"),
         ({"system": "x", "training": 1}, "--training-seed 1 of --system, which is not trained here"),
         ({"system": "\ud83d"}, "--system holds \\ud83d, which is no character"),
@@ -313,6 +314,14 @@ def test_a_family_is_named_with_its_behavior_and_training() -> None:
     assert (chosen.name, chosen.made_of(SUBJECT)) == ("dW of oft", "sycophancy, training seed 2")
     assert chosen.of_family("lora") == Chosen(family="lora", training=2)
     assert chosen.intervention(replace(SUBJECT, behavior_name="honesty")) != chosen.intervention(SUBJECT)
+
+
+def test_a_folder_that_does_not_fit_is_named(lm: LanguageModel, store: Store, tmp_path: Path) -> None:
+    plus, minus = folders(lm, store, tmp_path)
+    change(minus, r=7)
+    for chosen in (Chosen(plus=plus, minus=minus), Chosen(adapter=minus)):
+        with pytest.raises(MismatchError, match=rf"^{minus}: adapter_model.safetensors has "):
+            Conversation.of(Setting(SUBJECT, chosen, 1.0, Choosing(), TOKENS), store)
 
 
 def test_one_folder_adds_what_its_adapter_adds(lm: LanguageModel, store: Store, tmp_path: Path) -> None:

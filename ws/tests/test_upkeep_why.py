@@ -12,6 +12,7 @@ import pytest
 
 import ws
 from ws.errors import StoreError
+from ws.evidence.homes import home_of
 from ws.report import store_commands
 from ws.store import MANIFEST, Recipe, Store, artifacts
 from ws.store import origin as origins
@@ -202,9 +203,14 @@ def test_a_test_that_nothing_is_recorded_of_is_refused_with_what_is(case: Path) 
 
 @pytest.mark.parametrize("home", ["models/mine@12345678/snapshots", "behaviors/patience@12345678/snapshots/tiny"])
 def test_snapshots_of_what_is_one_s_own_are_explained_too(store: Store, case: Path, home: str) -> None:
-    folder = store.root / home
+    own, rest = store.root.joinpath(*Path(home).parts[:2]), Path(*Path(home).parts[2:])
+    folder = home_of(case.parent, own) / rest
     folder.mkdir(parents=True)
     shutil.copy(case.parent / "__snapshots__" / "tiny" / "test_it[lora-raw].json", folder)
+    assert store_commands.why(store, f"{case}::test_it[lora-raw]", None).count("C05 HOLDS on tiny") == 2
+    others = home_of(case.parent / "others", own) / rest
+    others.mkdir(parents=True)
+    shutil.copy(folder / "test_it[lora-raw].json", others)
     assert store_commands.why(store, f"{case}::test_it[lora-raw]", None).count("C05 HOLDS on tiny") == 2
 
 

@@ -70,6 +70,8 @@ class Runs:
     repository: Path
     case: Case
     tests: str
+    seeds: int | None = None
+    """How many are trained; None for as many as the model has by default."""
 
     @property
     def store(self) -> Path:
@@ -130,7 +132,8 @@ class Runs:
 
     def _options(self) -> list[str]:
         device = ["--gpu"] if self.case.said.get("device") == "cuda" else []
-        return ["--model", self.case.id[0], f"--store={self.store}", "-p", "no:cacheprovider", *device]
+        seeds = [f"--seeds={self.seeds}"] if self.seeds else []
+        return ["--model", self.case.id[0], f"--store={self.store}", "-p", "no:cacheprovider", *device, *seeds]
 
     def _environment(self, folder: Path, probe: Path) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "WS_STORE")}
@@ -140,6 +143,7 @@ class Runs:
     def _place(self, tree: Tree) -> Path:
         """Where the result of a run lies: a hash of everything that decides it."""
         decided = [sorted(tree.files.items()), tree.python, self.case.id, self.case.said.get("device")]
+        decided += [self.seeds] if self.seeds else []
         return self.folder / "results" / f"{hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:16]}.json"
 
 

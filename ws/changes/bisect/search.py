@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ws.changes.asking import seeds_of
 from ws.changes.bisect.inputs import Inputs, inputs
 from ws.changes.bisect.runs import Result, Runs
 from ws.changes.cases import Case, Moved
@@ -41,7 +42,7 @@ def bisected(
     tests = place.inside or "."
     found = inputs(old.commit, new.commit, case, tests, python=sys.executable, other_python=python)
     digest = hashlib.sha256(json.dumps([old.commit.id, new.commit.id, case.id]).encode()).hexdigest()[:16]
-    runs = Runs(store / FOLDER / digest, old.commit.repository, case, tests)
+    runs = Runs(store / FOLDER / digest, old.commit.repository, case, tests, _seeds(case, old, new))
     known = Known((*old.evidence.values(), *new.evidence.values()), (store,) if store.is_dir() else ())
     yield _plan(found, runs, known)
     if dry_run:
@@ -59,12 +60,18 @@ def rebuilt(
     old: str, new: str | None, case: str, tests: Path, store: Store, *, python: Path | None, dry_run: bool
 ) -> Iterator[str]:
     """A case by the code of two commits, and by that of the old one with one input of the new one."""
-    place = Place(tests)
+    place = Place(tests, store.root)
     sides = place.side(old), place.side("HEAD" if new is None else new)
     other = None if python is None else str(python.expanduser().absolute())
     if other is not None and not os.access(other, os.X_OK):
         raise CommandError(f"--python {python} cannot be run; name the Python of an environment: .venv/bin/python")
     return bisected(*sides, case, place, store=store.root, python=other, dry_run=dry_run)
+
+
+def _seeds(case: Case, *sides: Side) -> int | None:
+    """The seeds that both sides were recorded with, if not those by default, which may be what differs."""
+    named = {seeds_of(case, side.cases.values()) for side in sides}
+    return named.pop() if len(named) == 1 else None
 
 
 def _plan(found: Inputs, runs: Runs, known: Known) -> str:

@@ -32,7 +32,7 @@ def checkpoint_delta(plus: Path, minus: Path | None, lm: LanguageModel) -> Weigh
     lower = Checkpoint(minus, lm) if minus is not None else lm.model.state_dict()
     names = sorted(upper.keys() & lower.keys())
     if alone := sorted((upper.keys() ^ lower.keys()) - _shared(lm)):
-        say(f"{shown(alone)}: in one of {plus.name} and {minus.name if minus else lm.name} only, left out of dW")
+        say(f"{shown(alone)}: in one of {plus} and {minus or lm.name} only, left out of dW")
     label = f"subtract {minus.name if minus else lm.name} from {plus.name}"
     return subtracted(((name, upper[name], lower[name]) for name in track(names, label)), lm, plus.name)
 

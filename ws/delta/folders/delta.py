@@ -43,7 +43,7 @@ def folders_delta(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
     upper, lower = folder_delta(plus, lm), folder_delta(minus, lm)
     for folder, one, other in ((plus, upper, lower), (minus, lower, upper)):
         if alone := other.tensors.keys() - one.tensors.keys():
-            say(f"{folder.name} leaves {len(alone)} layers as they were that the other changes: {shown(alone)}")
+            say(f"{folder} leaves {len(alone)} layers as they were that the other changes: {shown(alone)}")
     return difference(_moving(_filled(upper, lower), plus, minus), _filled(lower, upper))
 
 
@@ -79,7 +79,7 @@ def folder_sha256(folder: Path) -> str:
     """One hash of all files that dW is computed from. Raises: MismatchError if one is missing."""
     files = _files(folder)
     if sum(file.stat().st_size for file in files) > LARGE:
-        say(f"hash {folder.name}, a few seconds for each gigabyte")
+        say(f"hash {folder}, a few seconds for each gigabyte")
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:
@@ -116,7 +116,7 @@ def _peft_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
     _say_missing(folder, lm, settings)
     why = why_through_peft(folder, lm)
     if why is not None:
-        say(f"{folder.name} has {why}: dW through PEFT, which takes longer")
+        say(f"{folder} has {why}: dW through PEFT, which takes longer")
         delta = delta_through_peft(folder, lm, settings)
     else:
         layers, linears = load_layers(folder, lm, settings), lm.linears(0, lm.n_layers)
@@ -164,7 +164,7 @@ def _say_bases(plus: Path, minus: Path) -> None:
     """Print a line if two adapters name different base models: no error, since two paths may hold the same model."""
     names = [_base(folder) for folder in (plus, minus)]
     if all(names) and names[0] != names[1]:
-        say(f"{plus.name} names {names[0]} as its base model, {minus.name} names {names[1]}: is dW one model's?")
+        say(f"{plus} names {names[0]} as its base model, {minus} names {names[1]}: is dW one model's?")
 
 
 def _base(folder: Path) -> str | None:
@@ -200,7 +200,7 @@ def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
     say_unchanged(folder.name, within - present)
     if extra := present - within:
         say(
-            f"{folder.name} has tensors of {len(extra)} layers that its settings do not name, which dW has and PEFT "
+            f"{folder} has tensors of {len(extra)} layers that its settings do not name, which dW has and PEFT "
             f"would not load: {shown(extra)}"
         )
 
@@ -216,7 +216,7 @@ def _say_overlapping(folder: Path, settings: Settings, layers: Iterable[str]) ->
         keys = [key for key in pattern if get_pattern_key([key], path) == key]
         if len({pattern[key] for key in keys}) > 1:
             say(
-                f"{folder.name}: {' and '.join(keys)} in alpha_pattern are both for {path}; the first counts, as where "
+                f"{folder}: {' and '.join(keys)} in alpha_pattern are both for {path}; the first counts, as where "
                 "PEFT loads it, but PEFT sorts them as it saves, so training may have had another"
             )
             return
@@ -228,6 +228,6 @@ def _say_factors(folder: Path, settings: Settings, layers: Mapping[str, tuple[Pa
     held = {shape.butterfly for _, shape in layers.values() if shape.family == boft.NAME}
     if held and held != {said}:
         say(
-            f"{folder.name} says {said} butterfly factors and holds {max(held)}: it was made with {max(held)}, as PEFT "
+            f"{folder} says {said} butterfly factors and holds {max(held)}: it was made with {max(held)}, as PEFT "
             "does where its CUDA code is missing"
         )

@@ -4,18 +4,21 @@ Nothing in it is run, no path in it is followed and no link out of it. What this
 folder still hold against the model.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ws.delta.folders import checkpoints, mlx, peft_files
-from ws.delta.folders.delta import Kind, check_folder, kind_of
+from ws.delta.folders.delta import Kind, check_folder, folder_delta, folders_delta, kind_of
 from ws.delta.weight_delta import WeightDelta
-from ws.errors import MismatchError
+from ws.errors import MismatchError, ShapeError
 from ws.files.names import check_in_folder, is_name
 from ws.files.notation import read_json
 from ws.files.patterns import why_not
 from ws.files.safetensors_header import stored
 from ws.files.showing import brief
+from ws.models.language import LanguageModel
 from ws.store.memory import available_bytes
 
 SETTINGS = (peft_files.CONFIG, checkpoints.CONFIG, checkpoints.INDEX)
@@ -49,6 +52,52 @@ def check_given(folder: Path) -> None:
         check_in_folder(file, what="a safetensors file", refuse=MismatchError)
         _check_tensors(file, at_once=kind in AT_ONCE)
     check_folder(folder)
+
+
+def check_two(plus: Path, minus: Path, contents: tuple[str, str]) -> None:
+    """Raises: MismatchError if two folders, whose `folder_sha256` these are, hold the same."""
+    if contents[0] == contents[1]:
+        raise MismatchError(
+            f"dW is zero: {plus} and {minus} hold the same files; expected two that differ, trained on answers of "
+            "opposite signs: name another one"
+        )
+
+
+@contextmanager
+def naming(*folders: Path | None, lm: Callable[[], LanguageModel]) -> Iterator[None]:
+    """An error about one or two folders that dW is read from, raised again with the path of the one that is at fault.
+
+    What reads a folder's tensors knows its settings and not its name. Reading each folder alone tells which one it is;
+    where each can be read, the two do not fit each other, and both are named.
+    """
+    try:
+        yield
+    except (MismatchError, ShapeError) as error:
+        given = [folder.absolute() for folder in folders if folder is not None]
+        named = [folder for folder in given if str(folder) in str(error)]
+        at_fault = [] if named else _at_fault(given, lm(), str(error))
+        if not at_fault:
+            raise
+        raise type(error)(f"{' minus '.join(map(str, at_fault))}: {error}") from error
+
+
+def _at_fault(folders: Sequence[Path], lm: LanguageModel, said: str) -> Sequence[Path]:
+    """Those of some folders that cannot be read, as was said; all, if only their difference cannot be made; or none."""
+    if alone := [folder for folder in folders if _refusal(partial(folder_delta, folder, lm)) == said]:
+        return alone
+    if len(folders) != 2:
+        return ()
+    plus, minus = folders
+    return folders if _refusal(partial(folders_delta, plus, minus, lm)) == said else ()
+
+
+def _refusal(read: Callable[[], WeightDelta]) -> str | None:
+    """What is said of folders that cannot be read; None if they can be."""
+    try:
+        read()
+    except (MismatchError, ShapeError) as error:
+        return str(error)
+    return None
 
 
 def check_adds_numbers(delta: WeightDelta, folder: Path) -> None:
