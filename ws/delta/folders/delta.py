@@ -13,6 +13,7 @@ from ws.adapters import boft, family
 from ws.adapters.base import AdapterConfig, Params
 from ws.adapters.peft.side import Settings
 from ws.delta.folders import checkpoints, mlx, peft_files
+from ws.delta.folders.bases import named_base, say_other_base
 from ws.delta.folders.checkpoints import checkpoint_delta
 from ws.delta.folders.mlx import mlx_delta
 from ws.delta.folders.peft_files import load_layers, why_not_ours
@@ -52,6 +53,7 @@ def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
 
     Raises: MismatchError or ShapeError if it holds something that is no dW of this model.
     """
+    say_other_base(folder, lm.recipe)
     match kind_of(folder):
         case "model":
             return checkpoint_delta(folder, None, lm)
@@ -162,17 +164,9 @@ def _filled(one: WeightDelta, other: WeightDelta) -> WeightDelta:
 
 def _say_bases(plus: Path, minus: Path) -> None:
     """Print a line if two adapters name different base models: no error, since two paths may hold the same model."""
-    names = [_base(folder) for folder in (plus, minus)]
+    names = [named_base(folder) for folder in (plus, minus)]
     if all(names) and names[0] != names[1]:
         say(f"{plus.name} names {names[0]} as its base model, {minus.name} names {names[1]}: is dW one model's?")
-
-
-def _base(folder: Path) -> str | None:
-    if kind_of(folder) == "model":
-        return None
-    settings = read_settings(folder / peft_files.CONFIG)
-    name = settings.get("base_model_name_or_path") or settings.get("model")
-    return name.rstrip("/") if isinstance(name, str) else None
 
 
 def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
