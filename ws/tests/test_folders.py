@@ -235,6 +235,39 @@ def test_paths_and_patterns_of_a_file_are_not_followed(lm: LanguageModel, tmp_pa
     assert folder_delta(folder, lm).tensors.keys() == expected.tensors.keys()
 
 
+# Adapters that add nothing
+
+
+@pytest.mark.parametrize(("name", "alpha"), [("LoRA", "lora_alpha"), ("LoHa", "alpha")])
+def test_an_update_that_its_settings_multiply_with_zero_is_refused(
+    lm: LanguageModel, tmp_path: Path, name: str, alpha: str
+) -> None:
+    folder, other = made(lm, tmp_path / "plus", KINDS[name]), lora_of(lm, tmp_path / "minus")
+    change(folder, **{alpha: 0})
+    message = f"plus/{CONFIG} has {alpha}=0, by which the whole update is multiplied, so plus adds nothing to any layer"
+    with pytest.raises(MismatchError, match=message):
+        folder_delta(folder, lm)
+    with pytest.raises(MismatchError, match=message):
+        folders_delta(other, folder, lm)
+
+
+def test_a_dora_without_a_scale_still_has_its_lengths(lm: LanguageModel, tmp_path: Path) -> None:
+    folder = made(lm, tmp_path, KINDS["LoRA, DoRA"])
+    change(folder, lora_alpha=0)
+    assert folder_delta(folder, lm).norm > 0
+
+
+def test_untrained_adapters_are_told_and_two_of_them_are_no_dw(lm: LanguageModel, tmp_path: Path, told: Told) -> None:
+    plus, minus, trained = (lora_of(lm, tmp_path / name, seed=seed) for seed, name in enumerate(("plus", "minus", "t")))
+    for folder in (plus, minus):
+        tensors = load_file(folder / WEIGHTS)
+        save_file({key: 0 * t if "lora_B" in key else t for key, t in tensors.items()}, folder / WEIGHTS)
+    folders_delta(trained, minus, lm)
+    assert told == ["minus adds nothing to any layer: its update is zero, as it is before training"]
+    with pytest.raises(MismatchError, match=r"dW is zero: neither .*plus nor .*minus adds anything to a layer"):
+        folders_delta(plus, minus, lm)
+
+
 # The survey
 
 

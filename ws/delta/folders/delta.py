@@ -16,6 +16,7 @@ from ws.delta.folders import checkpoints, mlx, peft_files
 from ws.delta.folders.bases import named_base, say_other_base
 from ws.delta.folders.checkpoints import checkpoint_delta
 from ws.delta.folders.mlx import mlx_delta
+from ws.delta.folders.moving import check_moves, moves
 from ws.delta.folders.peft_files import load_layers, why_not_ours
 from ws.delta.folders.reading import read_settings, say_unchanged, shown, tensor_shapes
 from ws.delta.folders.refused import check_settings
@@ -45,6 +46,7 @@ def folders_delta(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
     for folder, one, other in ((plus, upper, lower), (minus, lower, upper)):
         if alone := other.tensors.keys() - one.tensors.keys():
             say(f"{folder.name} leaves {len(alone)} layers as they were that the other changes: {shown(alone)}")
+    _check_trained(upper, lower, plus, minus, lm)
     return difference(_moving(_filled(upper, lower), plus, minus), _filled(lower, upper))
 
 
@@ -58,9 +60,11 @@ def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
         case "model":
             return checkpoint_delta(folder, None, lm)
         case "mlx-lm adapter":
-            return mlx_delta(folder, lm)
+            delta = mlx_delta(folder, lm)
         case _:
-            return _peft_delta(folder, lm)
+            delta = _peft_delta(folder, lm)
+    check_moves(folder, delta, lm)
+    return delta
 
 
 def why_through_peft(folder: Path, lm: LanguageModel) -> str | None:
@@ -150,6 +154,17 @@ def _moving(delta: WeightDelta, plus: Path, minus: Path) -> WeightDelta:
     if not delta.tensors:
         raise MismatchError(f"dW is zero: no linear layer of {plus} differs from {minus}; give two that do")
     return delta
+
+
+def _check_trained(upper: WeightDelta, lower: WeightDelta, plus: Path, minus: Path, lm: LanguageModel) -> None:
+    """Raises: MismatchError if neither of two folders adds anything to a layer."""
+    linears = lm.linears(0, lm.n_layers)
+    updates = (pair for delta in (upper, lower) for pair in delta.tensors.items())
+    if not any(moves(update, matrix(linears[path])) for path, update in updates):
+        raise MismatchError(
+            f"dW is zero: neither {plus} nor {minus} adds anything to a layer; expected two trained ones: train them "
+            "on answers of opposite signs"
+        )
 
 
 def _filled(one: WeightDelta, other: WeightDelta) -> WeightDelta:
