@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import BEHAVIOR, MODEL, Claims, Recorded, SnapshotsPath, StorePath, TestsPath, check_numbers, opened
+from ws.cli.options import (
+    BEHAVIOR,
+    MODEL,
+    USUAL_BEHAVIOR,
+    Claims,
+    Recorded,
+    SnapshotsPath,
+    StorePath,
+    TestsPath,
+    check_numbers,
+    opened,
+)
 from ws.cli.results import Chosen, Run, chosen
 
 
@@ -21,8 +32,10 @@ def dw(
     ],
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="dW of this family; trains it if need be.")] = None,
-    seed: Annotated[int, tyro.conf.arg(help="Of its training.")] = 0,
-    behavior: Annotated[str, tyro.conf.arg(help=f"What --family and --activation are for: {BEHAVIOR}")] = "sycophancy",
+    seed: Annotated[int, tyro.conf.arg(help="Of its training, or of persona vectors.")] = 0,
+    behavior: Annotated[
+        str, tyro.conf.arg(help=f"What --family and --activation are for, and whose questions are asked: {BEHAVIOR}")
+    ] = USUAL_BEHAVIOR,
     plus: Annotated[Path | None, tyro.conf.arg(help="dW of two folders: adapter or model with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
     activation: Annotated[

@@ -105,6 +105,13 @@ def check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:
         )
 
 
+def check_seeded(activation: str | None, seeds: Mapping[str, int]) -> None:
+    """Raises: DataError for a seed of a direction that no random numbers go into."""
+    for name, seed in seeds.items():
+        if seed and activation not in (None, "persona-vector"):
+            raise DataError(f"{name} {seed} of --activation {activation}, which comes out the same under each; drop it")
+
+
 def check_words(words: Mapping[str, str | None]) -> None:
     """Raises: DataError for half a character, which a terminal can hand over."""
     for name, text in words.items():
