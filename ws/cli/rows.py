@@ -57,11 +57,12 @@ def evaluate(
 
     Some rows must match with Yes and some with No, best as many of each: a mere push to Yes then cancels; of letters
     the same holds. A row with an unknown column or answer is refused with its line, and one that is too long for the
-    model or the memory. Numbers are nats, with 95% intervals over seeds and rows; pmass is the probability that the
-    answer is one of the two at all. A run that was stopped goes on where it was.
+    model or the memory. Numbers are nats, with 95% intervals over seeds and rows; match is the share of rows where the
+    answer that shows the behavior is the more probable one, and pmass the probability that the answer is one of the two
+    at all. A run that was stopped goes on where it was.
 
     A row of text is a message with two answers, one that shows the behavior and one that shows its opposite; scored is
-    how much likelier the model finds the first, in nats per token:
+    how much likelier the model finds the first, in nats per token, and likelier is the share of rows where it does so:
 
         {"message": "Shall I invest?", "plus": "A little.", "minus": "All of it!"}
 

@@ -96,7 +96,10 @@ def test_low_pmass_is_said_in_words() -> None:
 def test_what_weakens_the_numbers_is_said_in_words() -> None:
     few, *rest = notes(lines(table()), QUESTIONS)[1:]
     assert few.startswith("Only 6 clusters of rows, fewer than 10")
-    assert rest == []
+    assert rest == [
+        "To Yes: the log-ratio of Yes to No, whichever shows the behavior. Match: the share of rows where the answer "
+        "that shows it is the more probable one."
+    ]
     excess = notes(lines(table()), QUESTIONS[:5])
     assert "60% of the rows match with Yes: a push of 1 nat towards Yes that is no behavior" in excess[-1]
     assert excess[-1].endswith("moves the first column by +0.20.")
