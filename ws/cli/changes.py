@@ -5,7 +5,16 @@ from typing import Annotated
 
 import tyro
 
-from ws.cli.options import Claims, SnapshotsPath, StorePath, TestsPath, check_numbers, opened, tests_folder
+from ws.cli.options import (
+    Claims,
+    SnapshotsPath,
+    StorePath,
+    TestsPath,
+    check_heeded,
+    check_numbers,
+    opened,
+    tests_folder,
+)
 from ws.errors import CommandError
 
 SIDE = (
@@ -54,6 +63,7 @@ def diff(
     if bisect is not None:
         from ws.changes.bisect.search import rebuilt
 
+        check_heeded("beside --bisect, which rebuilds one case", claims=claims, markdown=markdown, all=all)
         for text in rebuilt(old, new, bisect, place, kept, python=python, dry_run=dry_run):
             print(text, end="", flush=True)
         return

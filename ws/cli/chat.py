@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import BEHAVIOR, MODEL, StorePath, check_numbers, opened
+from ws.cli.options import MODEL, USUAL_BEHAVIOR, StorePath, Trained, check_heeded, check_numbers, opened
 from ws.errors import CommandError
 
 
 def chat(
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family.")] = None,
-    behavior: Annotated[str, tyro.conf.arg(help=f"What --family and --activation are for: {BEHAVIOR}")] = "sycophancy",
+    behavior: Trained = None,
     training_seed: Annotated[int, tyro.conf.arg(help="Which training --family or persona vectors come from.")] = 0,
     plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two folders: adapter or model with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
@@ -72,8 +72,10 @@ def chat(
             "another training made"
         )
     chosen = Chosen(family, training_seed, plus, minus, adapter, activation, blocks, vector, system)
+    if not chosen.is_trained:
+        check_heeded("without --family or --activation, which are made for it", behavior=behavior)
     kept = opened(store)
-    of = chosen_behavior(behavior, kept).name
+    of = chosen_behavior(behavior or USUAL_BEHAVIOR, kept).name
     subject = Subject(chosen_model(model, kept, device=device).name, device, of)
     choosing = Choosing(temperature, seed or 0)
     talk(Setting(subject, chosen, coeff, choosing, tokens), kept, here(), build=build)

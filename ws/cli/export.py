@@ -1,11 +1,23 @@
 """`ws export`: a steering, or verdicts, as files of other tools."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import BEHAVIOR, MODEL, Claims, Recorded, SnapshotsPath, StorePath, TestsPath, opened
+from ws.cli.options import (
+    BEHAVIOR,
+    MODEL,
+    USUAL_BEHAVIOR,
+    Claims,
+    Recorded,
+    SnapshotsPath,
+    StorePath,
+    TestsPath,
+    check_numbers,
+    opened,
+)
 from ws.cli.results import Chosen, Run, chosen
 
 
@@ -20,8 +32,10 @@ def dw(
     ],
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="dW of this family; trains it if need be.")] = None,
-    seed: Annotated[int, tyro.conf.arg(help="Of its training.")] = 0,
-    behavior: Annotated[str, tyro.conf.arg(help=f"What --family and --activation are for: {BEHAVIOR}")] = "sycophancy",
+    seed: Annotated[int, tyro.conf.arg(help="Of its training, or of persona vectors.")] = 0,
+    behavior: Annotated[
+        str, tyro.conf.arg(help=f"What --family and --activation are for, and whose questions are asked: {BEHAVIOR}")
+    ] = USUAL_BEHAVIOR,
     plus: Annotated[Path | None, tyro.conf.arg(help="dW of two folders: adapter or model with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
     activation: Annotated[
@@ -71,6 +85,7 @@ def dw(
     from ws.delta.folders.given import naming
     from ws.engine.loading import loaded
     from ws.exports import check as llama
+    from ws.exports import early
     from ws.exports.base import Limits
     from ws.exports.command import FORMATS, check_asked, check_place, export
     from ws.exports.questions import FEW, asked
@@ -78,18 +93,26 @@ def dw(
     from ws.models.own import chosen_model
     from ws.study.subject import Subject
 
+    check_numbers(coeff=coeff)
+    check_numbers(least=0, seed=seed)
+    check_numbers(least=1, questions=questions)
     form, limits = FORMATS[to], Limits(rank, energy, dtype)
     source = Source(family, seed, plus, minus, activation, blocks, coeff)
     check_asked(source, form, limits)
     check_place(out, form, force=force)
+    early.check_source(source, form, limits)
     if check is not None:
         llama.check_file(check, form)
     kept = opened(store)
     of = chosen_behavior(behavior, kept).name
-    subject = Subject(chosen_model(model, kept, device=device).name, device, of)
+    look = partial(early.check_config, source=source, form=form, of=model)
+    known = chosen_model(model, kept, device=device, look=look)
+    early.check_listed(known, kept, source, form)
+    subject = Subject(known.name, device, of)
     if check is not None:
         llama.check_asks(subject.behavior)
     lm = loaded(subject.on, kept)
+    early.check_loaded(lm, source, form, check)
     few = asked(subject, lm, most=FEW if questions is None else questions)
     with naming(plus, minus, lm=lambda: lm):
         what = exported(source, subject, lm, kept)

@@ -21,6 +21,11 @@ BEHAVIOR = (
     "honesty, sycophancy, or a behavior of your own: a file (NAME.toml or NAME.json), or a name that an installed "
     "package offers."
 )
+USUAL_BEHAVIOR = "sycophancy"
+Trained = Annotated[
+    str | None,
+    tyro.conf.arg(help=f"What --family and --activation are for (default: {USUAL_BEHAVIOR}): {BEHAVIOR}"),
+]
 Number = int | float
 CLAIMS, TESTS = "claims", "tests"
 Recorded = Annotated[
@@ -76,6 +81,14 @@ def check_files(**options: Path | None) -> None:
     for name, path in options.items():
         if path is not None and path.is_dir():
             raise CommandError(f"--{name} {path} is a folder; name a file, such as {path / name}")
+
+
+def check_heeded(where: str, **options: object) -> None:
+    """Raises: CommandError for options that were given and change nothing `where` others are, or are not."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value not in (None, False, ())]
+    if given:
+        change, them = ("change", "them") if len(given) > 1 else ("changes", "it")
+        raise CommandError(f"{' and '.join(given)} {change} nothing {where}; leave {them} out")
 
 
 def check_numbers(least: Number = float("-inf"), **options: Number | tuple[Number, ...] | None) -> None:

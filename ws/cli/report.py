@@ -13,6 +13,7 @@ from ws.cli.options import (
     StorePath,
     TestsPath,
     check_files,
+    check_heeded,
     opened,
     recorded_folders,
     tests_folder,
@@ -27,8 +28,9 @@ def report(
         str | None, tyro.conf.arg(help="Instead of a page: the plot of this one claim, such as C05, for a paper.")
     ] = None,
     format: Annotated[
-        Literal["svg", "png"], tyro.conf.arg(help="Of --figure; png needs the extra `figures`, and no browser.")
-    ] = "svg",
+        Literal["svg", "png"] | None,
+        tyro.conf.arg(help="Of --figure (default: svg); png needs the extra `figures`, and no browser."),
+    ] = None,
     out: Annotated[
         Path | None, tyro.conf.arg(help="The file to write (default: report.html, of --figure CLAIM.FORMAT).")
     ] = None,
@@ -59,14 +61,21 @@ def report(
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
+    if figure is not None:
+        check_heeded("beside --figure, which draws one claim's verdicts", claims=claims, evidence=evidence)
+    else:
+        check_heeded("without --figure: a page is HTML", format=format)
+    if behavior is not None:
+        check_heeded("beside --behavior, whose page has no evidence", evidence=evidence)
     check_files(out=out)
     kept, tests = opened(store), tests_folder(tests)
     homes = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=kept)
     found = [record for folder in homes for record in recorded(folder)]
     register = read_beside(tests)
     if figure is not None:
-        name = out or Path(f"{figure.lower()}.{format}")
-        print(write_figure(name, show.of_claims(found, [figure], register), register, format))
+        form = format or "svg"
+        name = out or Path(f"{figure.lower()}.{form}")
+        print(write_figure(name, show.of_claims(found, [figure], register), register, form))
         return
     chosen = show.of_claims(found, claims, register)
     # Figures and evidence are of the behaviors of this project.

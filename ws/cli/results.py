@@ -13,6 +13,7 @@ from ws.cli.options import (
     StorePath,
     TestsPath,
     check_files,
+    check_heeded,
     opened,
     recorded_folders,
     tests_folder,
@@ -68,11 +69,15 @@ def results(
     from ws.results.schema import text
     from ws.results.words import with_fields
 
+    of_verdicts = {"out": out, "models": models, "behavior": behavior, "claims": claims, "run": run}
+    places = {"snapshots": snapshots, "tests": tests, "store": store}
     if schema:
+        check_heeded("beside --schema, which prints the schema alone", write=write, **of_verdicts, **places)
         print(text(), end="")
         return
     check_files(write=write)
     if write is not None:
+        check_heeded("beside --write, which writes the schema's table alone", **of_verdicts, **places)
         files.put(write, with_fields(write.read_text(encoding="utf-8")).encode())
         return
     if out is not None:
@@ -102,6 +107,7 @@ def chosen(
     if run is not None:
         if behavior or snapshots:
             raise CommandError(f"--run {run} has its verdicts; drop {'--behavior' if behavior else '--snapshots'}")
+        check_heeded("beside --run, whose verdicts are no artifacts", store=store)
         found = of_models(run, models)
         return Results(show.of_claims(found.records, claims, register), found.run), register
     named = models or (DEFAULT_MODEL,)

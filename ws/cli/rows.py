@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import BEHAVIOR, MODEL, StorePath, check_files, check_numbers, opened
+from ws.cli.options import MODEL, USUAL_BEHAVIOR, StorePath, Trained, check_files, check_heeded, check_numbers, opened
 from ws.errors import WsError
 
 
@@ -18,7 +18,7 @@ def evaluate(
     ] = None,
     model: Annotated[str, tyro.conf.arg(help=MODEL)] = "smollm2-135m",
     family: Annotated[str | None, tyro.conf.arg(help="Steer with dW of this family; trains it if need be.")] = None,
-    behavior: Annotated[str, tyro.conf.arg(help=f"What --family and --activation are for: {BEHAVIOR}")] = "sycophancy",
+    behavior: Trained = None,
     plus: Annotated[Path | None, tyro.conf.arg(help="Steer with dW of two folders: adapter or model with it.")] = None,
     minus: Annotated[Path | None, tyro.conf.arg(help="The one with the opposite, of the same base model.")] = None,
     system: Annotated[str | None, tyro.conf.arg(help="Steer with a system message instead.")] = None,
@@ -57,11 +57,12 @@ def evaluate(
 
     Some rows must match with Yes and some with No, best as many of each: a mere push to Yes then cancels; of letters
     the same holds. A row with an unknown column or answer is refused with its line, and one that is too long for the
-    model or the memory. Numbers are nats, with 95% intervals over seeds and rows; pmass is the probability that the
-    answer is one of the two at all. A run that was stopped goes on where it was.
+    model or the memory. Numbers are nats, with 95% intervals over seeds and rows; match is the share of rows where the
+    answer that shows the behavior is the more probable one, and pmass the probability that the answer is one of the two
+    at all. A run that was stopped goes on where it was.
 
     A row of text is a message with two answers, one that shows the behavior and one that shows its opposite; scored is
-    how much likelier the model finds the first, in nats per token:
+    how much likelier the model finds the first, in nats per token, and likelier is the share of rows where it does so:
 
         {"message": "Shall I invest?", "plus": "A little.", "minus": "All of it!"}
 
@@ -90,11 +91,13 @@ def evaluate(
         raise WsError(
             "--ask and --prefill are words around Yes and No; rows of --text have their answers: leave them out"
         )
+    if family is None and activation is None and not equal_kl:
+        check_heeded("without --family or --activation, which are made for it", behavior=behavior)
     check_files(csv=csv)
     check_numbers(coeffs=coeffs)
     check_numbers(least=1, seeds=seeds)
     kept = opened(store)
-    of = chosen_behavior(behavior, kept).name
+    of = chosen_behavior(behavior or USUAL_BEHAVIOR, kept).name
     subject = Subject(chosen_model(model, kept, device=device).name, device, of)
     steering = chosen_steering(
         subject,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ws.cli.options import MODEL, StorePath, check_numbers, opened
+from ws.cli.options import MODEL, StorePath, check_heeded, check_numbers, opened
 from ws.errors import WsError
 
 
@@ -50,8 +50,16 @@ def bench(
             f"the benchmark is no part of an installed package ({missing}); run ws bench in a clone"
         ) from missing
     if write is not None:
+        measured = {"only": only, "claims": claims, "quick": quick, "families": families, "repeats": repeats}
+        check_heeded("beside --write, which measures nothing", **measured, json=json, store=store)
         write_tables(write)
         return
+    if claims:
+        check_heeded("beside --claims, which times pytest alone", only=only, families=families, repeats=repeats)
+    if only and not {"train", "parity"} & set(only):
+        check_heeded(f"with --only {' '.join(only)}, which takes LoRA", families=families)
+    if only == ("parity",):
+        check_heeded("with --only parity, which trains once", repeats=repeats)
     check_numbers(least=1, repeats=repeats)
     kept = opened(store)
     text = run(

@@ -13,6 +13,7 @@ from ws.cli.options import (
     StorePath,
     TestsPath,
     check_files,
+    check_heeded,
     opened,
     recorded_folders,
     tests_folder,
@@ -24,12 +25,12 @@ def table(
     behavior: Recorded = None,
     claims: Claims = (),
     form: Annotated[
-        Literal["cases", "counts", "plain", "loose"],
+        Literal["cases", "counts", "plain", "loose"] | None,
         tyro.conf.arg(
-            help="Markdown with a line per case, or per test; the table that a run of claims ends with; or the cases "
-            "that could turn their sign within their tolerance."
+            help="Markdown with a line per case (default), or per test; the table that a run of claims ends with; or "
+            "the cases that could turn their sign within their tolerance."
         ),
-    ] = "cases",
+    ] = None,
     write: Annotated[Path | None, tyro.conf.arg(help="File whose table between the markers is replaced.")] = None,
     pages: Annotated[Path | None, tyro.conf.arg(help="Folder for a page per theme and one that counts.")] = None,
     picture: Annotated[Path | None, tyro.conf.arg(help="SVG file for a forest plot of the one claim chosen.")] = None,
@@ -52,6 +53,8 @@ def table(
     from ws.report.register import read_beside
     from ws.report.verdicts import recorded
 
+    if (pages or picture) and write is None:
+        check_heeded("in --pages and --picture, which have forms of their own", form=form)
     check_files(write=write, picture=picture)
     tests = tests_folder(tests)
     folders = recorded_folders(models, behavior, snapshots=snapshots, tests=tests, store=opened(store))
@@ -62,9 +65,9 @@ def table(
     if picture is not None:
         show.write_picture(picture, records, register)
     if write is not None:
-        show.write_table(write, records, form)
+        show.write_table(write, records, form or "cases")
     if not (pages or picture or write):
-        print(show.table(records, form))
+        print(show.table(records, form or "cases"))
 
 
 def claims(

@@ -128,6 +128,10 @@ def notes(found: Sequence[Line], questions: Sequence[Question]) -> list[str]:
         said.append(f"pmass is {lowest:.2f} or more at every coefficient, above the gate of {PMASS_GATE}.")
     if (clusters := found[0].toward.n_clusters) < MIN_CLUSTERS:
         said.append(f"Only {clusters} clusters of rows, fewer than {MIN_CLUSTERS}: intervals are too narrow.")
+    said.append(
+        f"To {first}: the log-ratio of {first} to {second}, whichever shows the behavior. Match: the share of rows "
+        "where the answer that shows it is the more probable one."
+    )
     excess = first_excess(questions)
     if excess:
         said.append(

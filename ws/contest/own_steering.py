@@ -7,6 +7,7 @@ from pathlib import Path
 from ws.behaviors.words import half_character
 from ws.contest.contest import Contest
 from ws.contest.vectors import vectors_by
+from ws.delta.folders.bases import say_other_base
 from ws.errors import DataError
 from ws.models.table import known_model
 from ws.steering.interventions import Activations, Intervention, Nothing, SystemPrompt, Weights, folder_weights
@@ -60,6 +61,9 @@ def chosen_steering(
         return Steering({0: added}, coeffs or STEERED, f"{added.describe()}, {subject.behavior_name}")
     if plus is not None and minus is not None:
         one: Intervention = folder_weights(plus, minus)
+        # Said here too, as rows that are in the store are read without a look at the folders.
+        for folder in (plus, minus):
+            say_other_base(folder, subject.on.weights)
         usual: tuple[float, ...] = STEERED
     else:
         one = Nothing() if system is None else SystemPrompt(system)
@@ -105,6 +109,13 @@ def check_blocks(activation: str | None, blocks: tuple[int, ...]) -> None:
             f"--activation {activation} in the blocks {blocks}; give both: a way to find a direction, and the blocks "
             "whose output it is added to, counted from 0, such as --activation pca --blocks 14"
         )
+
+
+def check_seeded(activation: str | None, seeds: Mapping[str, int]) -> None:
+    """Raises: DataError for a seed of a direction that no random numbers go into."""
+    for name, seed in seeds.items():
+        if seed and activation not in (None, "persona-vector"):
+            raise DataError(f"{name} {seed} of --activation {activation}, which comes out the same under each; drop it")
 
 
 def check_words(words: Mapping[str, str | None]) -> None:

@@ -89,7 +89,10 @@ def shown(found: Sequence[Line], *, title: str, notes: Sequence[str] = ()) -> st
 
 def notes(found: Sequence[Line]) -> list[str]:
     """What a reader must know before believing the numbers, a sentence each."""
-    said = ["All: how much likelier (above 0) or unlikelier a token of any answer became; far below 0, a model breaks."]
+    said = [
+        "All: how much likelier (above 0) or unlikelier a token of any answer became; far below 0, a model breaks.",
+        "Likelier: the share of rows where the answer that shows the behavior is the likelier one.",
+    ]
     if (clusters := found[0].toward.n_clusters) < MIN_CLUSTERS:
         said.append(f"Only {clusters} clusters of rows, fewer than {MIN_CLUSTERS}: intervals are too narrow.")
     gates = {gate for line in found for gate in line.toward.gates if not gate.startswith("too few rows")}

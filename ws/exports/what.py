@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from ws.contest.own_steering import alone, check_blocks
+from ws.contest.own_steering import alone, check_blocks, check_seeded
 from ws.contest.vectors import vectors_by
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import DataError
@@ -39,6 +39,9 @@ class Source:
         if folders and (self.plus is None or self.minus is None):
             raise DataError(alone(self.plus, self.minus))
         check_blocks(self.activation, self.blocks)
+        check_seeded(self.activation, {"--seed": self.seed})
+        if self.seed and folders:
+            raise DataError(f"--seed {self.seed} of --plus and --minus, which are not trained here; drop it")
         if not self.coeff:
             raise DataError("--coeff 0 exports the model as it is; give another coefficient")
 

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,18 +44,21 @@ FORMS = (
 )
 """How a model that no table lists is named."""
 
+Look = Callable[[Path], None]
+"""Raises for a folder with the config and the tokenizer of a model that would be of no use."""
+
 _REPOSITORY = re.compile(r"(?:hf:)?(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
 _IN_HUB_CACHE = re.compile(r"/models--[^/]+?--(?P<name>[^/]+)/snapshots/[0-9a-f]{40}$")
 _DIGITS = 8
 _NAME = re.compile(rf"[\w.-]+@[0-9a-f]{{{_DIGITS}}}", re.ASCII)
 
 
-def chosen_model(text: str, store: Store, *, device: str = "cpu") -> KnownModel:
+def chosen_model(text: str, store: Store, *, device: str = "cpu", look: Look | None = None) -> KnownModel:
     """The model that a command line names, checked to be one that can be steered here.
 
     Raises: as `named_model` and `check_model`.
     """
-    model = named_model(text, store)
+    model = named_model(text, store, look=look)
     if model.home is None:
         return model
     tokenizer = check_model(model, store, device=device)
@@ -63,15 +66,16 @@ def chosen_model(text: str, store: Store, *, device: str = "cpu") -> KnownModel:
     return OWN_MODELS[model.name]
 
 
-def named_model(text: str, store: Store) -> KnownModel:
+def named_model(text: str, store: Store, *, look: Look | None = None) -> KnownModel:
     """The model that a command line names; a model of one's own is from then on known by its name.
 
+    look: called on a folder with a new repository's config and tokenizer, before its weights are fetched.
     Raises: UnknownNameError for what names no model; ModelError or DownloadError if its files cannot be had.
     """
     if listed := _of_table(text):
         return listed
     with store.usable():
-        model = _own(text, store)
+        model = _own(text, store, look)
     if model.home is not None:
         OWN_MODELS[model.name] = model
     return model
@@ -82,7 +86,7 @@ def _of_table(text: str) -> KnownModel | None:
     return MODELS.get(text) or sources.get(text)
 
 
-def _own(text: str, store: Store) -> KnownModel:
+def _own(text: str, store: Store, look: Look | None = None) -> KnownModel:
     seen = store.root / OWN_FOLDER / text / "model.json"
     if _NAME.fullmatch(text) and seen.is_file():
         return _as_named(text, json.loads(seen.read_text(encoding="utf-8"))["origin"], store)
@@ -95,7 +99,7 @@ def _own(text: str, store: Store) -> KnownModel:
     if repository is None or ".." in text:
         raise UnknownNameError("model", text, [*MODELS, *_seen(store)], others=FORMS)
     try:
-        return _of_hub(repository["repo"], repository["revision"] or "main", store)
+        return _of_hub(repository["repo"], repository["revision"] or "main", store, look)
     except DownloadError as error:
         raise error if text.startswith("hf:") else DownloadError(f"{error}; no folder {path} is here") from error
 
@@ -115,12 +119,14 @@ def _seen(store: Store) -> list[str]:
     return sorted(path.parent.name for path in (store.root / OWN_FOLDER).glob("*@*/model.json"))
 
 
-def _of_hub(repo: str, revision: str, store: Store) -> KnownModel:
-    def look(folder: Path) -> None:
+def _of_hub(repo: str, revision: str, store: Store, look: Look | None) -> KnownModel:
+    def check(folder: Path) -> None:
         model_files.read_config(folder)
         checked_tokenizer(folder)
+        if look is not None:
+            look(folder)
 
-    found, folder = hub.fetched(repo, revision, store.root / OWN_FOLDER / "hub", look=look)
+    found, folder = hub.fetched(repo, revision, store.root / OWN_FOLDER / "hub", look=check)
     origin = f"hf:{repo}@{found.commit}"
     places = {name: folder / name for name in found.files}
     files = dict(found.files)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ws.contest.own_steering import alone, check_blocks, check_words
+from ws.contest.own_steering import alone, check_blocks, check_seeded, check_words
 from ws.contest.vectors import vectors_by
 from ws.errors import DataError
 from ws.steering.interventions import Activations, Intervention, SystemPrompt, Weights, folder_weights
@@ -48,6 +48,7 @@ class Chosen:
         check_words({"--system": self.system})
         if self.training and not self.is_trained:
             raise DataError(f"--training-seed {self.training} of {given[0]}, which is not trained here; leave it out")
+        check_seeded(self.activation, {"--training-seed": self.training})
 
     @property
     def is_trained(self) -> bool:

@@ -282,6 +282,23 @@ def test_the_questions_of_the_page_can_be_added_to_the_example(tmp_path: Path) -
     assert asks(layout.read_behavior(whole))
 
 
+@pytest.mark.parametrize(("number", "option"), [(0, "--rows"), (1, "--rows"), (3, "--text")])
+def test_the_rows_of_the_page_are_scored(
+    number: int,
+    option: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "risk.jsonl"
+    file.write_text(blocks(DOCS / "own-rows.md", "")[number], encoding="utf-8")
+    store = str(shared_store(tmp_path_factory).root)
+    monkeypatch.setattr("sys.argv", ["ws", "eval", option, str(file), "--model", "tiny-random-qwen3", "--store", store])
+    cli.main()
+    assert "tiny-random-qwen3, base model: 2 " in capsys.readouterr().out
+
+
 def test_the_page_names_the_example_as_it_is_known(no_own_behaviors: None, tmp_path: Path) -> None:
     known = own_behavior(str(EXAMPLE), Store(tmp_path / "store"))
     assert set(re.findall(r"pessimism@\w+", BEHAVIOR.read_text(encoding="utf-8"))) == {known.behavior.name}

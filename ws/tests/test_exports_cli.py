@@ -95,6 +95,8 @@ def test_a_name_says_how_much_of_what_it_is(lm: LanguageModel, store: Store, tmp
         ({"plus": Path("p")}, "dW needs both adapters, and --plus p is one; give --minus FOLDER too"),
         ({"activation": "pca"}, "--activation pca in the blocks (); give both"),
         ({"family": "lora", "blocks": (3,)}, "--activation None in the blocks (3,); give both"),
+        ({"plus": Path("p"), "minus": Path("m"), "seed": 1}, "--seed 1 of --plus and --minus, which are not trained"),
+        ({"activation": "pca", "blocks": (3,), "seed": 1}, "--seed 1 of --activation pca, which comes out the same"),
         ({"family": "lora", "coeff": 0.0}, "--coeff 0 exports the model as it is"),
     ],
 )

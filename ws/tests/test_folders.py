@@ -13,6 +13,7 @@ from ws.adapters import AdapterConfig
 from ws.bench.survey import adapters
 from ws.bench.survey.adapter_kinds import KINDS, Kind
 from ws.bench.survey.adapters import Line, base_model, failures, saved, surveyed
+from ws.delta.folders.bases import is_other
 from ws.delta.folders.delta import check_folder, folder_delta, folders_delta
 from ws.delta.folders.peft_files import CONFIG, WEIGHTS, save_peft
 from ws.delta.folders.through_peft import delta_through_peft
@@ -20,6 +21,7 @@ from ws.delta.update import LowRank
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, WsError
 from ws.models.language import LanguageModel
+from ws.models.table import OWN_MODELS, KnownModel, ModelSource, weights_of
 from ws.tests.small import fingerprint
 from ws.tests.told import Told
 
@@ -233,6 +235,39 @@ def test_paths_and_patterns_of_a_file_are_not_followed(lm: LanguageModel, tmp_pa
     assert folder_delta(folder, lm).tensors.keys() == expected.tensors.keys()
 
 
+# Adapters that add nothing
+
+
+@pytest.mark.parametrize(("name", "alpha"), [("LoRA", "lora_alpha"), ("LoHa", "alpha")])
+def test_an_update_that_its_settings_multiply_with_zero_is_refused(
+    lm: LanguageModel, tmp_path: Path, name: str, alpha: str
+) -> None:
+    folder, other = made(lm, tmp_path / "plus", KINDS[name]), lora_of(lm, tmp_path / "minus")
+    change(folder, **{alpha: 0})
+    message = f"plus/{CONFIG} has {alpha}=0, by which the whole update is multiplied, so plus adds nothing to any layer"
+    with pytest.raises(MismatchError, match=message):
+        folder_delta(folder, lm)
+    with pytest.raises(MismatchError, match=message):
+        folders_delta(other, folder, lm)
+
+
+def test_a_dora_without_a_scale_still_has_its_lengths(lm: LanguageModel, tmp_path: Path) -> None:
+    folder = made(lm, tmp_path, KINDS["LoRA, DoRA"])
+    change(folder, lora_alpha=0)
+    assert folder_delta(folder, lm).norm > 0
+
+
+def test_untrained_adapters_are_told_and_two_of_them_are_no_dw(lm: LanguageModel, tmp_path: Path, told: Told) -> None:
+    plus, minus, trained = (lora_of(lm, tmp_path / name, seed=seed) for seed, name in enumerate(("plus", "minus", "t")))
+    for folder in (plus, minus):
+        tensors = load_file(folder / WEIGHTS)
+        save_file({key: 0 * t if "lora_B" in key else t for key, t in tensors.items()}, folder / WEIGHTS)
+    folders_delta(trained, minus, lm)
+    assert told == ["minus adds nothing to any layer: its update is zero, as it is before training"]
+    with pytest.raises(MismatchError, match=r"dW is zero: neither .*plus nor .*minus adds anything to a layer"):
+        folders_delta(plus, minus, lm)
+
+
 # The survey
 
 
@@ -285,6 +320,84 @@ def test_two_base_models_are_told(lm: LanguageModel, tmp_path: Path, told: Told)
     change(minus, base_model_name_or_path="owner/two")
     folders_delta(plus, minus, lm)
     assert told == [f"{plus} names owner/one as its base model, {minus} names owner/two: is dW one model's?"]
+
+
+COMMIT = "0" * 40
+THE_SAME = {
+    "smollm2-135m": (
+        "smollm2-135m",
+        "./models/smollm2-135m/",
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "unsloth/SmolLM2-135M-Instruct-bnb-4bit",
+        "/data/SmolLM2-135M-Instruct-Q8_0.gguf",
+    ),
+    "qwen3-0.6b": (
+        "Qwen/Qwen3-0.6B",
+        r"C:\models\qwen3-0.6b",
+        f"hf:Qwen/Qwen3-0.6B@{COMMIT}",
+        f"/home/me/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B/snapshots/{COMMIT}",
+        "mlx-community/Qwen3-0.6B-4bit",
+    ),
+    "gemma-3-1b-it": ("unsloth/gemma-3-1b-it-unsloth-bnb-4bit",),
+}
+UNTOLD = ("", "/nowhere", "model", "./merged", "out/checkpoint-500", "owner/one", "model 0123abcd")
+OTHERS = {
+    "smollm2-135m": ("HuggingFaceTB/SmolLM2-135M", "qwen3-0.6b", "/data/Llama-3.2-1B", "microsoft/phi-2"),
+    "qwen3-0.6b": ("Qwen/Qwen3-0.6B-Base", "Qwen/Qwen3-1.7B", f"hf:Qwen/Qwen3-1.7B@{COMMIT}"),
+    "tiny-random-qwen3": ("Qwen/Qwen3-0.6B",),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [(model, named) for model in ("smollm2-135m", "qwen3-0.6b", "gemma-3-1b-it") for named in UNTOLD]
+    + [(model, named) for model, names in THE_SAME.items() for named in names],
+)
+def test_a_base_model_that_may_be_the_same_is_no_other(model: str, named: str) -> None:
+    assert not is_other(named, weights_of(model))
+
+
+@pytest.mark.parametrize(("model", "named"), [(model, named) for model, names in OTHERS.items() for named in names])
+def test_a_base_model_of_another_name_is_another(model: str, named: str) -> None:
+    assert is_other(named, weights_of(model))
+
+
+@pytest.mark.parametrize(
+    ("origin", "named", "other"),
+    [
+        ("hf:meta-llama/Llama-3.2-1B@main", "unsloth/Llama-3.2-1B", False),
+        ("hf:meta-llama/Llama-3.2-1B@main", "meta-llama/Llama-3.2-3B", True),
+        ("/data/Llama-3.2-1B-Q8_0.gguf", "meta-llama/Llama-3.2-1B", False),
+        ("/data/Llama-3.2-1B", "Qwen/Qwen3-0.6B", True),
+        ("/data/mine", "Qwen/Qwen3-0.6B", False),
+        ("/data/mine", "model 01234567", False),
+    ],
+)
+def test_a_model_of_one_s_own_is_known_by_where_it_came_from(
+    monkeypatch: pytest.MonkeyPatch, origin: str, named: str, other: bool
+) -> None:
+    own = KnownModel("mine@01234567", ModelSource("files", "01234567"), seeds=3, home=Path("/"), origin=origin)
+    monkeypatch.setitem(OWN_MODELS, own.name, own)
+    assert is_other(named, own.weights) is other
+
+
+def test_a_model_that_nothing_is_known_of_is_no_other() -> None:
+    unheard_of = KnownModel("mine@89abcdef", ModelSource("files", "89abcdef"), seeds=3, home=Path("/"))
+    assert not is_other("Qwen/Qwen3-0.6B", unheard_of.weights)
+
+
+def test_an_adapter_for_another_base_model_is_told_once(lm: LanguageModel, tmp_path: Path, told: Told) -> None:
+    folder = lora_of(lm, tmp_path / "plus")
+    folder_delta(folder, lm)
+    assert not told
+    change(folder, base_model_name_or_path="meta-llama/Llama-3.2-1B")
+    for _ in range(2):
+        folder_delta(folder, lm)
+    assert told == [
+        "plus was trained for 'meta-llama/Llama-3.2-1B', says its adapter_config.json, and is added to "
+        "tiny-random-qwen3; unless these are the same weights, its numbers mean nothing: use it with its own model "
+        "(--model)"
+    ]
 
 
 @pytest.mark.parametrize(

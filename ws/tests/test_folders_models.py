@@ -110,6 +110,7 @@ def renamed(path: str, name: str) -> Callable[[dict[str, Tensor]], dict[str, Ten
         (dict, {"fine_tune_type": "lokr"}, "fine_tune_type='lokr', expected one of lora, dora, full"),
         (dict, {"fine_tune_type": "dora"}, r"expected dora's \['lora_a', 'lora_b', 'm'\]"),
         (dict, {"lora_parameters": {"alpha": 8}}, "expected an object with a finite number as scale"),
+        (dict, {"lora_parameters": {"scale": 0}}, r"lora_parameters.scale=0, by which the whole update is multiplied"),
         (dict, {"lora_parameters": None}, "lora_parameters=None, expected an object"),
         (renamed("model.layers.9.mlp.up_proj", "lora_b"), {}, r"\['model.layers.9.mlp.up_proj'\] that .* lacks"),
         (renamed("model.embed_tokens", "lora_b"), {}, "tensors for model.embed_tokens .*share one matrix"),

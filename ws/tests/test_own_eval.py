@@ -17,6 +17,7 @@ from ws.contest import own_steering
 from ws.contest.own_eval import asked, lines, notes, scored, shown
 from ws.contest.own_steering import Steering, at_equal_kl, chosen_steering
 from ws.contest.vectors import vectors_by
+from ws.delta.folders.peft_files import CONFIG
 from ws.errors import DataError, UnknownNameError
 from ws.models.chat import prompt_ids
 from ws.models.language import LanguageModel
@@ -28,6 +29,7 @@ from ws.steering.iso_kl import Calibration
 from ws.store import Store
 from ws.study.subject import Subject
 from ws.tests.test_interventions import Given, folders
+from ws.tests.told import Told
 
 SUBJECT = Subject("tiny-random-qwen3")
 TOPICS = ("bonds", "poker", "seat belts", "bungee jumps", "savings", "gambling")
@@ -94,7 +96,10 @@ def test_low_pmass_is_said_in_words() -> None:
 def test_what_weakens_the_numbers_is_said_in_words() -> None:
     few, *rest = notes(lines(table()), QUESTIONS)[1:]
     assert few.startswith("Only 6 clusters of rows, fewer than 10")
-    assert rest == []
+    assert rest == [
+        "To Yes: the log-ratio of Yes to No, whichever shows the behavior. Match: the share of rows where the answer "
+        "that shows it is the more probable one."
+    ]
     excess = notes(lines(table()), QUESTIONS[:5])
     assert "60% of the rows match with Yes: a push of 1 nat towards Yes that is no behavior" in excess[-1]
     assert excess[-1].endswith("moves the first column by +0.20.")
@@ -282,6 +287,18 @@ def test_eval_takes_coefficients_below_zero_and_the_words_around_the_answer(run:
     text = run("--family", "ia3", "--coeffs", "-1", "0", "0.5", "--seeds", "1", "--ask", "", "--prefill", "I say")
     assert [line.split()[0] for line in text.splitlines() if re.match(r" +[+-]\d", line)] == ["-1", "+0", "+0.5"]
     assert "1 seed; nats" in re.sub(r"\s+", " ", text)
+
+
+def test_a_steering_by_adapters_for_another_model_is_told_before_any_folder_is_applied(
+    lm: LanguageModel, store: Store, tmp_path: Path, told: Told
+) -> None:
+    plus, minus = folders(lm, store, tmp_path)
+    chosen_steering(SUBJECT, plus=plus, minus=minus)
+    assert not told
+    settings = json.loads((plus / CONFIG).read_text())
+    (plus / CONFIG).write_text(json.dumps(settings | {"base_model_name_or_path": "meta-llama/Llama-3.2-1B"}))
+    chosen_steering(SUBJECT, plus=plus, minus=minus)
+    assert [line.split(",")[0] for line in told] == ["plus was trained for 'meta-llama/Llama-3.2-1B'"]
 
 
 def test_eval_steers_with_peft_folders(

@@ -94,7 +94,9 @@ def test_lines_are_differences_of_the_sides_and_their_change(store: Store, tmp_p
     assert moved.change.value == pytest.approx(apart[1].mean() - apart[0].mean(), abs=1e-6)
     assert moved.cost.value == pytest.approx(rows[1].mean() - rows[0].mean(), abs=1e-6)
     assert moved.likelier == pytest.approx((apart[1] > 0).mean())
-    assert "Only 3 clusters of rows, fewer than 10: intervals are too narrow." in notes([still, moved])
+    said = notes([still, moved])
+    assert "Only 3 clusters of rows, fewer than 10: intervals are too narrow." in said
+    assert "Likelier: the share of rows where the answer that shows the behavior is the likelier one." in said
 
 
 Run = Callable[..., str]

@@ -300,6 +300,10 @@ def test_an_answer_that_is_broken_off_is_forgotten(session: Talk, monkeypatch: p
         ({"minus": Path("p")}, "dW needs both adapters, and --minus p is one; give --plus FOLDER too, or name one as"),
         ({"activation": "pca"}, "--activation pca in the blocks (); give both"),
         ({"system": "x", "training": 1}, "--training-seed 1 of --system, which is not trained here"),
+        (
+            {"activation": "pca", "blocks": (2,), "training": 1},
+            "--training-seed 1 of --activation pca, which comes out",
+        ),
         ({"system": "\ud83d"}, "--system holds \\ud83d, which is no character"),
     ],
 )

@@ -13,8 +13,10 @@ from ws.adapters import boft, family
 from ws.adapters.base import AdapterConfig, Params
 from ws.adapters.peft.side import Settings
 from ws.delta.folders import checkpoints, mlx, peft_files
+from ws.delta.folders.bases import named_base, say_other_base
 from ws.delta.folders.checkpoints import checkpoint_delta
 from ws.delta.folders.mlx import mlx_delta
+from ws.delta.folders.moving import check_moves, moves
 from ws.delta.folders.peft_files import load_layers, why_not_ours
 from ws.delta.folders.reading import read_settings, say_unchanged, shown, tensor_shapes
 from ws.delta.folders.refused import check_settings
@@ -44,6 +46,7 @@ def folders_delta(plus: Path, minus: Path, lm: LanguageModel) -> WeightDelta:
     for folder, one, other in ((plus, upper, lower), (minus, lower, upper)):
         if alone := other.tensors.keys() - one.tensors.keys():
             say(f"{folder} leaves {len(alone)} layers as they were that the other changes: {shown(alone)}")
+    _check_trained(upper, lower, plus, minus, lm)
     return difference(_moving(_filled(upper, lower), plus, minus), _filled(lower, upper))
 
 
@@ -52,13 +55,16 @@ def folder_delta(folder: Path, lm: LanguageModel) -> WeightDelta:
 
     Raises: MismatchError or ShapeError if it holds something that is no dW of this model.
     """
+    say_other_base(folder, lm.recipe)
     match kind_of(folder):
         case "model":
             return checkpoint_delta(folder, None, lm)
         case "mlx-lm adapter":
-            return mlx_delta(folder, lm)
+            delta = mlx_delta(folder, lm)
         case _:
-            return _peft_delta(folder, lm)
+            delta = _peft_delta(folder, lm)
+    check_moves(folder, delta, lm)
+    return delta
 
 
 def why_through_peft(folder: Path, lm: LanguageModel) -> str | None:
@@ -150,6 +156,17 @@ def _moving(delta: WeightDelta, plus: Path, minus: Path) -> WeightDelta:
     return delta
 
 
+def _check_trained(upper: WeightDelta, lower: WeightDelta, plus: Path, minus: Path, lm: LanguageModel) -> None:
+    """Raises: MismatchError if neither of two folders adds anything to a layer."""
+    linears = lm.linears(0, lm.n_layers)
+    updates = (pair for delta in (upper, lower) for pair in delta.tensors.items())
+    if not any(moves(update, matrix(linears[path])) for path, update in updates):
+        raise MismatchError(
+            f"dW is zero: neither {plus} nor {minus} adds anything to a layer; expected two trained ones: train them "
+            "on answers of opposite signs"
+        )
+
+
 def _filled(one: WeightDelta, other: WeightDelta) -> WeightDelta:
     """`one` with nothing added to the layers that only `other` has."""
     alone = {path: value for path, value in other.tensors.items() if path not in one.tensors}
@@ -162,17 +179,9 @@ def _filled(one: WeightDelta, other: WeightDelta) -> WeightDelta:
 
 def _say_bases(plus: Path, minus: Path) -> None:
     """Print a line if two adapters name different base models: no error, since two paths may hold the same model."""
-    names = [_base(folder) for folder in (plus, minus)]
+    names = [named_base(folder) for folder in (plus, minus)]
     if all(names) and names[0] != names[1]:
         say(f"{plus} names {names[0]} as its base model, {minus} names {names[1]}: is dW one model's?")
-
-
-def _base(folder: Path) -> str | None:
-    if kind_of(folder) == "model":
-        return None
-    settings = read_settings(folder / peft_files.CONFIG)
-    name = settings.get("base_model_name_or_path") or settings.get("model")
-    return name.rstrip("/") if isinstance(name, str) else None
 
 
 def _say_missing(folder: Path, lm: LanguageModel, settings: Settings) -> None:
