@@ -183,7 +183,7 @@ def test_answers_stand_side_by_side(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_model_without_evidence_has_a_line_in_each_section(tmp_path: Path) -> None:
     sections = figures_of([Sources("smollm2-135m", "cpu", None, tmp_path)])
     assert [one.id for one in sections] == ["sweeps", "rivals", "parts", "answers"]
-    assert all("--model smollm2-135m --snapshot-update --record-evidence" in one.body for one in sections)
+    assert all("--model=smollm2-135m --snapshot-update --record-evidence" in one.body for one in sections)
     assert figures_of([]) == []
 
 

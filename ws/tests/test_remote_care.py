@@ -184,7 +184,7 @@ def test_what_is_damaged_is_left_out_of_a_copy_and_named(machines: Machines, tmp
 
 @pytest.mark.parametrize("pair", [("a", "b"), ("memory://a/b", "memory://a/c")], ids=["folders", "urls"])
 def test_a_copy_needs_a_folder_and_a_url(pair: tuple[str, str]) -> None:
-    with pytest.raises(StoreError, match="give a folder and a URL"):
+    with pytest.raises(StoreError, match="expected a folder and a URL"):
         remote_commands.copy(*pair)
 
 
