@@ -161,9 +161,9 @@ Each = Callable[[Callable[[Move], None], Sequence[Move]], Iterable[object]]
 def audit(store: Store, plan: Plan, *, each: Each = map) -> list[Finding]:
     """Builds the sample again and compares it; what an interrupted audit has built already is only compared."""
     rebuild = Rebuild(store.root, {move.key: move.manifest.home for move in plan.moves})
-    # The longest first, so that none is begun when all others are done.
-    missing = sorted(plan.sample, key=lambda move: -move.manifest.seconds)
-    missing = [move for move in missing if not _rebuilt(store.root, move).exists()]
+    missing = [move for move in plan.sample if not _rebuilt(store.root, move).exists()]
+    # In random order, so that the time of those that are done tells that of those that are left.
+    random.Random(plan.seed).shuffle(missing)
     for _ in track(each(rebuild, missing), "building the sample anew", len(missing)):
         pass
     return [
