@@ -25,9 +25,11 @@ from ws.tests import shelf
 from ws.tests.manifest_words import say
 from ws.tests.shelf import OTHER, SMALL, WHOLE, Config, Numbers, Sum, Title, Titled
 from ws.upkeep import carry as carrying
-from ws.upkeep.carry import Move, Rebuild, drawn, plan
+from ws.upkeep.carry import plan
 from ws.upkeep.compare import gap, gaps
 from ws.upkeep.following import is_as_it_was
+from ws.upkeep.rebuilding import Rebuild
+from ws.upkeep.sampling import Move, drawn
 from ws.upkeep.strata import Stratum, stratum
 
 Change = Callable[..., Store]

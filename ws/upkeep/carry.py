@@ -20,14 +20,12 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ws.errors import StoreError
-from ws.store import Recipe, Store, scratch
+from ws.store import Store, scratch
 from ws.store.manifests import Manifest, damage, read_manifest, write_said
 from ws.store.origin import committed, now, own_checkout, versions
 from ws.store.placing import move_into_place
@@ -37,26 +35,13 @@ from ws.store.written import named, written_down
 from ws.upkeep.compare import Gap, gaps
 from ws.upkeep.following import Following, inputs_of
 from ws.upkeep.garbage import CARRY_LOCK
+from ws.upkeep.rebuilding import Rebuild, rebuilt
+from ws.upkeep.sampling import Move, drawn
 from ws.upkeep.standing import Standing, standings
-from ws.upkeep.strata import COVERS, Stratum, stratum
+from ws.upkeep.strata import Stratum, stratum
 
 TOLERANCE = 1e-5
 """Default tolerance; for log-probabilities in float32, a hundred roundings of 1e-7 each."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """An artifact whose recipe has another key today."""
-
-    manifest: Manifest
-    recipe: Recipe
-    key: str
-    """Today's key."""
-    stratum: Stratum
-    follows: bool = False
-    """Whether only the keys of its inputs moved its own."""
-    whole: bool = True
-    """Whether all that it is made of is stored, so that nothing else has to be built to build it."""
 
 
 @dataclass(frozen=True)
@@ -134,26 +119,6 @@ def plan(
     )
 
 
-def drawn(moves: Sequence[Move], *, sample: int, seed: int, cover: str = "combinations") -> list[Move]:
-    """One random artifact of all that `cover` names, a whole one if there is one, and random others until there are
-    `sample`."""
-    chance = random.Random(seed)
-    found: list[Move] = []
-    for named_by in COVERS[cover]:
-        covered = {named_by(move.stratum) for move in found}
-        groups: dict[Any, list[Move]] = {}
-        for move in moves:
-            groups.setdefault(named_by(move.stratum), []).append(move)
-        found += [chance.choice(_whole_first(groups[name])) for name in sorted(groups.keys() - covered)]
-    taken = {move.manifest.key for move in found}
-    others = [move for move in moves if move.manifest.key not in taken]
-    return found + chance.sample(others, min(len(others), max(0, sample - len(found))))
-
-
-def _whole_first(moves: Sequence[Move]) -> Sequence[Move]:
-    return [move for move in moves if move.whole] or moves
-
-
 Each = Callable[[Callable[[Move], None], Sequence[Move]], Iterable[object]]
 """How work is done on each of several artifacts, in this process or in several at once; yields as each is done."""
 
@@ -161,13 +126,13 @@ Each = Callable[[Callable[[Move], None], Sequence[Move]], Iterable[object]]
 def audit(store: Store, plan: Plan, *, each: Each = map) -> list[Finding]:
     """Builds the sample again and compares it; what an interrupted audit has built already is only compared."""
     rebuild = Rebuild(store.root, {move.key: move.manifest.home for move in plan.moves})
-    missing = [move for move in plan.sample if not _rebuilt(store.root, move).exists()]
+    missing = [move for move in plan.sample if not rebuilt(store.root, move).exists()]
     # In random order, so that the time of those that are done tells that of those that are left.
     random.Random(plan.seed).shuffle(missing)
     for _ in track(each(rebuild, missing), "building the sample anew", len(missing)):
         pass
     return [
-        Finding(move, tuple(gaps(move.manifest.home, _rebuilt(store.root, move), move.manifest.said["files"])))
+        Finding(move, tuple(gaps(move.manifest.home, rebuilt(store.root, move), move.manifest.said["files"])))
         for move in plan.sample
     ]
 
@@ -192,7 +157,7 @@ def carry(store: Store, plan: Plan, findings: Sequence[Finding]) -> int:
         _carry(store, move, {**entry, "rebuilt": move.manifest.key in anew}) for move in track(plan.pending, "carrying")
     )
     for move in plan.sample:
-        shutil.rmtree(_rebuilt(store.root, move), ignore_errors=True)
+        shutil.rmtree(rebuilt(store.root, move), ignore_errors=True)
     return done
 
 
@@ -210,53 +175,6 @@ def alone(store: Store) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-class _Inputs(Store):
-    """A store that already serves, under their new keys, the artifacts that are about to be carried."""
-
-    def __init__(self, store: Store, homes: Mapping[str, Path]) -> None:
-        super().__init__(store.root)
-        self._store, self._homes = store, homes
-
-    def key(self, recipe: Recipe) -> str:
-        return self._store.key(recipe)
-
-    def has(self, recipe: Recipe) -> bool:
-        return self.key(recipe) in self._homes or super().has(recipe)
-
-    def get(self, recipe: Recipe) -> Path:
-        old = self._homes.get(self.key(recipe))
-        return super().get(recipe) if old is None else old
-
-
-@dataclass(frozen=True)
-class Rebuild:
-    """Builds artifacts anew, for an audit to compare; it can be sent to another process."""
-
-    root: Path
-    """The folder of the store."""
-    homes: Mapping[str, Path]
-    """By their keys of today, where the artifacts are that are about to be carried."""
-
-    @cached_property
-    def _inputs(self) -> Store:
-        return _Inputs(Store(self.root), self.homes)
-
-    def __call__(self, move: Move) -> None:
-        """Raises: StoreError if today's code cannot build it."""
-        built = _rebuilt(self.root, move)
-        half = built.with_name(f"{built.name}.unfinished")
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir(parents=True)
-        try:
-            move.recipe.build(half, self._inputs)
-        except Exception as error:
-            raise StoreError(
-                f"nothing was carried: {move.recipe.describe()} cannot be built with today's code ({error}); what an "
-                "audit cannot build it cannot compare"
-            ) from error
-        os.replace(half, built)
 
 
 def _carry(store: Store, move: Move, entry: Mapping[str, Any]) -> bool:
@@ -321,11 +239,6 @@ def _proven(
             entry = carried.carried[-1]
             if entry["rebuilt"] and entry["largest_difference"] <= tolerance:
                 yield move.stratum, entry["audit"]
-
-
-def _rebuilt(root: Path, move: Move) -> Path:
-    """Where an audit keeps what it built anew: by the key of today, which any other audit of this code shares."""
-    return root / "carry" / move.key
 
 
 def _carried_from(manifest: Manifest) -> str | None:
