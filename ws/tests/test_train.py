@@ -1,6 +1,7 @@
 """Training learns only from answers, keeps some questions for validation, is reproducible bit for bit, stops at NaN."""
 
 from dataclasses import replace
+from weakref import ReferenceType, ref
 
 import pandas as pd
 import pytest
@@ -31,6 +32,7 @@ from ws.training.train import (
     Below,
     QuestionRow,
     TrainConfig,
+    loss,
     question_rows,
     read_adapter,
     read_curves,
@@ -164,6 +166,24 @@ def test_training_lowers_the_loss_and_leaves_the_model_as_it_was(
     _, curves = trained(lm, rows[:5], below, recipe(replace(TRAINING, lr=1e-2, epochs=2), family=family))
     assert curves["validation_loss"][-1] < curves["validation_loss"][0] - 0.01
     assert fingerprint(lm) == before
+
+
+def test_no_graph_lives_on_while_the_next_loss_is_computed(
+    lm: LanguageModel, rows: list[QuestionRow], below: Below, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[bool] = []
+    last: list[ReferenceType[Tensor]] = []
+
+    def watched(*args: object) -> Tensor:
+        alive.extend(seen() is not None for seen in last)
+        value = loss(*args)  # type: ignore[arg-type]  # as given
+        last[:] = [ref(value)]
+        return value
+
+    monkeypatch.setattr(train, "loss", watched)
+    trained(lm, rows, below, recipe())
+    assert len(alive) > 2
+    assert not any(alive)
 
 
 def test_a_seed_repeats_itself_bit_for_bit(lm: LanguageModel, rows: list[QuestionRow], below: Below) -> None:

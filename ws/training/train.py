@@ -201,16 +201,14 @@ def trained(
             for first in range(0, len(order), config.questions_per_step):
                 next(progress)
                 batch = [kept[i] for i in order[first : first + config.questions_per_step]]
-                value = loss(lm, batch, below)
-                _check_finite(value.item(), recipe, step=len(curves["loss"]))
-                value.backward()
-                norm = nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
+                value, norm = differentiated(loss(lm, batch, below), trainable, at_most=config.max_grad_norm)
+                _check_finite(value, recipe, step=len(curves["loss"]))
                 curves["lr"].append(schedule.get_last_lr()[0])  # type: ignore[arg-type]  # no tensor was given
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
-                curves["loss"].append(value.item())
-                curves["gradient_norm"].append(norm.item())
+                curves["loss"].append(value)
+                curves["gradient_norm"].append(norm)
             curves["validation_loss"].append(validation())
         next(progress, None)
         return parameters(), curves
@@ -223,6 +221,18 @@ def loss(lm: LanguageModel, batch: Sequence[QuestionRow], below: Below) -> Float
     spans = [slice(row.asked - 1, -1) for row in batch for _ in row.texts]
     logits = below.batch.predicted(lm, places, spans)
     return nn.functional.cross_entropy(logits.float(), torch.cat([row.labels for row in batch]).to(lm.device))
+
+
+def differentiated(
+    value: Float[Tensor, ""], trainable: Sequence[nn.Parameter], *, at_most: float
+) -> tuple[float, float]:
+    """A loss and the norm of its gradient, which the parameters hold from now on, cut to a norm of `at_most`.
+
+    Numbers come back and no tensor: a loss that lives on while the next one is computed keeps what its graph holds in
+    memory, 0.2 GB beside 1.2 for SmolLM2-135M.
+    """
+    value.backward()
+    return value.item(), nn.utils.clip_grad_norm_(trainable, at_most).item()
 
 
 def _check_finite(value: float, recipe: Adapter, *, step: int) -> None:
