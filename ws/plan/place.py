@@ -21,6 +21,7 @@ from ws.plan.graph import directions_of
 from ws.remote import open_store
 from ws.remote.urls import name_of
 from ws.store import Recipe, Store
+from ws.store.memory import give_back
 from ws.training.direction import Direction
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -113,6 +114,8 @@ class Hands:
         self._store: Store | None = None
         self._about: frozenset[Direction] = frozenset()
         """The directions that the last artifact was about."""
+        self._kind: type[Recipe] | None = None
+        """The kind of the last artifact."""
 
     def build(self, recipe: Recipe, key: str) -> Done:
         """Build an artifact. Raises: Unfit if this code gives it another key than the one that is asked for."""
@@ -126,6 +129,10 @@ class Hands:
         if (about := directions_of(recipe)) != self._about:
             self._about = about
             let_go_of_updates()
+        if type(recipe) is not self._kind:
+            # Blocks that trainings leave between them are of no size that scoring asks for, so both would be held.
+            self._kind = type(recipe)
+            give_back(above=0)
         before = len(self._store.built)
         self._store.get(recipe)
         return Done(tuple((one.key, one.seconds) for one in self._store.built[before:]), peak_bytes())

@@ -347,6 +347,17 @@ def test_a_worker_keeps_the_update_of_one_direction(
     assert given_back == [0]
 
 
+def test_a_worker_gives_memory_back_before_another_kind_of_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[str] = []
+    hands, own = Hands(Place(tmp_path)), Store(tmp_path)
+    monkeypatch.setattr(place, "give_back", lambda *, above: given_back.append(f"{recipe.describe()}, above {above}"))
+    for recipe in (Said("a"), Said("b"), About("c"), About("d"), Said("e")):
+        hands.build(recipe, own.key(recipe))
+    assert given_back == [f"{one.describe()}, above 0" for one in (Said("a"), About("c"), Said("e"))]
+
+
 def test_a_build_begins_without_the_tables_that_a_plan_has_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
