@@ -8,9 +8,12 @@ from ws.adapters import boft, delora, dora, ia3, lora, oft, pissa
 from ws.adapters.base import AdapterConfig, Factors, Family, Params
 from ws.errors import UnknownNameError
 
-__all__ = ["FAMILIES", "AdapterConfig", "Factors", "Family", "Params", "family"]
+__all__ = ["FAMILIES", "RANKED", "AdapterConfig", "Factors", "Family", "Params", "family"]
 
 FAMILIES = {module.NAME: module for module in (lora, dora, pissa, delora, oft, boft, ia3)}
+
+RANKED = frozenset(module.NAME for module in (lora, dora, pissa, delora))
+"""Families whose parameters have a rank, which no side of a layer's weight may be shorter than."""
 
 
 def family(name: str) -> Family:

@@ -8,18 +8,23 @@ runs by itself, and for every token of a continuation the whole text is read ane
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ws.engine.blocks import Output, watched, with_stream
+from ws.engine.blocks import Output, stream, watched, with_stream
 from ws.engine.generating import Processor, generated
 from ws.engine.packing import BUDGET
 from ws.engine.passes import Batch, Begun, Logits, Spans, check_prompts, until
 from ws.errors import MismatchError
 from ws.models.language import LanguageModel
+
+PROBE = (1, 2, 3, 4, 5)
+"""Tokens that every vocabulary has, for a look at what a model's logits are made of."""
+APART = 0.05
+"""How far log-probabilities may be apart, in nats: 16-bit models round by as much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +87,36 @@ def own_logits(lm: LanguageModel, texts: Sequence[Sequence[int]], *, keep: int) 
 
 
 def own_readout(lm: LanguageModel, states: Float[Tensor, "prompts d_model"]) -> Float[Tensor, "prompts vocab"]:
-    """The model's own logits if these states, one token each, were what its last block leaves."""
+    """The model's own logits if these states, one token each, were what its last block leaves.
+
+    Raises: MismatchError for a model whose logits are made of more than that, such as of what earlier blocks leave.
+    """
+    _check_read_alone(lm)
+    return _read_alone(lm, states)
+
+
+@lru_cache(maxsize=2)
+def _check_read_alone(lm: LanguageModel) -> None:
+    """Raises: MismatchError unless what the last block leaves gives the model's own logits."""
+    left: list[Output] = []
+    handle = lm.layers[-1].register_forward_hook(lambda module, inputs, output: left.append(output))
+    try:
+        with torch.no_grad():
+            logits = own_logits(lm, [PROBE], keep=1)[:, 0]
+    finally:
+        handle.remove()
+    with torch.no_grad():
+        read = _read_alone(lm, stream(left[-1])[:, -1])
+    apart = (read.float().log_softmax(-1) - logits.float().log_softmax(-1)).abs().max().item()
+    if not apart <= APART:
+        raise MismatchError(
+            f"read from what the last block of {lm.name} leaves, the log-probabilities are off by {apart:.2g} nats; "
+            f"expected at most {APART}, rounding: its logits are made of more, such as of what earlier blocks leave, so "
+            "they cannot be read layer by layer; score the model without readouts"
+        )
+
+
+def _read_alone(lm: LanguageModel, states: Float[Tensor, "prompts d_model"]) -> Float[Tensor, "prompts vocab"]:
 
     def leaving(_: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> Output:
         return with_stream(output, states[:, None])

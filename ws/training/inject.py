@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ws.adapters import AdapterConfig, Params, family
+from ws.adapters import RANKED, AdapterConfig, Params, family
 from ws.adapters.peft.layers import peft_side, to_peft
 from ws.adapters.targets import Targets, is_feedforward_output, targeted
 from ws.errors import MismatchError
@@ -41,14 +41,19 @@ def injected(
 
     Only the adapter's trainable parameters require gradients inside, and "native" never writes into a weight. On
     leaving, the model has the very modules and weights it had before. Both signs of a seed start from the same values.
-    Raises: ShapeError if the rank or block does not fit a layer.
+    A layer with fewer rows or columns than the rank, such as a gate of one output, stays as it is, and a line says so.
+    Raises: ShapeError if the rank fits no layer, or the block does not fit one.
     """
     _tell(lm, layers)
-    linears = {
-        name: linear
-        for name, linear in lm.linears(layers.start, layers.stop).items()
-        if targeted(name, tuple(matrix(linear).shape), d_model=lm.d_model, targets=targets)
-    }
+    linears = _wide_enough(
+        lm.name,
+        {
+            name: linear
+            for name, linear in lm.linears(layers.start, layers.stop).items()
+            if targeted(name, tuple(matrix(linear).shape), d_model=lm.d_model, targets=targets)
+        },
+        shape,
+    )
     for linear in linears.values():
         family(shape.family).check(matrix(linear), config=shape)
     inject = _native if engine == "native" else _peft
@@ -66,6 +71,20 @@ def _tell(lm: LanguageModel, layers: range) -> None:
     """Print, once, which weights of these blocks no adapter reaches."""
     if left := leaving_out(lm.model, layers.start, layers.stop):
         say(f"{lm.name}: {left}")
+
+
+def _wide_enough(model: str, linears: Mapping[str, nn.Module], shape: AdapterConfig) -> Mapping[str, nn.Module]:
+    """The layers that the rank fits; all of them, for an error to tell, if it fits none."""
+    if shape.family not in RANKED:
+        return linears
+    wide = {name: linear for name, linear in linears.items() if min(matrix(linear).shape) >= shape.rank}
+    if wide and len(wide) < len(linears):
+        narrow = next(name for name in linears if name not in wide)
+        say(
+            f"{model}: {len(linears) - len(wide)} of {len(linears)} layers are narrower than rank {shape.rank} and stay "
+            f"as they are, such as {narrow} of shape {tuple(matrix(linears[narrow]).shape)}"
+        )
+    return wide or linears
 
 
 class AdaptedLinear(nn.Module):
