@@ -111,8 +111,8 @@ def _check_read_alone(lm: LanguageModel) -> None:
     if not apart <= APART:
         raise MismatchError(
             f"read from what the last block of {lm.name} leaves, the log-probabilities are off by {apart:.2g} nats; "
-            f"expected at most {APART}, rounding: its logits are made of more, such as of what earlier blocks leave, so "
-            "they cannot be read layer by layer; score the model without readouts"
+            f"expected at most {APART}, rounding: its logits are made of more, such as of what earlier blocks leave, "
+            "so they cannot be read layer by layer; score the model without readouts"
         )
 
 

@@ -81,8 +81,8 @@ def _wide_enough(model: str, linears: Mapping[str, nn.Module], shape: AdapterCon
     if wide and len(wide) < len(linears):
         narrow = next(name for name in linears if name not in wide)
         say(
-            f"{model}: {len(linears) - len(wide)} of {len(linears)} layers are narrower than rank {shape.rank} and stay "
-            f"as they are, such as {narrow} of shape {tuple(matrix(linears[narrow]).shape)}"
+            f"{model}: {len(linears) - len(wide)} of {len(linears)} layers are narrower than rank {shape.rank} and "
+            f"stay as they are, such as {narrow} of shape {tuple(matrix(linears[narrow]).shape)}"
         )
     return wide or linears
 
