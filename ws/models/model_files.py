@@ -115,7 +115,8 @@ def index_text(folder: Path) -> str:
 def read_config(folder: Path) -> dict[str, Any]:
     """A model's config.
 
-    Raises: ModelError if it is no JSON object, or if the model is quantised or unknown to the installed transformers.
+    Raises: ModelError if it is no JSON object, or if the model is quantised or not among the causal language models of
+        the installed transformers.
     """
     path = folder / CONFIG
     config = read_json(path, what="the config of a model", refuse=ModelError, finite=False, advice="fetch it anew")
@@ -134,10 +135,16 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _check_type(path: Path, config: dict[str, Any]) -> None:
     from transformers import __version__
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = config.get("model_type")
-    if isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES:
+    if isinstance(kind, str) and kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return
+    if isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES:
+        raise ModelError(
+            f"{path} says model_type {brief(kind)}, which transformers {__version__} does not read as a causal "
+            "language model; use a decoder-only model, and of a model with several parts the whole folder"
+        )
     code = " and brings code of its own, which is never run" if "auto_map" in config else ""
     raise ModelError(
         f"{path} says model_type {brief(kind)}, which transformers {__version__} does not have{code}; use a model that "

@@ -6,7 +6,6 @@ square of the prompt's length (`ws.engine.attention`).
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,9 +13,6 @@ from ws.engine.packing import BLOCK
 from ws.models.language import LanguageModel
 from ws.scoring.own_records import Flaw, refused
 from ws.store.memory import available_bytes
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 Prompt = Sequence[int]
 
@@ -47,22 +43,30 @@ def free_bytes(lm: LanguageModel) -> int | None:
 
 def prompt_bytes(lm: LanguageModel, tokens: int) -> int:
     """Peak memory for reading one prompt, in bytes, without the model itself."""
-    config = lm.model.config.get_text_config()
     size, exact = lm.dtype.itemsize, max(lm.dtype.itemsize, torch.float32.itemsize)
-    heads, kv_heads, d_head = _attention(config)
+    heads, kv_heads, d_head = _attention(lm)
     # Per head: scores, scores plus mask, attention weights, and a copy of these if they are rounded to fewer bits.
     of_a_head = 2 * size + exact + (size if size < exact else 0)
     # Per pair of tokens: two boolean masks and an additive one; and copies of each block's keys and values.
     pair = heads * of_a_head + 2 + size + 4 * kv_heads * d_head * size / BLOCK
-    linear = (8 * config.hidden_size + 3 * (getattr(config, "intermediate_size", None) or 0)) * size
+    linear = (8 * lm.d_model + 3 * _largest(lm, "intermediate_size")) * size
     return int(SPARE * (pair * tokens**2 + linear * tokens))
 
 
-def _attention(config: "PretrainedConfig") -> tuple[int, int, int]:
-    """Number of heads, number of key and value heads, and the width of a head."""
-    heads = config.num_attention_heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    return heads, kv_heads, getattr(config, "head_dim", None) or config.hidden_size // heads
+def _attention(lm: LanguageModel) -> tuple[int, int, int]:
+    """Number of heads, number of key and value heads, and the width of a head; zeros for a model without heads."""
+    heads = _largest(lm, "num_attention_heads")
+    kv_heads = _largest(lm, "num_key_value_heads") or heads
+    return heads, kv_heads, _largest(lm, "head_dim") or lm.d_model // max(heads, 1)
+
+
+def _largest(lm: LanguageModel, name: str) -> int:
+    """A size from the model's config, the largest one if layers differ; 0 if there is none, as Mamba has no heads."""
+    config = lm.model.config.get_text_config()
+    # Of such a config transformers refuses to read the size for all layers.
+    layers = config.per_layer_config if getattr(config, "is_heterogeneous", False) else [config]
+    values = [getattr(layer, name, None) or 0 for layer in layers]
+    return max(max(value) if isinstance(value, list | tuple) else value for value in values)
 
 
 def _too_long(line: int, tokens: int, *, lm: LanguageModel, free: int | None, most: int | None) -> Flaw | None:

@@ -83,6 +83,10 @@ def test_an_index_that_leads_elsewhere_is_refused(index: str, said: str) -> None
         ("[]", "holds a list; expected an object with model_type"),
         ('{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}', r"are quantised \('gptq'\)"),
         ('{"model_type": "novel"}', "says model_type 'novel', which transformers .* does not have; use a model"),
+        (
+            '{"model_type": "t5"}',
+            "says model_type 't5', which transformers .* does not read as a causal language model",
+        ),
         ('{"auto_map": {"AutoConfig": "x.Y"}}', "brings code of its own, which is never run"),
     ],
 )

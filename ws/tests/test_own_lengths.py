@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ws.bench.survey.judge import language_model
 from ws.engine.depth import lower, upper
 from ws.engine.packing import pack
 from ws.errors import DataError
@@ -56,6 +57,18 @@ def test_a_system_that_tells_no_memory_and_a_config_without_positions_refuse_not
     monkeypatch.setattr(own_lengths, "available_bytes", lambda: None)
     monkeypatch.setattr(own_lengths, "positions", lambda lm: None)
     check_lengths(ROWS, lm, [(1, [5] * 10_000)])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pairs"),
+    [("mamba", 0), ("gemma3n_text", 4), ("gemma4_text", 4), ("blt", 0)],
+)
+def test_a_config_without_heads_or_with_sizes_by_layer_is_understood(architecture: str, pairs: int) -> None:
+    """Memory grows with pairs of tokens by the number of heads: doubling the tokens adds what is not linear in them."""
+    lm = language_model(architecture)
+    curved = prompt_bytes(lm, 2000) - 2 * prompt_bytes(lm, 1000)
+    assert curved >= 2 * 1000**2 * pairs * 16
+    assert prompt_bytes(lm, 1000) >= 8 * 64 * 4 * 1000
 
 
 class Largest(torch.overrides.TorchFunctionMode):
