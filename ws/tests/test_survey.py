@@ -1,17 +1,23 @@
 """The survey tells right from wrong and a refusal from a crash, and survives an architecture that kills its process."""
 
+import copy
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
-from ws.bench.survey import shrink, table
+from ws.bench.survey import folder, judge, shrink, steps, table
 from ws.bench.survey.build import architectures
 from ws.bench.survey.finding import Finding
-from ws.bench.survey.judge import compared, judged, language_model
+from ws.bench.survey.folder import saved
+from ws.bench.survey.judge import compared, judged, judged_in, language_model
 from ws.bench.survey.process import isolated
-from ws.errors import ModelError
+from ws.bench.survey.steps import STEPS, stumbles
+from ws.errors import ModelError, ShapeError
+from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel
 from ws.tests.survey_standins import dies, fine, hangs, raises
 
@@ -86,12 +92,109 @@ def test_a_refusal_is_told_from_an_accident(raised: Exception, outcome: str) -> 
 
 @pytest.mark.parametrize(
     ("architecture", "outcome", "note"),
-    [("qwen2", "packed", ""), ("bert", "refused", "causal"), ("musicgen", "not built", "AttributeError")],
+    [
+        ("qwen2", "packed", ""),
+        ("bert", "refused", "causal"),
+        ("musicgen", "not built", "AttributeError"),
+        ("emu3", "not stored", "ModelError: store/models/emu3@"),
+    ],
 )
 def test_an_architecture_is_judged(architecture: str, outcome: str, note: str) -> None:
     found = judged(architecture)
     assert found.outcome == outcome
     assert note in found.note
+
+
+def twisted(lm: LanguageModel) -> LanguageModel:
+    """A copy of the model with another weight."""
+    model = copy.deepcopy(lm.model)
+    with torch.no_grad():
+        matrix(next(iter(replace(lm, model=model).linears(0, 1).values()))).mul_(1.1)
+    return replace(lm, model=model)
+
+
+def test_what_is_loaded_is_compared_with_what_was_saved() -> None:
+    assert compared(llama(), plain, llama()).right
+    assert compared(twisted(llama()), plain, llama()).outcome == "wrong"
+
+
+def test_other_weights_in_the_folder_are_the_fault_of_what_saved_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "saved", lambda built, folder: saved(twisted(built), folder))
+    found = judged_in(tmp_path, llama(), plain)
+    assert (found.outcome, found.note) == ("not stored", "transformers reads back another model than it saved")
+    assert found.off_nats > 0.01
+
+
+def test_other_weights_from_the_same_folder_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "read", lambda folder, store: twisted(llama()))
+    assert judged_in(tmp_path, llama(), plain).outcome == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(ModelError("no"), "refused"), (ValueError("an attention that it lacks"), "exception")]
+)
+def test_a_folder_that_only_we_cannot_load_is_no_fault_of_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, outcome: str
+) -> None:
+    def refuse(*_: object, **__: object) -> LanguageModel:
+        raise error
+
+    monkeypatch.setattr(folder, "load", refuse)
+    found = judged_in(tmp_path, llama())
+    assert (found.outcome, found.note) == (outcome, f"{type(error).__name__}: {error}")
+
+
+def test_a_model_that_cannot_be_saved_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Path:
+        raise RuntimeError("weights share memory")
+
+    monkeypatch.setattr(judge, "saved", refuse)
+    assert judged_in(tmp_path, llama()) == Finding("llama", "not stored", note="RuntimeError: weights share memory")
+
+
+def raising(error: Exception) -> object:
+    def step(lm: LanguageModel) -> float:
+        raise error
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("step", "outcome", "note"),
+    [
+        (lambda lm: 1e-6, "plain", ""),
+        (raising(ShapeError("rank 2")), "plain", "it: ShapeError: rank 2"),
+        (raising(AttributeError("no heads")), "exception", "it: AttributeError: no heads"),
+        (lambda lm: 0.5, "wrong", "it: off by 0.5 nats"),
+        (lambda lm: float("nan"), "wrong", "it: off by nan nats"),
+    ],
+)
+def test_a_step_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, step: object, outcome: str, note: str) -> None:
+    monkeypatch.setattr(steps, "STEPS", {"it": step})
+    found = compared(llama(), plain)
+    assert (found.outcome, found.note) == (outcome, note)
+    assert ("1 of the right ones refuse" in table.counts([found])) == (outcome == "plain" and note != "")
+
+
+@pytest.mark.parametrize("passes", [packed, plain])
+def test_every_step_is_right_on_a_plain_model(passes: object) -> None:
+    assert stumbles(passes(llama())) == {}
+    assert set(STEPS) == {"rows", "ends", "adapters", "readout"}
+
+
+def test_a_state_that_is_not_what_the_logits_are_read_from_is_seen() -> None:
+    """In packed passes the head's own code is left out, so a scaled model's readout is not what it says."""
+    scaled = replace(packed(llama()), model=Scaled(llama().model, 0.5))
+    assert set(stumbles(scaled)) == {"rows", "readout"}
+
+
+def test_a_layer_with_one_output_takes_no_adapter_of_rank_two() -> None:
+    found = stumbles(plain(language_model("qwen2_moe")))
+    assert found == {
+        "adapters": ("refused", "ShapeError: rank 2 does not fit a layer of shape (1, 64); choose a rank from 1 to 1")
+    }
 
 
 def test_a_configuration_is_shrunk_and_keeps_its_kinds() -> None:

@@ -1,1 +1,1 @@
-"""Every causal language model of transformers, built tiny, steered and scored, compared with its own forward pass."""
+"""Every causal language model of transformers, built tiny, loaded, steered, scored, compared with its own pass."""

@@ -21,7 +21,7 @@ def survey(
     out: Path | None = None,
     jobs: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
 ) -> int:
-    """Build, steer and score a tiny model of every causal language model of transformers; say what came of each.
+    """Build, load, steer and score a tiny model of every causal language model of transformers; say what came of it.
 
     Args:
         only: model types to look at, such as gpt2 mamba; all if none is named.

@@ -1,8 +1,14 @@
-"""Whether this package, steering and scoring an architecture, agrees with the model's own pass with merged weights."""
+"""Whether this package, steering and scoring an architecture, agrees with the model's own pass with merged weights.
+
+The model is saved and loaded as a user's is, and all that is judged is what came back. The truth is the pass of the
+model before it was saved.
+"""
 
 import copy
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -10,20 +16,22 @@ from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
 from ws.bench.survey.build import tiny_model
-from ws.bench.survey.finding import Finding, Outcome
+from ws.bench.survey.finding import TOLERANCE_NATS, Finding, Outcome, told
+from ws.bench.survey.folder import read, read_by_transformers, saved, unread
+from ws.bench.survey.steps import stumbles
 from ws.delta.steering import steered
 from ws.delta.update import Dense, LowRank, Update
 from ws.delta.weight_delta import WeightDelta, lowest_layer
 from ws.engine.choice import prepared
 from ws.engine.selfcheck import examined
+from ws.engine.trial import TEXT
 from ws.errors import WsError
 from ws.models import tiny
 from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel
 from ws.models.table import weights_of
+from ws.store import Store
 
-TOLERANCE_NATS = 1e-3
-"""Rounding stays below a tenth of this on every architecture; a wrong mask, scale or rotation gives ten times this."""
 SEEN_NATS = 0.05
 """Change of a log-probability by dW below which a comparison means nothing."""
 SIZE = 0.3
@@ -49,14 +57,38 @@ def judged_alone(architecture: str) -> Finding:
 def judged(architecture: str, choose: Choose = self_checked) -> Finding:
     """The finding for one of transformers' causal language models; every exception becomes a finding too."""
     try:
-        lm = language_model(architecture)
+        built = language_model(architecture)
     except Exception as broken:
         return Finding(architecture, "not built", note=told(broken))
-    return compared(lm, choose)
+    with tempfile.TemporaryDirectory() as scratch:
+        return judged_in(Path(scratch), built, choose)
 
 
-def compared(lm: LanguageModel, choose: Choose = self_checked) -> Finding:
-    """The finding for a model, compared unsteered, with dW merged, and with dW beside its weights."""
+def judged_in(scratch: Path, built: LanguageModel, choose: Choose = self_checked) -> Finding:
+    """The finding for a model as it comes back from a folder in `scratch`."""
+    try:
+        folder = saved(built, scratch / built.name)
+    except Exception as broken:
+        return Finding(built.name, "not stored", note=told(broken))
+    try:
+        lm = read(folder, Store(scratch / "store"))
+    except Exception as error:
+        return unread(built, folder, error)
+    if lm.tokenizer.encode(TEXT) != built.tokenizer.encode(TEXT):
+        return Finding(
+            built.name, "wrong", note="the tokenizer that was read splits a text otherwise than the saved one"
+        )
+    found = compared(lm, choose, built)
+    if found.outcome == "wrong":
+        kept, true = (plainly(one, WeightDelta({}), coeff=0.0) for one in (read_by_transformers(built, folder), built))
+        if not (kept - true).abs().max() <= TOLERANCE_NATS:
+            return replace(found, outcome="not stored", note="transformers reads back another model than it saved")
+    return found
+
+
+def compared(lm: LanguageModel, choose: Choose = self_checked, truth: LanguageModel | None = None) -> Finding:
+    """The finding for a model, compared unsteered, with dW merged, and with dW beside its weights; `truth` is the model
+    whose own pass is right, None for this one."""
     try:
         lm = choose(lm)
         delta = later_half(lm)
@@ -65,10 +97,19 @@ def compared(lm: LanguageModel, choose: Choose = self_checked) -> Finding:
         return Finding(lm.name, "refused", note=told(refusal))
     except Exception as broken:
         return Finding(lm.name, "exception", note=told(broken))
-    base, steering = plainly(lm, delta, coeff=0.0), plainly(lm, delta, coeff=1.0)
+    base, steering = (plainly(truth or lm, delta, coeff=coeff) for coeff in (0.0, 1.0))
     off = max((seen - true).abs().max().item() for seen, true in zip(ours, (base, steering, steering), strict=True))
     moved = (steering - base).abs().max().item()
-    return Finding(lm.name, _verdict(lm, off=off, moved=moved), off, moved)
+    found = Finding(lm.name, _verdict(lm, off=off, moved=moved), off, moved)
+    return walked(found, lm) if found.right else found
+
+
+def walked(found: Finding, lm: LanguageModel) -> Finding:
+    """The finding for a model whose passes are right, after every step that reads more of it."""
+    failed = stumbles(lm)
+    seen = {outcome for outcome, _ in failed.values()}
+    worst = next((outcome for outcome in ("exception", "wrong") if outcome in seen), found.outcome)
+    return replace(found, outcome=worst, note="; ".join(f"{step}: {note}" for step, (_, note) in failed.items()))
 
 
 def _verdict(lm: LanguageModel, *, off: float, moved: float) -> Outcome:
@@ -128,8 +169,3 @@ def plainly(lm: LanguageModel, delta: WeightDelta, *, coeff: float) -> Float[Ten
             module.weight += coeff * (dW.T if isinstance(module, Conv1D) else dW)
         last = [model(torch.tensor([prompt]), use_cache=False).logits[0, -1] for prompt in prompts_of(lm)]
     return torch.stack(last).float().log_softmax(dim=-1)
-
-
-def told(raised: Exception) -> str:
-    """An exception in one line."""
-    return f"{type(raised).__name__}: {' '.join(str(raised).split())}"

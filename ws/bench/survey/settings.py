@@ -56,6 +56,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "gemma4_unified_assistant": {"text_config.num_kv_shared_layers": 4},
     "gemma4_unified_text": {"per_layer_config": {"01": {"head_dim": 32}, "03": {"head_dim": 32}}},
     "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"] * 2},
+    "hunyuan_v1_moe": {"num_experts": 4, "moe_topk": 2},
     "jamba": {"attn_layer_offset": 1},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},

@@ -18,6 +18,7 @@ MEANINGS = {
     "refused": "refused by name",
     "exception": "an error that is not ours",
     "not built": "not made or not run by transformers",
+    "not stored": "not saved or not read back by transformers",
 }
 NAME, NUMBER = 26, 8
 """Widths of columns."""
@@ -47,9 +48,11 @@ def record(findings: Sequence[Finding], versions: str) -> str:
 
 
 def counts(findings: Sequence[Finding]) -> str:
-    """How many findings there are of each outcome."""
+    """How many findings there are of each outcome, and how many of the right ones have a step refused."""
     found = Counter(finding.outcome for finding in findings)
-    return "\n".join(f"{found[outcome]:5} {MEANINGS[outcome]}" for outcome in OUTCOMES)
+    lines = [f"{found[outcome]:5} {MEANINGS[outcome]}" for outcome in OUTCOMES]
+    partly = sum(finding.right and bool(finding.note) for finding in findings)
+    return "\n".join([*lines, f"{partly:5} of the right ones refuse a step by name"])
 
 
 def failures(findings: Sequence[Finding], *, enough: int) -> list[str]:
