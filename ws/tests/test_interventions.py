@@ -14,6 +14,8 @@ from ws.delta.folders.peft_files import CONFIG, WEIGHTS, save_peft
 from ws.delta.weight_delta import WeightDelta, difference
 from ws.errors import DataError, MismatchError, ShapeError
 from ws.models.language import LanguageModel, Placed
+from ws.models.table import OWN_MODELS, KnownModel, ModelSource
+from ws.scoring.rows import Rows
 from ws.steering import interventions
 from ws.steering.interventions import (
     Activations,
@@ -215,6 +217,16 @@ def test_peft_folders_are_known_by_their_contents(lm: LanguageModel, store: Stor
     (minus / WEIGHTS).write_bytes(kept)
     with pytest.raises(MismatchError, match=rf"^{plus} and {minus} changed since the run began"):
         before.ready(lm, store)
+
+
+def test_dw_of_folders_keeps_its_key_whatever_models_of_one_s_own_are_known(
+    lm: LanguageModel, store: Store, tmp_path: Path, no_own_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = Rows(ON, QUESTIONS, "", folder_weights(*folders(lm, store, tmp_path)))
+    before = store.key(rows)
+    own = KnownModel("mine@01234567", ModelSource("files", "01234567"), seeds=3, home=tmp_path)
+    monkeypatch.setitem(OWN_MODELS, own.name, own)
+    assert Store(store.root).key(rows) == before
 
 
 def test_dw_of_folders_is_made_once_for_all_coefficients(
