@@ -24,12 +24,15 @@ from filelock import FileLock
 
 from ws.errors import DownloadError, ModelError, UnknownNameError, WsError
 from ws.files.folders import check_files
+from ws.files.whole import check_whole
 from ws.models import hub, model_files
-from ws.models.chat import check_chat
+from ws.models.chat import check_chat, prompt_ids
 from ws.models.downloads import first_line, sha256_once, write_whole
 from ws.models.marks import marks_of
 from ws.models.table import MODELS, OWN_MODELS, KnownModel, ModelSource
+from ws.models.template import SYSTEM, USER
 from ws.models.weights import OWN_FOLDER, Pins, own_files
+from ws.models.yesno import answer_tokens
 from ws.store import Store
 from ws.store.progress import in_worker, say
 
@@ -200,7 +203,12 @@ def check_model(model: KnownModel, store: Store, *, device: str) -> "PreTrainedT
     needed = model_files.fp32_bytes(folder.iterdir())
     model_files.check_memory(needed, name=model.name, device=device)
     # A .gguf file is converted now.
-    return checked_tokenizer(_converted(model, store) if model.source.kind == "gguf" else folder)
+    read = _converted(model, store) if model.source.kind == "gguf" else folder
+    tokenizer = checked_tokenizer(read)
+    answers = answer_tokens(tokenizer)
+    used = {*prompt_ids(tokenizer, user=USER, system=SYSTEM), *answers.yes, *answers.no}
+    check_whole(read, used, tokenizer.convert_ids_to_tokens, name=model.name, refuse=ModelError)
+    return tokenizer
 
 
 def _converted(model: KnownModel, store: Store) -> Path:

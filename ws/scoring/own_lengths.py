@@ -1,4 +1,4 @@
-"""Whether the prompts of a file of rows fit the model and the memory, checked before anything is computed.
+"""Whether a model has the tokens and the positions of a file's prompts, and the machine the memory; checked first.
 
 A long prompt takes a packed sequence of its own. Attention there compares all pairs of tokens, so memory grows with the
 square of the prompt's length (`ws.engine.attention`).
@@ -23,10 +23,16 @@ SPARE = 1.25
 def check_lengths(path: Path, lm: LanguageModel, prompts: Iterable[tuple[int, Prompt]]) -> None:
     """Raises unless every prompt can be read; each prompt comes with its line in the file.
 
-    Raises: DataError naming all lines whose prompts are too long for the model's positions or for the free memory.
+    Raises: DataError naming all lines whose prompts are too long for the model's positions or for the free memory, or
+        have a token that the model has no embedding of.
     """
     free, most = free_bytes(lm), positions(lm)
-    flaws = [flaw for line, prompt in prompts if (flaw := _too_long(line, len(prompt), lm=lm, free=free, most=most))]
+    flaws = [
+        flaw
+        for line, prompt in prompts
+        for flaw in (_too_long(line, len(prompt), lm=lm, free=free, most=most), _unknown(line, prompt, lm))
+        if flaw is not None
+    ]
     if flaws:
         raise refused(path, flaws)
 
@@ -67,6 +73,17 @@ def _largest(lm: LanguageModel, name: str) -> int:
     layers = config.per_layer_config if getattr(config, "is_heterogeneous", False) else [config]
     values = [getattr(layer, name, None) or 0 for layer in layers]
     return max(max(value) if isinstance(value, list | tuple) else value for value in values)
+
+
+def _unknown(line: int, prompt: Prompt, lm: LanguageModel) -> Flaw | None:
+    """The flaw of a prompt with a token that was added to the tokenizer and not to the model."""
+    rows, last = len(lm.model.get_input_embeddings().weight), max(prompt, default=0)
+    if last < rows:
+        return None
+    token = lm.tokenizer.convert_ids_to_tokens(last)
+    return Flaw(
+        line, f"holds {token!r:.60}, number {last:,} of the tokenizer; {lm.name} embeds {rows:,} tokens: reword the row"
+    )
 
 
 def _too_long(line: int, tokens: int, *, lm: LanguageModel, free: int | None, most: int | None) -> Flaw | None:

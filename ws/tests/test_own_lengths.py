@@ -43,6 +43,13 @@ def test_a_prompt_beyond_the_models_positions_is_refused(lm: LanguageModel) -> N
         check_lengths(ROWS, lm, prompts)
 
 
+def test_a_prompt_with_a_token_that_the_model_does_not_embed_is_refused(lm: LanguageModel) -> None:
+    rows = len(lm.model.get_input_embeddings().weight)
+    check_lengths(ROWS, lm, [(1, [5, rows - 1])])
+    with pytest.raises(DataError, match=rf"rows.jsonl, line 4: holds .*, number {rows} of the tokenizer; Llama embeds"):
+        check_lengths(ROWS, lm, [(1, [5]), (4, [5, rows, 6])])
+
+
 def test_a_prompt_beyond_the_memory_is_refused(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_lengths, "available_bytes", lambda: prompt_bytes(lm, 60) - 1)
     with pytest.raises(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from ws.bench.survey.build import tiny_model
 from ws.errors import ChatError, DownloadError, ModelError, UnknownNameError
@@ -108,6 +108,7 @@ def test_a_model_computes_as_it_does_with_the_attention_that_it_has(
     """Not all have torch's: it can neither cap scores, as Gemma 2 does, nor add sinks, as GPT-OSS does."""
     (folder / "model.safetensors").unlink()
     model = tiny_model(architecture)
+    model.resize_token_embeddings(tiny.VOCAB_SIZE, mean_resizing=False)
     model.save_pretrained(folder)
     lm = load(chosen_model(str(folder), store).weights, store=store)
     tokens = torch.arange(9)[None]
@@ -294,3 +295,35 @@ def test_the_hub_s_weights_are_not_fetched_for_a_model_without_a_chat_template(h
     with pytest.raises(ChatError, match="no chat template"):
         chosen_model("some/model", store)
     assert not [path for path in hub.asked if path.endswith("safetensors")]
+
+
+def test_a_model_without_its_head_is_refused(folder: Path, store: Store) -> None:
+    config = AutoConfig.from_pretrained(folder)
+    config.tie_word_embeddings = False
+    AutoModel.from_config(config).save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"files of mine@\w{8} lack lm_head.weight, which Qwen3ForCausalLM computes"):
+        chosen_model(str(folder), store)
+
+
+def test_weights_of_other_shapes_than_the_config_says_are_refused(folder: Path, store: Store) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 1200}))
+    with pytest.raises(ModelError, match=r"cannot load mine@\w{8} as a causal language model \(RuntimeError: "):
+        chosen_model(str(folder), store)
+
+
+@pytest.mark.parametrize(("token", "special"), [(" YES ", False), ("<|im_begin|>", True)])
+def test_a_token_of_the_prompt_without_a_row_is_refused(folder: Path, store: Store, token: str, special: bool) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([token], special_tokens=special)
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_start|>", "<|im_begin|>")
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelError, match=rf"has 1,000 rows .* writes '.*{token.strip()}.*' as number 1,000; expected"):
+        chosen_model(str(folder), store)
+
+
+def test_a_token_without_a_row_that_no_prompt_has_is_no_matter(folder: Path, store: Store) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    assert chosen_model(str(folder), store).name.startswith("mine@")
