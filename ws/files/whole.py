@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ws.files.showing import brief, brief_line
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SHOWN = 3
 """How many names of weights a message has."""
@@ -41,6 +41,22 @@ def check_whole(
             f"number {last:,}; expected a row for each token of the chat template and for each Yes and No: give the "
             "model that was trained with this tokenizer, or the tokenizer that belongs to this model"
         )
+
+
+def check_numbers(tokenizer: "PreTrainedTokenizerBase", answers: Collection[str], *, refuse: type[Exception]) -> None:
+    """Raises: `refuse` if a token that spells an answer has a number that is not below the number of tokens.
+
+    Tokens are looked through by their numbers, so a tokenizer whose numbers have gaps would lose such an answer.
+    """
+    many = len(tokenizer)
+    for token, number in tokenizer.get_vocab().items():
+        said = tokenizer.decode([number]).strip(" ()").lower() if number >= many else None
+        if said in answers:
+            raise refuse(
+                f"{tokenizer.name_or_path!r} has {many:,} tokens and numbers {brief(token)}, an answer, {number:,}; "
+                f"expected answers below {many:,}, since numbers with gaps are not looked through: give a tokenizer "
+                "that numbers its tokens without gaps"
+            )
 
 
 def _outline(folder: Path, name: str, refuse: type[Exception]) -> tuple["PreTrainedModel", list[str]]:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ws.errors import DownloadError, ModelError, UnknownNameError, WsError
+from ws.errors import ChatError, DownloadError, ModelError, UnknownNameError, WsError
 from ws.files.folders import check_files
-from ws.files.whole import check_whole
+from ws.files.whole import check_numbers, check_whole
 from ws.models import hub, model_files
 from ws.models.chat import check_chat, prompt_ids
 from ws.models.downloads import first_line, sha256_once, write_whole
@@ -32,7 +32,7 @@ from ws.models.marks import marks_of
 from ws.models.table import MODELS, OWN_MODELS, KnownModel, ModelSource
 from ws.models.template import SYSTEM, USER
 from ws.models.weights import OWN_FOLDER, Pins, own_files
-from ws.models.yesno import answer_tokens
+from ws.models.yesno import ANSWERS, answer_tokens
 from ws.store import Store
 from ws.store.progress import in_worker, say
 
@@ -237,4 +237,5 @@ def checked_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         # Files that anybody wrote make it raise whatever comes up.
         raise ModelError(f"transformers cannot read the tokenizer in {folder}: {first_line(error)}") from error
     check_chat(tokenizer)
+    check_numbers(tokenizer, [word.lower() for answers in ANSWERS.values() for word in answers.reads], refuse=ChatError)
     return tokenizer

@@ -327,3 +327,11 @@ def test_a_token_without_a_row_that_no_prompt_has_is_no_matter(folder: Path, sto
     tokenizer.add_tokens(["<image>"], special_tokens=True)
     tokenizer.save_pretrained(folder)
     assert chosen_model(str(folder), store).name.startswith("mine@")
+
+
+def test_an_answer_behind_a_gap_in_the_numbers_of_tokens_is_refused(folder: Path, store: Store) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["ĠYes"] = 1050
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(ChatError, match=r"has 1,000 tokens and numbers 'ĠYes', an answer, 1,050; expected"):
+        chosen_model(str(folder), store)
