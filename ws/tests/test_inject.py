@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ws.adapters import FAMILIES, AdapterConfig, ia3
+from ws.adapters import FAMILIES, RANKED, AdapterConfig, ia3
 from ws.adapters.targets import is_feedforward_output
 from ws.errors import ShapeError
+from ws.models.anatomy import matrix
 from ws.models.language import LanguageModel
+from ws.tests.architectures import EXPERTS, tiny_decoder
 from ws.tests.small import LAYERS, SHAPES, every_family, fingerprint
+from ws.tests.told import Told
 from ws.training.inject import AdaptedLinear, Engine, injected
 
 every_engine = pytest.mark.parametrize("engine", ["native", "peft"])
@@ -162,8 +165,36 @@ def test_a_bias_stays_beside_the_adapter() -> None:
 
 
 @every_engine
+@pytest.mark.parametrize("family", sorted(RANKED))
+def test_a_layer_narrower_than_the_rank_stays_as_it_is_and_a_line_says_so(
+    family: str, engine: Engine, told: Told
+) -> None:
+    moe = tiny_decoder(
+        "Qwen2Moe", shared_expert_intermediate_size=24, num_hidden_layers=2, decoder_sparse_step=1, **EXPERTS
+    )
+    everything = set(moe.linears(0, 2))
+    gates = {name for name in everything if name.endswith("shared_expert_gate")}
+    with injected(moe, AdapterConfig(family, rank=8), layers=range(2), seed=0, engine=engine) as parameters:
+        assert set(parameters()) == everything - gates
+    assert any(f"2 of {len(everything)} layers are narrower than rank 8" in line for line in told)
+
+
+def test_a_layer_as_narrow_as_the_rank_is_adapted(lm: LanguageModel) -> None:
+    linears = lm.linears(LAYERS.start, LAYERS.stop)
+    narrowest = min(min(matrix(linear).shape) for linear in linears.values())
+    with injected(lm, AdapterConfig("lora", rank=narrowest), layers=LAYERS, seed=0) as parameters:
+        assert set(parameters()) == set(linears)
+
+
+def test_a_family_without_a_rank_leaves_no_narrow_layer_out(lm: LanguageModel) -> None:
+    everything = set(lm.linears(LAYERS.start, LAYERS.stop))
+    with injected(lm, AdapterConfig("oft", rank=33, block=8), layers=LAYERS, seed=0) as parameters:
+        assert set(parameters()) == everything
+
+
+@every_engine
 def test_a_size_that_does_not_fit_is_refused(lm: LanguageModel, engine: Engine) -> None:
-    refused = {AdapterConfig(name, rank=33): "rank 33 .*from 1 to 32" for name in ("lora", "dora", "pissa", "delora")}
+    refused = {AdapterConfig(name, rank=129): "rank 129 does not fit" for name in ("lora", "dora", "pissa", "delora")}
     refused[AdapterConfig("lora", rank=0)] = "rank 0 "
     refused |= {AdapterConfig(name, block=7): "side 7 do not divide d_in = 64" for name in ("oft", "boft")}
     refused[AdapterConfig("boft", block=4, butterfly=6)] = "6 butterfly factors do not fit 16 blocks"

@@ -7,8 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from ws.delta.steering import steered
+from ws.engine.blocks import stream
 from ws.engine.choice import prepared
 from ws.errors import ChatError, MismatchError, ShapeError
 from ws.lenses.bases import Bases, principal, read_bases
@@ -110,6 +112,29 @@ def test_lens_of_a_plain_model_is_its_own_answer_too(scales: dict[str, float]) -
     if not scales:
         by_hand = log_ratios(replace(granite, passes="packed"), last_states(granite, prompts), answers)
         torch.testing.assert_close(read, by_hand, atol=1e-4, rtol=0)
+
+
+def test_a_model_that_reads_more_than_its_last_block_has_no_lens() -> None:
+    granite = replace(tiny_decoder("Granite", num_hidden_layers=2), passes="plain")
+    states = last_states(granite, (Prompt("Hi"),))
+    first: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        first[:] = [stream(output)]
+
+    def mixed(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+        return (inputs[0] + 3 * first[0],)
+
+    handles = [
+        granite.layers[0].register_forward_hook(keep),
+        granite.model.get_decoder().norm.register_forward_pre_hook(mixed),
+    ]
+    try:
+        with pytest.raises(MismatchError, match=r"off by .* nats; .*score the model without readouts"):
+            log_ratios(granite, states, answers_of(granite))
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def test_axis_lies_between_the_two_answers(lm: LanguageModel) -> None:

@@ -242,6 +242,13 @@ def test_a_survey_fails_for_one_that_is_wrong_or_an_accident_and_for_too_few() -
     assert table.failures((*FOUND, *bad), enough=2) == ["a is wrong", "b is exception"]
 
 
+def test_a_known_fault_is_no_failure_until_it_is_another_or_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "KNOWN", {"a": "exception"})
+    assert table.failures([Finding("a", "exception")], enough=0) == []
+    assert table.failures([Finding("a", "wrong")], enough=0) == ["a is wrong"]
+    assert table.failures([Finding("a", "plain")], enough=0) == ["a is mended: see KNOWN"]
+
+
 def test_every_name_of_the_library_is_looked_at() -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 

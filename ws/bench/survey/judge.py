@@ -129,8 +129,7 @@ def prompts_of(lm: LanguageModel) -> tuple[tuple[int, ...], ...]:
     """Two prompts that begin alike, and one longer than any window; no special tokens."""
     special = set(lm.tokenizer.all_special_ids)
     plain = torch.tensor([token for token in range(len(lm.tokenizer)) if token not in special])
-    drawn = plain[torch.randint(len(plain), (2, LONG), generator=torch.Generator().manual_seed(1))].tolist()
-    one, other = drawn
+    one, other = plain[torch.randint(len(plain), (2, LONG), generator=torch.Generator().manual_seed(1))].tolist()
     return tuple(one[:SHORT]), (*one[:SHARED], *other[SHARED : SHORT + 2]), tuple(other)
 
 
