@@ -4,15 +4,11 @@ from functools import cache
 from typing import Any
 
 MACHINERY = frozenset(
-    {
-        *("ws.store", "ws.code", "ws.errors", "ws.live"),
-        *("ws.models.downloads", "ws.engine.loading:checked", "ws.delta.folders.bases"),
-    }
+    {"ws.store", "ws.code", "ws.errors", "ws.live", "ws.models.downloads", "ws.engine.loading:checked"}
 )
 """Rooms, modules, and definitions (`module:name`) that cannot change a result.
 
-They store results, report on them, fetch files of a known sha256, choose between ways that differ only by rounding, or
-look up names of models for a line that is printed.
+They store results, report on them, fetch files of a known sha256, or choose between ways that differ only by rounding.
 """
 
 TALK = "ws.store.progress"

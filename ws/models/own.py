@@ -34,6 +34,7 @@ from ws.models.template import SYSTEM, USER
 from ws.models.weights import OWN_FOLDER, Pins, own_files
 from ws.models.yesno import ANSWERS, answer_tokens
 from ws.store import Store
+from ws.store.called import call
 from ws.store.progress import in_worker, say
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def named_model(text: str, store: Store, *, look: Look | None = None) -> KnownMo
         model = _own(text, store, look)
     if model.home is not None:
         OWN_MODELS[model.name] = model
+        call(model.source.place, model.origin, model.name.partition("@")[0])
     return model
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from ws import cli
 from ws.adapters import FAMILIES
@@ -52,11 +53,12 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def gemma(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, no_own_models: None) -> Path:
-    """The folder of a model that says it is a Gemma 3 of 6 blocks."""
+    """The folder of a Gemma 3 of 6 blocks."""
     original = shared_store(tmp_path_factory).get(ON.weights)
     folder = shutil.copytree(original, tmp_path / "gemma", ignore=shutil.ignore_patterns("manifest.json"))
     said = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(said | {"model_type": "gemma3_text"}))
+    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
     return folder
 
 

@@ -21,7 +21,8 @@ from ws.delta.update import LowRank
 from ws.delta.weight_delta import WeightDelta
 from ws.errors import MismatchError, WsError
 from ws.models.language import LanguageModel
-from ws.models.table import OWN_MODELS, KnownModel, ModelSource, weights_of
+from ws.models.table import KnownModel, ModelSource, weights_of
+from ws.store.called import call
 from ws.tests.small import fingerprint
 from ws.tests.told import Told
 
@@ -377,7 +378,8 @@ def test_a_model_of_one_s_own_is_known_by_where_it_came_from(
     monkeypatch: pytest.MonkeyPatch, origin: str, named: str, other: bool
 ) -> None:
     own = KnownModel("mine@01234567", ModelSource("files", "01234567"), seeds=3, home=Path("/"), origin=origin)
-    monkeypatch.setitem(OWN_MODELS, own.name, own)
+    monkeypatch.setattr("ws.store.called._CALLED", {})
+    call(own.source.place, origin, "mine")
     assert is_other(named, own.weights) is other
 
 

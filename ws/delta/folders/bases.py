@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ws.delta.folders.reading import read_settings
 from ws.files.showing import brief
-from ws.models.table import MODELS, OWN_MODELS
+from ws.models.table import MODELS
 from ws.models.weights import ModelWeights
+from ws.store.called import called
 from ws.store.progress import say
 
 CONFIG = "adapter_config.json"
@@ -87,8 +88,7 @@ def _names(weights: ModelWeights) -> tuple[str, ...]:
         case "pypi":
             return (weights.file,)
         case _:
-            own = next((one for one in OWN_MODELS.values() if one.weights == weights), None)
-            return () if own is None else (own.origin, own.name.partition("@")[0])
+            return called(weights.place)
 
 
 def _shown(weights: ModelWeights) -> str:
