@@ -115,8 +115,7 @@ def index_text(folder: Path) -> str:
 def read_config(folder: Path) -> dict[str, Any]:
     """A model's config.
 
-    Raises: ModelError if it is no JSON object, or if the model is quantised or not among the causal language models of
-        the installed transformers.
+    Raises: ModelError if it is no JSON object, or if the model is quantised or no causal one of this transformers.
     """
     path = folder / CONFIG
     config = read_json(path, what="the config of a model", refuse=ModelError, finite=False, advice="fetch it anew")
