@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ws.errors import StoreError
+from ws.plan.lost import Lost
 from ws.plan.processes import side_by_side
 from ws.remote import RemoteStore
 from ws.report import remote_commands, store_text, store_why
@@ -162,7 +163,7 @@ def carry(
     if isinstance(store, RemoteStore):
         remote_commands.refuse_to_carry(store)
     with carrying.alone(store):
-        plan = carrying.plan(store, tolerance=tolerance, sample=sample, seed=seed, cover=cover)
+        plan = carrying.plan(store, tolerance=tolerance, sample=sample, seed=seed, cover=cover, is_lost=Lost(store))
         yield store_text.carried_plan(plan)
         if dry_run or not plan.pending:
             return

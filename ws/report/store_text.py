@@ -94,6 +94,9 @@ def carried_plan(plan: Plan) -> str:
         lines += wrapped(why, "")
     lines.append(f"{plan.reached} have the key that they had, {len(plan.gone)} no recipe any more")
     lines += [f"{len(plan.damaged)} are damaged and stay where they are"] * bool(plan.damaged)
+    if plan.lost:
+        what = f"{len(plan.lost)} are of models whose files are gone, such as {plan.lost[0].recipe.describe()}"
+        lines += wrapped(f"{what}, and stay where they are; name such a model again to carry them", "")
     lines += wrapped(
         f"audit {plan.id}: builds {_sampled(plan, len(numbers))} anew in about "
         f"{clock(fsum(seconds.values()))}, where building all would take {clock(whole)}; tolerance {plan.tolerance:g}",

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from ws.engine.loading import SelfCheck
 from ws.errors import StoreError
+from ws.models.table import weights_of
+from ws.models.weights import OWN_FOLDER, ModelWeights
+from ws.plan.lost import Lost
 from ws.report import store_commands
 from ws.store import MANIFEST, Recipe, Store
 from ws.store.manifests import read_manifest
@@ -425,6 +429,41 @@ def test_a_damaged_artifact_stays_where_it_is(changed: Change) -> None:
     assert small.carried
     assert other is not None  # as an input of the sum, which is sampled since this input of it is not carried
     assert not other.carried
+
+
+def test_what_no_model_can_build_stays_where_it_is_and_hinders_nothing(
+    changed: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = changed(ROUNDING=1e-9)
+    monkeypatch.setattr(store_commands, "Lost", lambda store: lambda recipe: recipe == WHOLE)
+    text = carried(store, sample=9)
+    assert f"1 are of models whose files are gone, such as {WHOLE.describe()}" in " ".join(text.split())
+    assert store.has(SMALL)
+    assert not store.has(WHOLE)
+
+
+def own_model(tmp_path: Path, *, files: Sequence[str]) -> ModelWeights:
+    """The weights of a model of one's own whose store has links to these files, of two."""
+    folder = tmp_path / OWN_FOLDER / "mine@0123abcd" / "files"
+    folder.mkdir(parents=True)
+    for name in files:
+        (tmp_path / name).touch()
+        (folder / name).symlink_to(tmp_path / name)
+    pins = tuple((name, "0" * 64) for name in ("config.json", "model.safetensors"))
+    return ModelWeights("mine", "files", "0123abcd", "", "", pins)
+
+
+def test_a_model_is_lost_once_a_file_of_it_is_gone(tmp_path: Path) -> None:
+    weights = own_model(tmp_path, files=("config.json", "model.safetensors"))
+    check = SelfCheck(weights, "cpu")
+    assert not Lost(Store(tmp_path))(check)
+    (tmp_path / "model.safetensors").unlink()
+    assert Lost(Store(tmp_path))(check)
+    assert Lost(Store(tmp_path / "another"))(check)
+
+
+def test_a_model_that_can_be_fetched_is_never_lost(tmp_path: Path) -> None:
+    assert not Lost(Store(tmp_path))(SelfCheck(weights_of("tiny-random-qwen3"), "cpu"))
 
 
 def test_what_cannot_be_built_today_is_not_carried(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:

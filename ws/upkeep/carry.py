@@ -25,7 +25,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ws.store import Store, scratch
+from ws.store import Recipe, Store, scratch
 from ws.store.manifests import Manifest, damage, read_manifest, write_said
 from ws.store.origin import committed, now, own_checkout, versions
 from ws.store.placing import move_into_place
@@ -64,6 +64,8 @@ class Plan:
     """Artifacts without a recipe today."""
     damaged: tuple[Manifest, ...]
     """Artifacts that do not match their manifest, and stay where they are."""
+    lost: tuple[Move, ...]
+    """Artifacts of models whose files are gone, which stay where they are too."""
 
     @property
     def id(self) -> str:
@@ -86,10 +88,16 @@ class Finding:
 
 
 def plan(
-    store: Store, *, tolerance: float = TOLERANCE, sample: int = 0, seed: int = 0, cover: str = "combinations"
+    store: Store,
+    *,
+    tolerance: float = TOLERANCE,
+    sample: int = 0,
+    seed: int = 0,
+    cover: str = "combinations",
+    is_lost: Callable[[Recipe], bool] = lambda recipe: False,
 ) -> Plan:
     """The plan for a store; `sample` is the number of artifacts to build again, and more if it takes more to cover all
-    that `cover` names."""
+    that `cover` names. What is lost, since nothing can build it anew, neither is in the sample nor is carried."""
     found = standings(store)
     latest: dict[str, Move] = {}
     damaged = []
@@ -100,7 +108,8 @@ def plan(
             damaged.append(one.manifest)
         else:
             latest[one.key] = Move(one.manifest, one.recipe, one.key, stratum(one.recipe))
-    candidates = sorted(latest.values(), key=lambda move: move.manifest.key)
+    lost = {key for key, move in latest.items() if is_lost(move.recipe)}
+    candidates = sorted((latest[key] for key in latest.keys() - lost), key=lambda move: move.manifest.key)
     there = {move.key: read_manifest(store.home(move.recipe, move.key)) for move in candidates}
     moves = _parted([move for move in candidates if _is_carried(move, there[move.key]) is not False], store)
     proven = dict(_proven(moves, there, tolerance))
@@ -116,6 +125,7 @@ def plan(
         sum(one.is_reached for one in found),
         tuple(one for one in found if one.key is None),
         tuple(damaged),
+        tuple(latest[key] for key in sorted(lost)),
     )
 
 
