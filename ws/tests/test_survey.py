@@ -190,11 +190,14 @@ def test_a_state_that_is_not_what_the_logits_are_read_from_is_seen() -> None:
     assert set(stumbles(scaled)) == {"rows", "readout"}
 
 
-def test_a_layer_with_one_output_takes_no_adapter_of_rank_two() -> None:
-    found = stumbles(plain(language_model("qwen2_moe")))
-    assert found == {
-        "adapters": ("refused", "ShapeError: rank 2 does not fit a layer of shape (1, 64); choose a rank from 1 to 1")
-    }
+def test_a_layer_with_one_output_takes_no_adapter_and_hinders_none() -> None:
+    assert stumbles(plain(language_model("qwen2_moe"))) == {}
+
+
+def test_a_step_that_is_refused_by_name_is_told() -> None:
+    [(step, (outcome, why))] = stumbles(plain(language_model("gemma3n_text"))).items()
+    assert (step, outcome) == ("readout", "refused")
+    assert "score this model without its states" in why
 
 
 def test_a_configuration_is_shrunk_and_keeps_its_kinds() -> None:
