@@ -5,6 +5,7 @@ further letter. Such a pattern is never needed to name modules.
 """
 
 import re
+import warnings
 
 MOST_LETTERS = 20_000
 """The longest pattern: a list of all modules of a large model."""
@@ -20,8 +21,11 @@ def why_not(pattern: str) -> str | None:
     if len(pattern) > MOST_LETTERS:
         return f"it has {len(pattern):,} letters, {MOST_LETTERS:,} at most are read"
     try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            # Python warns of what it will read otherwise one day, such as a set within a set.
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError, FutureWarning) as error:
         return f"it is none ({str(error)[:80]})"
     return _why_slow(pattern)
 

@@ -335,6 +335,7 @@ def test_a_pattern_of_names_is_looked_for(pattern: str) -> None:
         (r"(\w+\.?)*x", "repeats what is itself repeated"),
         ("a*" * 5, "it has 5 repeats, 4 at most are looked for"),
         ("(", "it is none"),
+        ("[[]", "Possible nested set"),
         ("a" * 20_001, "it has 20,001 letters"),
     ],
 )
