@@ -229,7 +229,7 @@ def differentiated(
     """A loss and the norm of its gradient, which the parameters hold from now on, cut to a norm of `at_most`.
 
     Numbers come back and no tensor: a loss that lives on while the next one is computed keeps what its graph holds in
-    memory, 0.2 GB beside 1.2 for SmolLM2-135M.
+    memory: of SmolLM2-135M 0.1 GiB with DeLoRA and 0.2 with BOFT.
     """
     value.backward()
     return value.item(), nn.utils.clip_grad_norm_(trainable, at_most).item()
